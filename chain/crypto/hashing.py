@@ -1,0 +1,25 @@
+"""SHA-256 with domain tags, and the RFC 6962 Merkle tree."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+ZERO = bytes(32)
+TAG_PREFIX = "neuroshard/"
+
+
+def tagged_hash(name: str, *parts: bytes) -> bytes:
+    """SHA-256 of a length-prefixed domain tag `neuroshard/NAME/1` and the parts, joined. 32 bytes."""
+    tag = f"{TAG_PREFIX}{name}/1".encode("ascii")
+    return sha256(b"".join((len(tag).to_bytes(1, "big"), tag, *parts))).digest()
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """RFC 6962 tree hash of the leaves' bytes. 32 bytes; no leaves give SHA-256 of nothing."""
+    if not leaves:
+        return sha256(b"").digest()
+    row = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+    # Pairing level by level and carrying an odd last node up equals the split at the largest power of two.
+    while len(row) > 1:
+        paired = [sha256(b"\x01" + row[i] + row[i + 1]).digest() for i in range(0, len(row) - 1, 2)]
+        row = paired + row[len(row) & ~1 :]
+    return row[0]

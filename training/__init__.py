@@ -1,0 +1,1 @@
+"""Learning together: tensors, no money, no sockets. Start reading at `training.round.train_round`."""

@@ -1,0 +1,1 @@
+"""Your keys: mnemonic, derivation, keystore, signing. Start reading at `wallet.keys`."""
