@@ -11,7 +11,6 @@ A wire type is a frozen dataclass that inherits `Wire` and annotates its fields 
 """
 
 from dataclasses import fields
-from functools import cache
 from typing import Annotated, Any, Protocol, Self, get_args, get_origin, get_type_hints
 
 from chain.errors import DecodeError
@@ -156,10 +155,16 @@ def _field_of(hint: Any) -> Field:
     raise TypeError(f"{hint} has no wire form")
 
 
-@cache
+_layouts: dict[type["Wire"], tuple[tuple[str, Field], ...]] = {}
+
+
 def _layout(kind: type["Wire"]) -> tuple[tuple[str, Field], ...]:
-    hints = get_type_hints(kind, include_extras=True)
-    return tuple((field.name, _field_of(hints[field.name])) for field in fields(kind))  # type: ignore[arg-type]
+    layout = _layouts.get(kind)
+    if layout is None:
+        hints = get_type_hints(kind, include_extras=True)
+        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        layout = _layouts[kind] = tuple((name, _field_of(hints[name])) for name in names)
+    return layout
 
 
 class Wire:
