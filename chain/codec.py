@@ -15,6 +15,8 @@ from typing import Annotated, Any, Protocol, Self, get_args, get_origin, get_typ
 
 from chain.errors import DecodeError
 
+VERSION = 1
+
 
 class Field(Protocol):
     """How one value travels."""
@@ -114,6 +116,25 @@ class Many:
             item, at = self.item.read(data, at)
             items.append(item)
         return tuple(items), at
+
+
+class OneOf:
+    """One of several wire types: a type byte, a version byte (1), then its fields. Unknown types are refused."""
+
+    def __init__(self, kinds: dict[int, type["Wire"]]) -> None:
+        self.kinds = kinds
+        self.numbers = {kind: number for number, kind in kinds.items()}
+
+    def write(self, value: "Wire", out: list[bytes]) -> None:
+        out.append(bytes((self.numbers[type(value)], VERSION)))
+        value.write(out)
+
+    def read(self, data: bytes, at: int) -> tuple["Wire", int]:
+        number, version = _take(data, at, 2)
+        kind = self.kinds.get(number)
+        if kind is None or version != VERSION:
+            raise DecodeError(f"type {number} version {version} at offset {at} is unknown to this program")
+        return kind.read(data, at + 2)
 
 
 class Nested:

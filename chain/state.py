@@ -1,0 +1,224 @@
+"""What the ledger knows: flat records under namespaced keys, changed through overlays that leave their parent untouched.
+
+a ‖ address                 Account          n ‖ node id        NodeRecord
+r ‖ round                   Round            c ‖ round ‖ node   Claim
+v ‖ round ‖ node            Vesting          s ‖ epoch          ValidatorSet
+l                           Ledger           $                  Supply   (written by chain.money only)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, TypeVar
+
+from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, Outcome, Validator
+from chain.codec import U8, U32, U64, U128, Address, Fixed, Flag, Hash, PublicKey, Wire
+from chain.crypto.hashing import ZERO
+
+Read = Callable[[bytes], bytes | None]
+NO_OUTCOME = Outcome(ZERO, ZERO, ZERO, ZERO, ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Account(Wire):
+    balance: U128 = 0
+    nonce: U64 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord(Wire):
+    public_key: PublicKey
+    wallet: Address
+    registered_height: U64
+    retired_height: U64  # 0: active
+    validator_intent: Flag
+    proofs: U64  # claims ever included: the next proof's nonce
+    audited_rounds: U64
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Wire):
+    """A node's work in one round, from its first proof until its reward leaves vesting."""
+
+    wallet: Address
+    batches: U64
+    tokens: U64
+    debt: U128  # fees owed for the inclusion of its proofs, paid from the reward
+    last_proof: Hash
+    commitment: Hash
+    previous_claimant: Hash  # the claims of a round form a list that starts in the round record
+    states: Annotated[tuple[Hash, ...], SEGMENTS_MAXIMUM]
+
+
+@dataclass(frozen=True, slots=True)
+class Vesting(Wire):
+    wallet: Address
+    amount: U128
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed(Wire):
+    node: Hash
+    payload_root: Hash
+    payload_bytes: U64
+    steps: U32
+    power: U128  # of the validators that hold the payload
+
+
+@dataclass(frozen=True, slots=True)
+class Tally(Wire):
+    outcome: Outcome
+    power: U128
+
+
+OPENED, TRAINING, REVEALING, HOLDING, RESULT, CLOSED, VOID = range(1, 8)
+ROUND_PHASES = ("none", "opened", "training", "revealing", "holding", "result", "closed", "void")
+
+
+@dataclass(frozen=True, slots=True)
+class Round(Wire):
+    number: U64
+    phase: U8
+    opened_height: U64
+    deadline_height: U64  # of the current phase
+    participants: U64  # nodes registered before the opening
+    base: Outcome  # the model that the round starts from
+    mix: Hash  # drawn after the opening; fixes data order and seats
+    set_epoch: U64  # the validator set that attests, fixed at the commit deadline
+    last_claimant: Hash
+    committed: Annotated[tuple[Hash, ...], SEATS_MAXIMUM]
+    revealed: Annotated[tuple[Revealed, ...], SEATS_MAXIMUM]  # by node id from the holding phase on
+    voted: Annotated[bytes, Fixed(128)]  # validators that voted in this phase, bit by index
+    tallies: Annotated[tuple[Tally, ...], 64]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatorSet(Wire):
+    members: Annotated[tuple[Validator, ...], 1024]
+
+    @property
+    def power(self) -> int:
+        return sum(member.power for member in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger(Wire):
+    """The singletons. `base_fee` is in nanos per unit of gas."""
+
+    mix: Hash
+    base_fee: U64
+    round: U64  # the newest round, 0 before the first
+    ended_round: U64  # rounds up to here are closed or void
+    settled_round: U64  # rounds up to here have had their reward minted
+    released_round: U64  # rounds up to here have left vesting
+    nodes: U64  # active registrations
+    tokens: U128  # of all proven segments, ever
+    active_maximum: U128  # historical maximum of active real stake
+    model: Outcome  # of the last closed round, or of the genesis
+
+
+@dataclass(frozen=True, slots=True)
+class Supply(Wire):
+    """Totals per kind of pot; their sum is minted − burned after every block."""
+
+    minted: U128 = 0
+    burned: U128 = 0
+    balances: U128 = 0
+    bonded: U128 = 0
+    unbonding: U128 = 0
+    vesting: U128 = 0
+    escrow: U128 = 0
+    deposits: U128 = 0
+
+    @property
+    def circulating(self) -> int:
+        return self.minted - self.burned
+
+    @property
+    def owned(self) -> int:
+        return self.balances + self.bonded + self.unbonding + self.vesting + self.escrow + self.deposits
+
+
+W = TypeVar("W", bound=Wire)
+LEDGER_KEY, SUPPLY_KEY = b"l", b"$"
+
+
+def account_key(address: bytes) -> bytes:
+    return b"a" + address
+
+
+def node_key(node: bytes) -> bytes:
+    return b"n" + node
+
+
+def round_key(number: int) -> bytes:
+    return b"r" + number.to_bytes(8, "big")
+
+
+def claim_key(number: int, node: bytes) -> bytes:
+    return b"c" + number.to_bytes(8, "big") + node
+
+
+def vesting_key(number: int, node: bytes) -> bytes:
+    return b"v" + number.to_bytes(8, "big") + node
+
+
+def set_key(epoch: int) -> bytes:
+    return b"s" + epoch.to_bytes(8, "big")
+
+
+class State:
+    """An overlay over finalized records. `fork` gives a draft; the parent never sees it until `merge`."""
+
+    __slots__ = ("_read", "changes")
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self.changes: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.changes[key] if key in self.changes else self._read(key)
+
+    def put(self, key: bytes, record: Wire) -> None:
+        self.changes[key] = record.encode()
+
+    def delete(self, key: bytes) -> None:
+        self.changes[key] = None
+
+    def fork(self) -> "State":
+        return State(self.get)
+
+    def merge(self, draft: "State") -> None:
+        self.changes.update(draft.changes)
+
+    def find(self, kind: type[W], key: bytes) -> W | None:
+        data = self.get(key)
+        return None if data is None else kind.decode(data)
+
+    def need(self, kind: type[W], key: bytes) -> W:
+        record = self.find(kind, key)
+        assert record is not None, f"the state lacks {kind.__name__} {key.hex()}"
+        return record
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.need(Ledger, LEDGER_KEY)
+
+    @property
+    def supply(self) -> Supply:
+        return self.find(Supply, SUPPLY_KEY) or Supply()
+
+    def account(self, address: bytes) -> Account:
+        return self.find(Account, account_key(address)) or Account()
+
+    def round(self, number: int) -> Round | None:
+        return self.find(Round, round_key(number))
+
+    def validators(self, epoch: int) -> ValidatorSet:
+        return self.need(ValidatorSet, set_key(epoch))
+
+    def update_ledger(self, **changes: int | bytes | Outcome) -> None:
+        self.put(LEDGER_KEY, replace(self.ledger, **changes))  # type: ignore[arg-type]
+
+    def spend_nonce(self, address: bytes) -> None:
+        account = self.account(address)
+        self.put(account_key(address), replace(account, nonce=account.nonce + 1))

@@ -1,0 +1,223 @@
+"""Where a block is judged. Start reading at `apply_block`; every rule of the ledger is a call below it."""
+
+from dataclasses import dataclass, fields
+
+from chain.block import (
+    BOOTSTRAP,
+    Block,
+    Body,
+    Header,
+    beacon_message,
+    certificate_root,
+    validators_root,
+)
+from chain.crypto import bls
+from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
+from chain.errors import InvalidBlock
+from chain.fees import next_base_fee, proof_gas, transaction_gas
+from chain.genesis import Network, Params, bootstrap_members
+from chain.payouts import release_vested, settle_epoch
+from chain.proofs import apply_proof, check_proof
+from chain.receipts import Receipt, encode_receipt
+from chain.round_inputs import apply_round_input
+from chain.rounds import advance
+from chain.state import State, ValidatorSet, set_key
+from chain.transactions import RegisterNode
+from chain.transfers import apply_transaction
+from chain.tree import ReadNode, Update
+
+SETS_KEPT = 1024  # epochs for which a round or evidence may still refer to a validator set
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The block (or genesis) that another one builds on, and the tree of its state."""
+
+    hash: bytes
+    height: int
+    epoch: int
+    view: int
+    time_ms: int
+    state_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a proposer may choose: everything else of a header follows."""
+
+    epoch: int
+    view: int
+    time_ms: int
+    proposer: int
+    beacon_reveal: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A valid block's consequences: the draft state, the tree's new and superseded nodes, the receipts."""
+
+    block: Block
+    state: State
+    tree: Update
+    receipts: tuple[Receipt, ...]
+
+    @property
+    def parent(self) -> Parent:
+        header = self.block.header
+        return Parent(header.hash(), header.height, header.epoch, header.view, header.time_ms, header.state_root)
+
+
+def genesis_parent(network: Network, state_root: bytes) -> Parent:
+    """What block 1 builds on: the chain id stands for the hash of block 0."""
+    return Parent(network.chain_id, 0, 0, 0, network.created_ms, state_root)
+
+
+def apply_block(state: State, parent: Parent, block: Block, network: Network, read_node: ReadNode) -> Applied:
+    """The consequences of `block` on its parent's `state`. Raises LedgerError or BadSignature; `state` is never changed."""
+    header = block.header
+    chosen = Proposal(header.epoch, header.view, header.time_ms, header.proposer, header.beacon_reveal)
+    applied = build_block(state, parent, chosen, block.body, network, read_node)
+    for field in fields(Header):
+        found, expected = getattr(header, field.name), getattr(applied.block.header, field.name)
+        if found != expected:
+            shown = [x.hex() if isinstance(x, bytes) else x for x in (found, expected)]
+            raise InvalidBlock(f"block {header.height}: {field.name} is {shown[0]}, the rules give {shown[1]}")
+    return applied
+
+
+def build_block(
+    state: State, parent: Parent, chosen: Proposal, body: Body, network: Network, read_node: ReadNode
+) -> Applied:
+    """Execute a body on a draft of the state and derive its header. Raises LedgerError or BadSignature."""
+    params = network.params
+    height = parent.height + 1
+    check_place(state, parent, chosen, network)
+    draft = state.fork()
+    mix_beacon(draft, chosen)
+    receipts = execute(draft, height, chosen, body, network)
+    if height % params.epoch_blocks == 0:
+        receipts += settle_epoch(draft, params)
+        choose_validators(draft, chosen.epoch, network)
+    receipts += release_vested(draft, params)
+    check_supply(draft)
+    tree = Update(read_node)
+    state_root = tree.apply(parent.state_root, draft.changes)
+    header = derive_header(draft, parent, chosen, body, network, receipts, state_root)
+    return Applied(Block(header, body), draft, tree, tuple(receipts))
+
+
+def epoch_of(height: int, params: Params) -> int:
+    return (height - 1) // params.epoch_blocks
+
+
+def check_place(state: State, parent: Parent, chosen: Proposal, network: Network) -> None:
+    """Epoch, view, time and the proposer's beacon reveal."""
+    params = network.params
+    height = parent.height + 1
+    if chosen.epoch != epoch_of(height, params):
+        raise InvalidBlock(f"block {height} belongs to epoch {epoch_of(height, params)}, not {chosen.epoch}")
+    first_view = parent.view + 1 if chosen.epoch == parent.epoch and parent.height else 1
+    if chosen.view < first_view:
+        raise InvalidBlock(f"block {height}: view {chosen.view} of epoch {chosen.epoch} is not after its parent's")
+    if chosen.time_ms < parent.time_ms + params.block_interval_min_ms:
+        raise InvalidBlock(
+            f"block {height}: {chosen.time_ms - parent.time_ms} ms after its parent, at least {params.block_interval_min_ms} wanted"
+        )
+    members = state.validators(chosen.epoch).members
+    if chosen.proposer >= len(members):
+        raise InvalidBlock(f"block {height}: proposer {chosen.proposer} of a set of {len(members)}")
+    message = beacon_message(network.chain_id, chosen.epoch, chosen.view)
+    if not bls.verify(members[chosen.proposer].public_key, message, chosen.beacon_reveal):
+        raise InvalidBlock(f"block {height}: the beacon reveal is not the proposer's signature of this view")
+
+
+def mix_beacon(draft: State, chosen: Proposal) -> None:
+    draft.update_ledger(mix=tagged_hash("mix", draft.ledger.mix, chosen.beacon_reveal))
+
+
+def execute(draft: State, height: int, chosen: Proposal, body: Body, network: Network) -> list[Receipt]:
+    """Apply the body in its order: transactions, proofs, round inputs. Raises on the first that breaks a rule."""
+    params, chain_id = network.params, network.chain_id
+    proposer = proposer_payout(draft, chosen, network)
+    base_fee = draft.ledger.base_fee
+    receipts: list[Receipt] = []
+    check_limits(body, params)
+    for transaction in body.transactions:
+        receipts += apply_transaction(draft, transaction, height, proposer, network)
+    for proof in body.proofs:
+        check_proof(draft, proof, chain_id, chosen.time_ms, params)
+        apply_proof(draft, proof, chain_id, base_fee)
+    receipts += advance(draft, height, chosen.epoch, params)
+    for item in body.rounds:
+        apply_round_input(draft, item, chain_id, params)
+        receipts += advance(draft, height, chosen.epoch, params)
+    draft.update_ledger(base_fee=next_base_fee(base_fee, gas_used(body), params))
+    return receipts
+
+
+def gas_used(body: Body) -> int:
+    return sum(map(transaction_gas, body.transactions)) + sum(map(proof_gas, body.proofs))
+
+
+def check_limits(body: Body, params: Params) -> None:
+    if gas_used(body) > params.block_gas_maximum:
+        raise InvalidBlock(f"{gas_used(body)} gas used, {params.block_gas_maximum} allowed")
+    registrations = sum(isinstance(transaction.action, RegisterNode) for transaction in body.transactions)
+    if registrations > params.registrations_per_block:
+        raise InvalidBlock(f"{registrations} registrations, {params.registrations_per_block} allowed in a block")
+
+
+def proposer_payout(state: State, chosen: Proposal, network: Network) -> bytes:
+    """The address that receives the tips of a block."""
+    key = state.validators(chosen.epoch).members[chosen.proposer].public_key
+    return next(validator.payout for validator in network.validators if validator.public_key == key)
+
+
+def choose_validators(draft: State, epoch: int, network: Network) -> None:
+    """At an epoch's last block: fix the set of the next epoch, and forget one that nothing can refer to any more."""
+    members = bootstrap_members(network, draft.ledger.active_maximum)
+    draft.put(set_key(epoch + 1), ValidatorSet(members))
+    if epoch >= SETS_KEPT:
+        draft.delete(set_key(epoch - SETS_KEPT))
+
+
+def check_supply(draft: State) -> None:
+    """minted − burned is owned by somebody, to the nano, after every block."""
+    supply = draft.supply
+    assert supply.circulating == supply.owned, f"{supply.circulating} nanos exist, {supply.owned} are owned"
+
+
+def derive_header(
+    draft: State,
+    parent: Parent,
+    chosen: Proposal,
+    body: Body,
+    network: Network,
+    receipts: list[Receipt],
+    state_root: bytes,
+) -> Header:
+    chain_id, supply = network.chain_id, draft.supply
+    following = draft.find(ValidatorSet, set_key(chosen.epoch + 1))  # fixed by the epoch's last block
+    return Header(
+        version=1,
+        chain_id=chain_id,
+        height=parent.height + 1,
+        epoch=chosen.epoch,
+        view=chosen.view,
+        parent_hash=parent.hash,
+        time_ms=chosen.time_ms,
+        proposer=chosen.proposer,
+        beacon_reveal=chosen.beacon_reveal,
+        certificate_root=certificate_root(body.parent_certificate),
+        proofs_root=merkle_root([proof.encode() for proof in body.proofs]),
+        transactions_root=merkle_root([transaction.encode() for transaction in body.transactions]),
+        rounds_root=merkle_root([item.encode() for item in body.rounds]),
+        receipts_root=merkle_root([encode_receipt(receipt) for receipt in receipts]),
+        state_root=state_root,
+        validators_root=validators_root(draft.validators(chosen.epoch).members),
+        next_validators_root=ZERO if following is None else validators_root(following.members),
+        params_hash=network.params_hash,
+        minted=supply.minted,
+        burned=supply.burned,
+        phase=BOOTSTRAP,
+    )

@@ -1,0 +1,102 @@
+"""Who votes in an epoch, what a quorum is, and who leads which view."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from chain.codec import U128, BlsPublicKey, Wire
+from chain.crypto.hashing import merkle_root
+from consensus.errors import BadCommittee
+
+MAX_MEMBERS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Wire):
+    """A validator: 48-byte BLS public key and voting power in nanos of bonded stake (or phantom weight)."""
+
+    public_key: BlsPublicKey
+    power: U128
+
+
+@dataclass(frozen=True, slots=True)
+class Committee(Wire):
+    """The validator set of one epoch, ordered by public key; a signer's number is its place here.
+
+    Raises BadCommittee unless 1 to 1024 members stand in strictly ascending order of public key, each with power.
+    """
+
+    members: Annotated[tuple[Member, ...], MAX_MEMBERS]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.members) <= MAX_MEMBERS:
+            raise BadCommittee(f"1 to {MAX_MEMBERS} members allowed, {len(self.members)} given")
+        for place, member in enumerate(self.members):
+            if member.power < 1:
+                raise BadCommittee(f"member {place} has no power")
+            # One order, so that two nodes can never number the same signers differently.
+            if place and member.public_key <= self.members[place - 1].public_key:
+                raise BadCommittee(f"member {place} is not above its predecessor in order of public key")
+
+    @property
+    def total_power(self) -> int:
+        return sum(member.power for member in self.members)
+
+    def place_of(self, public_key: bytes) -> int | None:
+        """The number of the member with this key; None if it is not a member."""
+        for place, member in enumerate(self.members):
+            if member.public_key == public_key:
+                return place
+        return None
+
+
+def committee_root(committee: Committee) -> bytes:
+    """Merkle root of the members' encodings, in order. 32 bytes."""
+    return merkle_root([member.encode() for member in committee.members])
+
+
+def is_quorum(committee: Committee, signers: Iterable[int]) -> bool:
+    """Whether these signers, each counted once, hold strictly more than two thirds of the power."""
+    signed = sum(committee.members[place].power for place in frozenset(signers))
+    return 3 * signed > 2 * committee.total_power
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The place of one view in the schedule: its leader, and every member's priority after it was chosen."""
+
+    leader: int
+    priorities: tuple[int, ...]
+
+
+def next_turn(committee: Committee, turn: Turn) -> Turn:
+    """The turn of the following view, by smooth weighted round-robin in integers.
+
+    Each member gains its power, the highest priority leads and pays the total. The sum stays zero and every priority
+    stays within the total, so in any stretch of views a member leads its share, give or take one. Equal priorities:
+    the smaller public key leads.
+    """
+    raised = [priority + member.power for priority, member in zip(turn.priorities, committee.members, strict=True)]
+    leader = max(range(len(raised)), key=lambda place: (raised[place], -place))
+    raised[leader] -= committee.total_power
+    return Turn(leader, tuple(raised))
+
+
+def first_turn(committee: Committee, epoch: int) -> Turn:
+    """The turn of view 1 of an epoch.
+
+    Priorities start at zero in each epoch, so leaving and joining again gains nothing; the start is moved on by the
+    epoch number, so that the same member does not open every epoch.
+    """
+    turn = Turn(0, (0,) * len(committee.members))
+    for _ in range(epoch % len(committee.members) + 1):
+        turn = next_turn(committee, turn)
+    return turn
+
+
+def leader_of(committee: Committee, epoch: int, view: int) -> int:
+    """The number of the leader of a view. Takes time proportional to the view."""
+    turn = first_turn(committee, epoch)
+    for _ in range(view - 1):
+        turn = next_turn(committee, turn)
+    return turn.leader

@@ -1,0 +1,154 @@
+"""The finalized ledger on disk: one synced batch per block holds everything that the block changed, and the tip.
+
+b ‖ height   block            f ‖ height   finalization certificate     h ‖ block hash   height
+s ‖ key      flat state       t ‖ hash     tree node                    x ‖ tx id        height
+i ‖ address ‖ height ‖ tx id  (empty)      o ‖ round    height of the block that closed or voided it
+m ‖ name     tip, chain id, schema
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chain.address import address_of
+from chain.block import Block
+from chain.genesis import Network, genesis_state
+from chain.receipts import RoundClosed, RoundVoid
+from chain.state import State
+from chain.transactions import RegisterNode, Transaction
+from chain.transition import Applied, Parent, genesis_parent
+from chain.tree import Update
+from chain.crypto.hashing import ZERO
+from node.errors import StoreError
+from node.key_value import KeyValue
+
+SCHEMA = b"1"
+TIP, CHAIN, SCHEMA_KEY = b"mtip", b"mchain", b"mschema"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    block: Block
+    certificate: bytes
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+class Store:
+    """Reads and writes of finalized data. Raises StoreError."""
+
+    def __init__(self, database: KeyValue, network: Network) -> None:
+        self.database = database
+        self.network = network
+        chain_id = database.get(CHAIN)
+        if chain_id is None:
+            self._create()
+        elif chain_id != network.chain_id:
+            raise StoreError(
+                f"this ledger belongs to chain {chain_id.hex()[:16]}, the network file to {network.chain_id.hex()[:16]}"
+            )
+        elif database.get(SCHEMA_KEY) != SCHEMA:
+            raise StoreError(
+                f"the ledger has schema {database.get(SCHEMA_KEY)!r}, this program writes {SCHEMA!r}; use the program that wrote it"
+            )
+
+    def _create(self) -> None:
+        state = genesis_state(self.network)
+        tree = Update(lambda _: None)
+        root = tree.apply(ZERO, state.changes)
+        changes = _state_changes(state, tree)
+        changes |= {CHAIN: self.network.chain_id, SCHEMA_KEY: SCHEMA, TIP: number(0), b"mgenesis": root}
+        self.database.write(changes)
+
+    def state(self) -> State:
+        """The state after the last finalized block."""
+        return State(lambda key: self.database.get(b"s" + key))
+
+    def node(self, digest: bytes) -> bytes | None:
+        return self.database.get(b"t" + digest)
+
+    @property
+    def height(self) -> int:
+        return int.from_bytes(self._need(TIP), "big")
+
+    def tip(self) -> Parent:
+        """What the next block builds on."""
+        stored = self.block(self.height)
+        if stored is None:
+            return genesis_parent(self.network, self._need(b"mgenesis"))
+        header = stored.block.header
+        return Parent(header.hash(), header.height, header.epoch, header.view, header.time_ms, header.state_root)
+
+    def block(self, height: int) -> Stored | None:
+        data = self.database.get(b"b" + number(height))
+        return None if data is None else Stored(Block.decode(data), self._need(b"f" + number(height)))
+
+    def height_of(self, block_hash: bytes) -> int | None:
+        return _optional_number(self.database.get(b"h" + block_hash))
+
+    def height_of_transaction(self, identity: bytes) -> int | None:
+        return _optional_number(self.database.get(b"x" + identity))
+
+    def height_of_round(self, round_number: int) -> int | None:
+        """Where a round ended."""
+        return _optional_number(self.database.get(b"o" + number(round_number)))
+
+    def transactions_of(self, address: bytes) -> Iterator[tuple[int, bytes]]:
+        """(height, transaction id) of everything an address sent or received, oldest first."""
+        for key, _ in self.database.items(b"i" + address):
+            yield int.from_bytes(key[22:30], "big"), key[30:]
+
+    def append(self, applied: Applied, certificate: bytes) -> None:
+        """Write a finalized block and all that follows from it, in one synced batch."""
+        header = applied.block.header
+        if header.height != self.height + 1:
+            raise StoreError(f"block {header.height} does not follow block {self.height}")
+        changes = _state_changes(applied.state, applied.tree)
+        changes[b"b" + number(header.height)] = applied.block.encode()
+        changes[b"f" + number(header.height)] = certificate
+        changes[b"h" + header.hash()] = number(header.height)
+        changes |= self._indexes(applied)
+        changes[TIP] = number(header.height)
+        self.database.write(changes)
+
+    def _indexes(self, applied: Applied) -> dict[bytes, bytes | None]:
+        height = number(applied.block.header.height)
+        entries: dict[bytes, bytes | None] = {}
+        for transaction in applied.block.body.transactions:
+            identity = transaction.id(self.network.chain_id)
+            entries[b"x" + identity] = height
+            for address in _touched(transaction):
+                entries[b"i" + address + height + identity] = b""
+        for receipt in applied.receipts:
+            if isinstance(receipt, RoundClosed | RoundVoid):
+                entries[b"o" + number(receipt.round)] = height
+        return entries
+
+    def _need(self, key: bytes) -> bytes:
+        value = self.database.get(key)
+        if value is None:
+            raise StoreError(f"the ledger lacks the record {key[:1]!r} {key[1:].hex()}: it is damaged")
+        return value
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def _state_changes(state: State, tree: Update) -> dict[bytes, bytes | None]:
+    changes: dict[bytes, bytes | None] = {b"t" + digest: None for digest in tree.stale}
+    changes |= {b"t" + digest: record for digest, record in tree.fresh.items()}
+    changes |= {b"s" + key: value for key, value in state.changes.items()}
+    return changes
+
+
+def _touched(transaction: Transaction) -> set[bytes]:
+    action = transaction.action
+    touched = {address_of(transaction.sender)}
+    if not isinstance(action, RegisterNode):
+        touched.add(action.payee)
+    return touched
+
+
+def _optional_number(data: bytes | None) -> int | None:
+    return None if data is None else int.from_bytes(data, "big")

@@ -1,0 +1,179 @@
+"""Saved state on disk: the outer state after a round, and the inner state at a segment boundary. Never pickle.
+
+A checkpoint is one safetensors file. It is written beside its place and renamed over it, so a reader finds the old file
+or the new one, never half of one. Durable writing also syncs file and folder, which survives a power cut; without it
+the file survives the death of the process, which is enough for inner states that are rewritten every second.
+
+Loading checks the file's size, its metadata and every tensor's type and shape against the model before it allocates
+anything, and the state's root at the end. Metadata (strings only) carries a checksum of itself.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from training.aggregate import aggregate_size
+from training.errors import CheckpointError
+from training.outer import OuterState
+
+OUTER_KIND = "neuroshard-outer-1"
+INNER_KIND = "neuroshard-inner-1"
+# More than any header of ours takes; it bounds what the header of a damaged file can make us read.
+HEADER_LIMIT_BYTES = 1 << 16
+
+Tensors = dict[str, NDArray[Any]]
+# Name of each tensor: its safetensors type and number of values.
+Shapes = Mapping[str, tuple[str, int]]
+_ITEM_BYTES = {"F32": 4, "I32": 4, "U8": 1}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedOuter:
+    """The outer state with which round `round` begins, and its outer root (32 bytes)."""
+
+    state: OuterState
+    round: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InnerState:
+    """The state after segment `segment` of round `round`: weights and AdamW moments, flat fp32, and its hash."""
+
+    theta: NDArray[np.float32]
+    m: NDArray[np.float32]
+    v: NDArray[np.float32]
+    round: int
+    segment: int
+    root: bytes
+
+
+def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int]) -> None:
+    """Write an outer state durably. Raises CheckpointError if the disk refuses."""
+    state = saved.state
+    assert not state.trust, "trust has no place in a checkpoint yet"
+    tensors = {
+        "weights": state.weights,
+        "momentum": state.momentum,
+        "aggregate": np.frombuffer(state.aggregate, dtype=np.uint8),
+    }
+    metadata = {"round": str(saved.round), "root": saved.root.hex(), "fragments": _text(fragment_sizes)}
+    _write(path, tensors, {"kind": OUTER_KIND, **metadata}, durable=True)
+
+
+def load_outer(path: Path, fragment_sizes: Sequence[int], root_of: Callable[[OuterState], bytes]) -> SavedOuter:
+    """Read an outer state of this model and check its root with `root_of`. Raises CheckpointError."""
+    count = sum(fragment_sizes)
+    shapes = {
+        "weights": ("F32", count),
+        "momentum": ("I32", count),
+        "aggregate": ("U8", aggregate_size(fragment_sizes)),
+    }
+    identity = {"kind": OUTER_KIND, "fragments": _text(fragment_sizes)}
+    # Before the first round there is no aggregate.
+    metadata, tensors = _read(path, identity, (shapes, {**shapes, "aggregate": ("U8", 0)}))
+    state = OuterState(tensors["weights"], tensors["momentum"], tensors["aggregate"].tobytes())
+    root = _checked_root(path, metadata, root_of(state))
+    return SavedOuter(state, _number(path, metadata, "round"), root)
+
+
+def save_inner(path: Path, state: InnerState, *, durable: bool) -> None:
+    """Write an inner state; without `durable` a power cut may lose it. Raises CheckpointError if the disk refuses."""
+    tensors = {"theta": state.theta, "m": state.m, "v": state.v}
+    metadata = {"round": str(state.round), "segment": str(state.segment), "root": state.root.hex()}
+    _write(path, tensors, {"kind": INNER_KIND, **metadata}, durable=durable)
+
+
+def load_inner(
+    path: Path, parameters: int, root_of: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], bytes]
+) -> InnerState:
+    """Read an inner state of this many parameters and check its hash with `root_of`. Raises CheckpointError."""
+    shapes = {name: ("F32", parameters) for name in ("theta", "m", "v")}
+    metadata, tensors = _read(path, {"kind": INNER_KIND}, (shapes,))
+    root = _checked_root(path, metadata, root_of(tensors["theta"], tensors["m"], tensors["v"]))
+    place = _number(path, metadata, "round"), _number(path, metadata, "segment")
+    return InnerState(tensors["theta"], tensors["m"], tensors["v"], *place, root)
+
+
+def _write(path: Path, tensors: Tensors, metadata: dict[str, str], durable: bool) -> None:
+    # A fixed name: what a killed process left behind is overwritten, so leftovers cannot pile up.
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file(tensors, partial, metadata={**metadata, "checksum": _checksum(metadata)})
+        if durable:
+            _sync(partial)
+        partial.replace(path)
+        if durable:
+            _sync(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot write checkpoint {path}: {error}") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, identity: dict[str, str], allowed: Sequence[Shapes]) -> tuple[dict[str, str], Tensors]:
+    """Metadata and tensors of a file whose metadata includes `identity` and whose tensors have one of these shapes."""
+    try:
+        size, limit = path.stat().st_size, max(_tensor_bytes(shapes) for shapes in allowed) + HEADER_LIMIT_BYTES
+        if size > limit:
+            raise CheckpointError(f"checkpoint {path} has {size} bytes; this model's has at most {limit}")
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            _check_metadata(path, metadata, identity)
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
+            found = {name: (part.get_dtype(), part.get_shape()) for name, part in slices.items()}
+            if not any(found == {name: (kind, [n]) for name, (kind, n) in shapes.items()} for shapes in allowed):
+                raise CheckpointError(f"checkpoint {path} holds other tensors than this model's: {found}")
+            return metadata, {name: file.get_tensor(name) for name in found}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"checkpoint {path} is missing") from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"checkpoint {path} is damaged or cut short: {error}") from error
+
+
+def _tensor_bytes(shapes: Shapes) -> int:
+    return sum(_ITEM_BYTES[kind] * count for kind, count in shapes.values())
+
+
+def _check_metadata(path: Path, metadata: dict[str, str], identity: dict[str, str]) -> None:
+    rest = {key: text for key, text in metadata.items() if key != "checksum"}
+    if metadata.get("checksum") != _checksum(rest):
+        raise CheckpointError(f"checkpoint {path}: its metadata does not match its checksum")
+    for key, wanted in identity.items():
+        if rest.get(key) != wanted:
+            raise CheckpointError(f"checkpoint {path} has {key} {rest.get(key)!r}, wanted {wanted!r}")
+
+
+def _checked_root(path: Path, metadata: dict[str, str], root: bytes) -> bytes:
+    if metadata.get("root") != root.hex():
+        raise CheckpointError(f"checkpoint {path}: its contents have root {root.hex()}, not {metadata.get('root')}")
+    return root
+
+
+def _number(path: Path, metadata: dict[str, str], key: str) -> int:
+    text = metadata.get(key, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise CheckpointError(f"checkpoint {path}: {key} {text!r} is not a number")
+    return int(text)
+
+
+def _checksum(metadata: dict[str, str]) -> str:
+    return sha256(repr(sorted(metadata.items())).encode()).hexdigest()
+
+
+def _text(sizes: Sequence[int]) -> str:
+    return ",".join(map(str, sizes))

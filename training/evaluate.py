@@ -1,0 +1,34 @@
+"""How good the model is on text it never trained on."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.errors import CorpusError
+from training.model import NeuroLLM
+
+SEQUENCES_PER_PASS = 16
+
+
+def validation_windows(tokens: NDArray[np.uint16], sequences: int, length: int) -> NDArray[np.int64]:
+    """`sequences` windows of length + 1 tokens, evenly spread over the split, int64 [sequences, length + 1].
+
+    A split too short for that many gives those that fit without overlap; one too short for any raises CorpusError.
+    """
+    count = min(sequences, (len(tokens) - 1) // length)
+    if count < 1:
+        raise CorpusError(f"{len(tokens)} held-out tokens are too few to measure on; add more text")
+    last = len(tokens) - 1 - length
+    starts = [last * index // max(count - 1, 1) for index in range(count)]
+    return np.stack([tokens[start : start + length + 1] for start in starts]).astype(np.int64)
+
+
+@torch.no_grad()
+def validation_loss(model: NeuroLLM, tokens: NDArray[np.uint16], sequences: int = 128, length: int = 128) -> float:
+    """Mean cross-entropy in nats per token on fixed windows of the held-out split; the same bits on the same machine."""
+    windows = validation_windows(tokens, sequences, min(length, model.config.context))
+    total = 0.0
+    for first in range(0, len(windows), SEQUENCES_PER_PASS):
+        batch = windows[first : first + SEQUENCES_PER_PASS]
+        total += model.loss(torch.from_numpy(batch).to(model.flat.device)).item() * len(batch)
+    return total / len(windows)

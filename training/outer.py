@@ -1,0 +1,145 @@
+"""The outer step: what turns a round's payloads into the next model, bit for bit the same on every machine.
+
+Start reading at `outer_step`. Let g be the numbers of the aggregate and v the momentum, both integers in units of
+2^-24; rate and momentum factor (mu) in thousandths. Then, coordinate by coordinate (Nesterov momentum, as in
+Sutskever et al., ICML 2013, and as the outer optimizer of DiLoCo, arXiv 2311.08105):
+
+    v' = rdiv(mu * v, 1000) + g            rdiv: integer division, round half to even
+    s  = rate * (1000 * g + mu * v')       units of 2^-24 / 10^6
+    W' = fl32(fl64(W) - fl64(s / 10^6) * 2^-24)
+
+Nothing overflows, whatever rates follow one another. With G = 2^26, |g| <= G - 1 (`aggregate.read_aggregate`) and
+mu <= 960: if |v| <= 25 G then |mu * v| < 2^41 and |v'| <= 0.96 * 25 G + 1/2 + G - 1 < 25 G, and v begins at 0. So v
+always fits 32 bits (25 G < 2^31). With rate <= 2000, |s| <= 2000 * (1000 G + 960 * 25 G) < 3.4 * 10^15 < 2^53: s fits
+64 bits, is exact as a double, and s / 10^6 is one correctly rounded division.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.aggregate import NUMBER_LIMIT, aggregate_payloads, read_aggregate
+from training.blocks import AGGREGATE, UNITS_PER_ONE, check_header, chunks, require_ieee_arithmetic
+from training.errors import TrainingError
+from training.pages import ZERO, MerkleRoot, TaggedHash, model_root, pages_root, start_state
+
+RATE_LIMIT_MILLI = 2000
+MOMENTUM_LIMIT_MILLI = 960
+MOMENTUM_LIMIT_UNITS = 25 * NUMBER_LIMIT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OuterState:
+    """What one round hands to the next.
+
+    weights: float32 (parameters,), all fragments in order. momentum: int32 (parameters,), units of 2^-24.
+    aggregate: the last accepted aggregate's bytes, empty before the first round. trust: one integer per known node.
+    """
+
+    weights: NDArray[np.float32]
+    momentum: NDArray[np.int32]
+    aggregate: bytes = b""
+    trust: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OuterRate:
+    """The outer learning rate and momentum factor of rounds with at least `from_payloads` payloads."""
+
+    from_payloads: int
+    rate_milli: int
+    momentum_milli: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.rate_milli <= RATE_LIMIT_MILLI and 0 <= self.momentum_milli <= MOMENTUM_LIMIT_MILLI):
+            raise TrainingError(
+                f"outer rate {self.rate_milli} and momentum {self.momentum_milli} thousandths; "
+                f"at most {RATE_LIMIT_MILLI} and {MOMENTUM_LIMIT_MILLI} are allowed"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class OuterRoots:
+    """The hashes of an outer state. `outer_root` commits to all of it; `start_state` is where its segments begin."""
+
+    model_root: bytes
+    momentum_root: bytes
+    aggregate_root: bytes
+    trust_root: bytes
+    outer_root: bytes
+    start_state: bytes
+
+
+def genesis_state(weights: NDArray[np.float32]) -> OuterState:
+    """The state before the first round: the weights as born, at rest."""
+    assert weights.dtype == np.float32 and weights.ndim == 1
+    return OuterState(weights, np.zeros(weights.size, dtype=np.int32))
+
+
+def outer_step(
+    state: OuterState, payloads: Sequence[bytes], fragment_sizes: Sequence[int], rates: Sequence[OuterRate]
+) -> OuterState:
+    """Return the state after a round with these payloads, in any order. PayloadError if one is bad; `state` stays."""
+    aggregate = aggregate_payloads(payloads, fragment_sizes)
+    rate = rate_for(rates, len(payloads))
+    return apply_aggregate(state, aggregate, fragment_sizes, rate)
+
+
+def rate_for(rates: Sequence[OuterRate], payloads: int) -> OuterRate:
+    """The entry with the greatest `from_payloads` that `payloads` reaches. TrainingError if none does."""
+    reached = [rate for rate in rates if rate.from_payloads <= payloads]
+    if not reached:
+        raise TrainingError(f"no outer rate is given for {payloads} payloads")
+    return max(reached, key=lambda rate: rate.from_payloads)
+
+
+def apply_aggregate(state: OuterState, aggregate: bytes, fragment_sizes: Sequence[int], rate: OuterRate) -> OuterState:
+    """Return the state after a round whose accepted aggregate is known: all that a plain trainer has to compute.
+
+    Raises PayloadError on bad bytes, and TrainingError if the momentum is out of the range that rounds can reach.
+    """
+    assert state.weights.shape == state.momentum.shape == (sum(fragment_sizes),)
+    check_header(AGGREGATE, aggregate, fragment_sizes)
+    require_ieee_arithmetic()
+    weights = np.empty_like(state.weights)
+    momentum = np.empty_like(state.momentum)
+    for chunk in chunks(AGGREGATE, fragment_sizes):
+        here = slice(chunk.start, chunk.stop)
+        gradient = read_aggregate(aggregate, chunk).astype(np.int64)
+        velocity = divide_half_even(rate.momentum_milli * state.momentum[here].astype(np.int64), 1000) + gradient
+        if max(int(velocity.max()), -int(velocity.min())) > MOMENTUM_LIMIT_UNITS:
+            raise TrainingError(f"fragment {chunk.fragment}: momentum beyond {MOMENTUM_LIMIT_UNITS} units")
+        step = rate.rate_milli * (1000 * gradient + rate.momentum_milli * velocity)
+        move = step.astype(np.float64) / 1e6 * (1 / UNITS_PER_ONE)
+        weights[here] = state.weights[here].astype(np.float64) - move
+        momentum[here] = velocity
+    return OuterState(weights, momentum, aggregate, state.trust)
+
+
+def divide_half_even(numbers: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
+    """numbers / divisor in whole numbers, ties to even. `divisor` is even and positive."""
+    assert divisor > 0 and divisor % 2 == 0
+    low = numbers // divisor
+    rest = numbers - low * divisor
+    # `rest` plus the parity of `low` exceeds half a divisor exactly if the next number is nearer, or ties and is even.
+    return low + (rest + (low & 1) > divisor // 2)
+
+
+def roots(
+    state: OuterState, fragment_sizes: Sequence[int], merkle_root: MerkleRoot, tagged_hash: TaggedHash
+) -> OuterRoots:
+    """All roots of an outer state. Trust is not recorded yet, so its root is zero."""
+    assert not state.trust, "trust has no root yet"
+    model = model_root(state.weights, fragment_sizes, merkle_root)
+    momentum = pages_root(state.momentum, merkle_root)
+    aggregate = pages_root(state.aggregate, merkle_root)
+    return OuterRoots(
+        model_root=model,
+        momentum_root=momentum,
+        aggregate_root=aggregate,
+        trust_root=ZERO,
+        outer_root=tagged_hash("outer-state", model, momentum, aggregate, ZERO),
+        start_state=start_state(state.weights, merkle_root, tagged_hash),
+    )

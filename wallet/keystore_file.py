@@ -1,0 +1,66 @@
+"""Keystores on disk: readable by their owner only, whole or absent, never overwritten."""
+
+import os
+import secrets
+from pathlib import Path
+
+from wallet import keystore
+from wallet.errors import KeystoreCorrupt, KeystoreError, KeystoreExists, KeystoreMissing
+
+
+def save(path: Path, content: keystore.Keystore) -> None:
+    """Write a new file. Raises KeystoreExists if the name is taken, KeystoreError if the disk refuses."""
+    draft = path.with_name(f".keystore-{secrets.token_hex(8)}.draft")
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=0o700, parents=True)
+        try:
+            _write_durably(draft, keystore.to_json(content))
+            _name_without_overwriting(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        _make_name_durable(path.parent)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(path):
+            raise KeystoreExists(f"{path} exists already and is not overwritten: choose another name") from None
+        raise KeystoreError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def load(path: Path) -> keystore.Keystore:
+    """Read a file. Raises KeystoreMissing, KeystoreCorrupt, KeystoreTooCostly or KeystoreError."""
+    try:
+        if not path.exists():
+            raise KeystoreMissing(f"there is no keystore {path}")
+        if not path.is_file():
+            raise KeystoreCorrupt(f"{path} is not a file")
+        with path.open("rb") as file:
+            return keystore.parse(file.read(keystore.MAX_FILE_BYTES + 1))
+    except OSError as error:
+        raise KeystoreError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _name_without_overwriting(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems have no hard links. Then an empty file reserves the name, and is ours to replace.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        draft.replace(path)
+
+
+def _make_name_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
