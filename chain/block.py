@@ -27,6 +27,7 @@ BOOTSTRAP, HANDOVER, STAKED = 0, 1, 2  # phases of the validator set
 PHASES = ("bootstrap", "handover", "staked")
 SEGMENTS_MAXIMUM = 1024
 SEATS_MAXIMUM = 1024
+VALIDATORS_MAXIMUM = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,10 @@ class PayloadReveal(Wire):
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityVote(Wire):
-    """A validator's list of revealed payloads that it holds and will serve: bit i (byte i//8, least significant first) = the i-th revealed node in order of node id."""
+    """A validator's list of the revealed payloads that it holds and will serve.
+
+    Bit i (bit i % 8 of byte i // 8, lowest first) stands for the i-th revealed node in order of node id.
+    """
 
     round: U64
     validator: U16

@@ -60,6 +60,27 @@ class Fixed:
         return _take(data, at, self.size), at + self.size
 
 
+class AddressField(Fixed):
+    """An address: 21 bytes, of which the first is its version, 0. What nobody could ever spend has no encoding."""
+
+    def __init__(self) -> None:
+        super().__init__(21)
+
+    def write(self, value: bytes, out: list[bytes]) -> None:
+        _check_version(value)
+        super().write(value, out)
+
+    def read(self, data: bytes, at: int) -> tuple[bytes, int]:
+        value, end = super().read(data, at)
+        _check_version(value)
+        return value, end
+
+
+def _check_version(address: bytes) -> None:
+    if address[:1] != b"\x00":
+        raise DecodeError(f"an address begins with its version, 0, this one with {address[:1].hex()}")
+
+
 class Bool:
     """One byte, 0 or 1."""
 
@@ -93,7 +114,7 @@ class Var:
 
 
 class Many:
-    """A u32 count, then at most `maximum` items. Each item takes at least one byte, so a count is bounded by the data."""
+    """A u32 count, then at most `maximum` items. An item takes at least one byte, so the data bound the count."""
 
     def __init__(self, item: Field, maximum: int) -> None:
         self.item = item
@@ -108,9 +129,11 @@ class Many:
 
     def read(self, data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
         count = int.from_bytes(_take(data, at, 4), "big")
-        if count > self.maximum or count > len(data):
-            raise DecodeError(f"at most {self.maximum} items allowed, {count} announced at offset {at}")
         at += 4
+        if count > min(self.maximum, len(data) - at):
+            raise DecodeError(
+                f"{count} items announced at offset {at}, {self.maximum} allowed, {len(data) - at} bytes left"
+            )
         items = []
         for _ in range(count):
             item, at = self.item.read(data, at)
@@ -157,7 +180,7 @@ U64 = Annotated[int, Int(8)]
 U128 = Annotated[int, Int(16)]
 Flag = Annotated[bool, Bool()]
 Hash = Annotated[bytes, Fixed(32)]
-Address = Annotated[bytes, Fixed(21)]
+Address = Annotated[bytes, AddressField()]
 PublicKey = Annotated[bytes, Fixed(33)]
 Signature = Annotated[bytes, Fixed(64)]
 BlsPublicKey = Annotated[bytes, Fixed(48)]

@@ -1,4 +1,7 @@
-"""What inclusion costs: gas = a constant per type + bytes; the base fee is burned, the tip goes to the proposer (EIP-1559)."""
+"""What inclusion costs: gas is a constant per type plus the bytes; the base fee is burned, a tip goes to the proposer.
+
+The base fee follows EIP-1559, in integers.
+"""
 
 from chain.block import Proof
 from chain.codec import Wire

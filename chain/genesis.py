@@ -1,14 +1,15 @@
 """A network: parameters, model, hashes and bootstrap validators. The hash of its encoding is the chain id.
 
-All numbers are unsigned integers under dotted names: `chain.*` are the ledger's (class Params); `model.*`, `inner.*` and
-`outer.*` belong to training and only pass through here. New rules add names; the layout stays.
+All numbers are unsigned integers under dotted names: `chain.*` are the ledger's (class Params); `model.*`, `inner.*`
+and `outer.*` belong to training and only pass through here. New rules add names; the layout stays.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Annotated
 
-from chain.block import Outcome, Validator
+from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, Outcome, Validator
 from chain.codec import U64, U128, Address, BlsPublicKey, BlsSignature, Hash, Var, Wire
 from chain.crypto import bls
 from chain.crypto.hashing import tagged_hash
@@ -17,6 +18,8 @@ from chain.state import LEDGER_KEY, SUPPLY_KEY, Ledger, State, Supply, Validator
 
 NETWORK_BYTES_MAXIMUM = 262_144
 NETWORK_PREFIX = b"\x01\x01"  # type 1, version 1
+SETS_KEPT = 1024  # epochs for which a round or evidence may still refer to a validator set
+PARAMETER_MAXIMUM = 2**48  # of the ledger's: sums and products of a network's lifetime then stay within their fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Network(Wire):
 
     @property
     def chain_id(self) -> bytes:
-        return tagged_hash("chain", self.file_bytes())
+        return _chain_id(self)
 
     @property
     def params_hash(self) -> bytes:
@@ -100,12 +103,23 @@ class Network(Wire):
 
     @property
     def params(self) -> Params:
-        return Params(**self.section("chain"))
+        return _params(self)
 
     def section(self, name: str) -> dict[str, int]:
         """The numbers under `name.`, without the prefix."""
         prefix = name.encode() + b"."
         return {p.name[len(prefix) :].decode(): p.value for p in self.parameters if p.name.startswith(prefix)}
+
+
+# Every transaction asks for these two, and a network never changes.
+@lru_cache(maxsize=64)
+def _chain_id(network: Network) -> bytes:
+    return tagged_hash("chain", network.file_bytes())
+
+
+@lru_cache(maxsize=64)
+def _params(network: Network) -> Params:
+    return Params(**network.section("chain"))
 
 
 def parse_network(data: bytes) -> Network:
@@ -126,6 +140,8 @@ def check_network(network: Network) -> None:
         raise InvalidGenesis("parameter names must be unique and in order")
     if not all(name.isascii() for name in names):
         raise InvalidGenesis("parameter names must be ASCII")
+    if not _is_printable(network.name):
+        raise InvalidGenesis("the network's name must be printable UTF-8")
     check_params(network.section("chain"))
     keys = [validator.public_key for validator in network.validators]
     if not keys or len(set(keys)) != len(keys):
@@ -133,6 +149,13 @@ def check_network(network: Network) -> None:
     for validator in network.validators:
         if not bls.verify_possession(validator.public_key, validator.possession):
             raise InvalidGenesis(f"validator {validator.public_key.hex()[:16]} does not prove possession of its key")
+
+
+def _is_printable(name: bytes) -> bool:
+    try:
+        return name.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def check_params(section: Mapping[str, int]) -> Params:
@@ -146,15 +169,34 @@ def check_params(section: Mapping[str, int]) -> Params:
     zero = [name for name in wanted - may_be_zero if section[name] == 0]
     if zero:
         raise InvalidGenesis(f"these chain parameters must be at least 1: {sorted(zero)}")
-    if params.inner_steps % params.segment_steps or params.segments > 1024:
-        raise InvalidGenesis(
-            f"{params.inner_steps} inner steps do not divide into ≤ 1024 segments of {params.segment_steps}"
-        )
-    if params.seats > 1024 or params.burn_basis_points > 10_000 or params.stamp_bits > 64:
-        raise InvalidGenesis("seats ≤ 1024, burn_basis_points ≤ 10000 and stamp_bits ≤ 64 are wanted")
+    large = [name for name in wanted if section[name] > PARAMETER_MAXIMUM]
+    if large:
+        raise InvalidGenesis(f"these chain parameters are above {PARAMETER_MAXIMUM}: {sorted(large)}")
+    _check_work_params(params)
+    if params.burn_basis_points > 10_000 or params.stamp_bits > 64:
+        raise InvalidGenesis("burn_basis_points ≤ 10000 and stamp_bits ≤ 64 are wanted")
     if not params.block_interval_min_ms <= params.block_interval_ms <= params.block_interval_max_ms:
         raise InvalidGenesis("block intervals must be in order: min ≤ usual ≤ max")
+    if params.base_fee_initial < params.base_fee_minimum:
+        raise InvalidGenesis(f"the base fee starts at {params.base_fee_initial}, below its minimum")
     return params
+
+
+def _check_work_params(params: Params) -> None:
+    """Rounds, segments and seats fit the fields that count them, and a round fits the time that sets are kept."""
+    segments = params.segments
+    if params.inner_steps % params.segment_steps or segments > SEGMENTS_MAXIMUM or params.inner_steps >= 2**32:
+        raise InvalidGenesis(
+            f"{params.inner_steps} inner steps (below 2^32) do not divide into at most {SEGMENTS_MAXIMUM} segments "
+            f"of {params.segment_steps}"
+        )
+    if params.seats > SEATS_MAXIMUM:
+        raise InvalidGenesis(f"{params.seats} seats, at most {SEATS_MAXIMUM} are allowed")
+    if params.inner_steps * params.batch_tokens >= 2**64:
+        raise InvalidGenesis("the tokens of a round do not fit 64 bits")
+    attesting = params.reveal_blocks + params.hold_blocks + params.result_blocks
+    if attesting > (SETS_KEPT - 2) * params.epoch_blocks:
+        raise InvalidGenesis(f"a round attests for {attesting} blocks, its validator set may be forgotten by then")
 
 
 def genesis_state(network: Network) -> State:
@@ -168,6 +210,7 @@ def genesis_state(network: Network) -> State:
             base_fee=params.base_fee_initial,
             round=0,
             ended_round=0,
+            closed_rounds=0,
             settled_round=0,
             released_round=0,
             nodes=0,

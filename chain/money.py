@@ -1,6 +1,6 @@
 """Mint, move, burn: the only three ways in which nanos appear, change hands or vanish, and the only writer of balances.
 
-A pot is a place that holds nanos. Each verb keeps `Supply`: minted − burned equals the sum of all pots after every call.
+A pot is a place that holds nanos. Each verb keeps `Supply`: minted − burned equals the sum of all pots after each call.
 """
 
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ def mint(state: State, pot: Pot, amount: int) -> None:
 
 
 def move(state: State, source: Pot, target: Pot, amount: int) -> None:
-    """Take `amount` nanos from one pot and put them into another. Raises NotEnoughFunds, and then nothing has changed."""
+    """Take nanos from one pot and put them into another. Raises NotEnoughFunds, and then nothing has changed."""
     _require(state, source, amount)
     _set(state, source, holdings(state, source) - amount)
     # Read the target only now: it may be the source.

@@ -1,7 +1,7 @@
 """From claims to money: at an epoch's end rewards are minted into vesting, and later released whole.
 
-A claim is payable if its payload entered its round or if the round was void. What a claim earns depends on all work that the
-epoch verified; what it owes in proof fees is burned from the reward before vesting starts.
+A claim is payable if its payload entered its round or if the round was void. What a claim earns depends on all work of
+the epoch; what it owes in proof fees is burned from the reward before vesting starts.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""How much an epoch's verified work earns. Pure integers: base rate up to `base_work`, then a budget that grows with the root."""
+"""How much an epoch's verified work earns, in integers.
+
+The base rate is paid up to `base_work_batches`; above it the budget grows with the square root of the work.
+"""
 
 from collections.abc import Sequence
 from math import isqrt
@@ -15,7 +18,7 @@ def training_budget(work_batches: int, params: Params) -> int:
 
 
 def divide(budget: int, shares: Sequence[int]) -> list[int]:
-    """Split `budget` in proportion to `shares`, exactly: the largest remainders get the odd nanos, earlier shares first."""
+    """Split `budget` in proportion to `shares`, exactly: largest remainders get the odd nanos, earlier shares first."""
     total = sum(shares)
     if total == 0:
         return [0 for _ in shares]

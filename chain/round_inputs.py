@@ -1,4 +1,7 @@
-"""Commits, reveals and votes of a round: what nodes and validators may say, when, and once. Start at `apply_round_input`."""
+"""Commits, reveals and votes of a round: what nodes and validators may say, when, and once.
+
+Start reading at `apply_round_input`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +30,6 @@ from chain.state import (
 )
 
 PAYLOAD_BYTES_MAXIMUM = 2**40
-TALLIES_MAXIMUM = 64
 
 
 def apply_round_input(state: State, item: RoundInput, chain_id: bytes, params: Params) -> None:
@@ -87,7 +89,7 @@ def _reveal(state: State, item: PayloadReveal, chain_id: bytes, params: Params) 
         raise InvalidRoundInput(f"the revealed states or steps differ from the {segments} proven segments")
     if len(item.distances) != segments or not 0 < item.payload_bytes <= PAYLOAD_BYTES_MAXIMUM:
         raise InvalidRoundInput(f"{segments} distances and 1 to 2^40 payload bytes are wanted")
-    revealed = Revealed(item.node, item.payload_root, item.payload_bytes, item.steps, 0)
+    revealed = Revealed(item.node, item.payload_root, item.payload_bytes, item.steps, sum(item.distances), 0)
     return replace(current, revealed=(*current.revealed, revealed))
 
 
@@ -130,8 +132,7 @@ def _result(state: State, item: ResultVote, chain_id: bytes) -> Round:
         if tally.outcome == item.outcome:
             added = (*current.tallies[:i], replace(tally, power=tally.power + power), *current.tallies[i + 1 :])
             return replace(current, tallies=added, voted=voted)
-    if len(current.tallies) >= TALLIES_MAXIMUM:
-        raise InvalidRoundInput(f"round {item.round} already has {TALLIES_MAXIMUM} different results")
+    # At most one tally per validator: nobody can crowd out the honest result with made-up ones.
     return replace(current, tallies=(*current.tallies, Tally(item.outcome, power)), voted=voted)
 
 

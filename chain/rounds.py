@@ -1,4 +1,6 @@
-"""A DiLoCo round as the ledger sees it. Start reading at `advance`, the life of a round; the inputs are in `chain.round_inputs`.
+"""A DiLoCo round as the ledger sees it.
+
+Start reading at `advance`, the life of a round; what moves it on is in `chain.round_inputs`.
 
     opened ─ next mix ─▶ training ─ all committed, or deadline ─▶ revealing ─▶ holding ─▶ result ─ > 2/3 ─▶ closed
                               └──────────── nothing there at a deadline ─────────────────────┴───────────▶ void
@@ -8,7 +10,7 @@ A void round leaves the model as it was; the next round opens at once. Blocks ne
 
 from dataclasses import replace
 
-from chain.block import Outcome
+from chain.block import VALIDATORS_MAXIMUM, Outcome
 from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.genesis import Params
 from chain.receipts import Receipt, RoundClosed, RoundDrawn, RoundOpened, RoundVoid
@@ -26,7 +28,7 @@ from chain.state import (
     round_key,
 )
 
-NOBODY = bytes(128)
+NOBODY = bytes(VALIDATORS_MAXIMUM // 8)
 
 
 def advance(state: State, height: int, epoch: int, params: Params) -> list[Receipt]:
@@ -106,7 +108,8 @@ def _announce(state: State, after: Round) -> list[Receipt]:
     if after.phase == CLOSED:
         outcome = agreed_outcome(state, after)
         assert outcome is not None
-        state.update_ledger(model=outcome, ended_round=after.number)
+        closed = state.ledger.closed_rounds + 1
+        state.update_ledger(model=outcome, ended_round=after.number, closed_rounds=closed)
         return [RoundClosed(after.number, outcome)]
     if after.phase == VOID:
         state.update_ledger(ended_round=after.number)
@@ -137,7 +140,7 @@ def agreed_outcome(state: State, current: Round) -> Outcome | None:
 
 
 def has_seat(current: Round, node: bytes, params: Params) -> bool:
-    """Whether the beacon gave `node` one of the round's seats: everybody while they suffice, else by independent lot."""
+    """Whether `node` has one of the round's seats: everybody has while they suffice, else by independent lot."""
     if current.participants <= params.seats:
         return True
     lot = int.from_bytes(tagged_hash("seat", current.mix, node)[:8], "big")

@@ -1,4 +1,4 @@
-"""What the ledger knows: flat records under namespaced keys, changed through overlays that leave their parent untouched.
+"""What the ledger knows: flat records under namespaced keys, changed through overlays that spare their parent.
 
 a ‖ address                 Account          n ‖ node id        NodeRecord
 r ‖ round                   Round            c ‖ round ‖ node   Claim
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
-from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, Outcome, Validator
+from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, VALIDATORS_MAXIMUM, Outcome, Validator
 from chain.codec import U8, U32, U64, U128, Address, Fixed, Flag, Hash, PublicKey, Wire
 from chain.crypto.hashing import ZERO
 
@@ -61,6 +61,7 @@ class Revealed(Wire):
     payload_root: Hash
     payload_bytes: U64
     steps: U32
+    path: U128  # sum of its distances, in units of 2⁻²⁴: how far the node says it went
     power: U128  # of the validators that hold the payload
 
 
@@ -87,13 +88,13 @@ class Round(Wire):
     last_claimant: Hash
     committed: Annotated[tuple[Hash, ...], SEATS_MAXIMUM]
     revealed: Annotated[tuple[Revealed, ...], SEATS_MAXIMUM]  # by node id from the holding phase on
-    voted: Annotated[bytes, Fixed(128)]  # validators that voted in this phase, bit by index
-    tallies: Annotated[tuple[Tally, ...], 64]
+    voted: Annotated[bytes, Fixed(VALIDATORS_MAXIMUM // 8)]  # validators that voted in this phase, bit by index
+    tallies: Annotated[tuple[Tally, ...], VALIDATORS_MAXIMUM]
 
 
 @dataclass(frozen=True, slots=True)
 class ValidatorSet(Wire):
-    members: Annotated[tuple[Validator, ...], 1024]
+    members: Annotated[tuple[Validator, ...], VALIDATORS_MAXIMUM]
 
     @property
     def power(self) -> int:
@@ -108,6 +109,7 @@ class Ledger(Wire):
     base_fee: U64
     round: U64  # the newest round, 0 before the first
     ended_round: U64  # rounds up to here are closed or void
+    closed_rounds: U64  # of them, those that changed the model
     settled_round: U64  # rounds up to here have had their reward minted
     released_round: U64  # rounds up to here have left vesting
     nodes: U64  # active registrations

@@ -1,7 +1,8 @@
 """What a wallet can sign. A transaction's id excludes its signature and binds the chain id.
 
-Type numbers are final; those without a class are reserved for rules not built yet: 2 multi-transfer, 4 retire node, 5 bond,
-6 unbond, 7 withdraw, 8 unjail, 9 evidence, 10 verdict, 11 challenge, 12 serve, 14 open escrow, 15 settle escrow, 16–19 governance.
+Type numbers are final; those without a class are reserved for rules not built yet: 2 multi-transfer, 4 retire node,
+5 bond, 6 unbond, 7 withdraw, 8 unjail, 9 evidence, 10 verdict, 11 challenge, 12 serve, 14 open escrow,
+15 settle escrow, 16–19 governance.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from chain.crypto import bls
 from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.errors import InvalidBlock
 from chain.fees import next_base_fee, proof_gas, transaction_gas
-from chain.genesis import Network, Params, bootstrap_members
+from chain.genesis import SETS_KEPT, Network, Params, bootstrap_members
 from chain.payouts import release_vested, settle_epoch
 from chain.proofs import apply_proof, check_proof
 from chain.receipts import Receipt, encode_receipt
@@ -25,8 +25,6 @@ from chain.state import State, ValidatorSet, set_key
 from chain.transactions import RegisterNode
 from chain.transfers import apply_transaction
 from chain.tree import ReadNode, Update
-
-SETS_KEPT = 1024  # epochs for which a round or evidence may still refer to a validator set
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,15 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Executed:
+    """What a body did, before it has a header."""
+
+    state: State
+    receipts: tuple[Receipt, ...]
+    state_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """A valid block's consequences: the draft state, the tree's new and superseded nodes, the receipts."""
 
@@ -73,7 +80,7 @@ def genesis_parent(network: Network, state_root: bytes) -> Parent:
 
 
 def apply_block(state: State, parent: Parent, block: Block, network: Network, read_node: ReadNode) -> Applied:
-    """The consequences of `block` on its parent's `state`. Raises LedgerError or BadSignature; `state` is never changed."""
+    """The consequences of `block` on its parent's `state`, which stays as it is. Raises LedgerError or BadSignature."""
     header = block.header
     chosen = Proposal(header.epoch, header.view, header.time_ms, header.proposer, header.beacon_reveal)
     applied = build_block(state, parent, chosen, block.body, network, read_node)
@@ -102,7 +109,7 @@ def build_block(
     check_supply(draft)
     tree = Update(read_node)
     state_root = tree.apply(parent.state_root, draft.changes)
-    header = derive_header(draft, parent, chosen, body, network, receipts, state_root)
+    header = derive_header(Executed(draft, tuple(receipts), state_root), parent, chosen, body, network)
     return Applied(Block(header, body), draft, tree, tuple(receipts))
 
 
@@ -119,10 +126,9 @@ def check_place(state: State, parent: Parent, chosen: Proposal, network: Network
     first_view = parent.view + 1 if chosen.epoch == parent.epoch and parent.height else 1
     if chosen.view < first_view:
         raise InvalidBlock(f"block {height}: view {chosen.view} of epoch {chosen.epoch} is not after its parent's")
-    if chosen.time_ms < parent.time_ms + params.block_interval_min_ms:
-        raise InvalidBlock(
-            f"block {height}: {chosen.time_ms - parent.time_ms} ms after its parent, at least {params.block_interval_min_ms} wanted"
-        )
+    interval, least = chosen.time_ms - parent.time_ms, params.block_interval_min_ms
+    if interval < least:
+        raise InvalidBlock(f"block {height}: {interval} ms after its parent, at least {least} wanted")
     members = state.validators(chosen.epoch).members
     if chosen.proposer >= len(members):
         raise InvalidBlock(f"block {height}: proposer {chosen.proposer} of a set of {len(members)}")
@@ -187,20 +193,12 @@ def check_supply(draft: State) -> None:
     assert supply.circulating == supply.owned, f"{supply.circulating} nanos exist, {supply.owned} are owned"
 
 
-def derive_header(
-    draft: State,
-    parent: Parent,
-    chosen: Proposal,
-    body: Body,
-    network: Network,
-    receipts: list[Receipt],
-    state_root: bytes,
-) -> Header:
-    chain_id, supply = network.chain_id, draft.supply
+def derive_header(executed: Executed, parent: Parent, chosen: Proposal, body: Body, network: Network) -> Header:
+    draft, supply = executed.state, executed.state.supply
     following = draft.find(ValidatorSet, set_key(chosen.epoch + 1))  # fixed by the epoch's last block
     return Header(
         version=1,
-        chain_id=chain_id,
+        chain_id=network.chain_id,
         height=parent.height + 1,
         epoch=chosen.epoch,
         view=chosen.view,
@@ -212,8 +210,8 @@ def derive_header(
         proofs_root=merkle_root([proof.encode() for proof in body.proofs]),
         transactions_root=merkle_root([transaction.encode() for transaction in body.transactions]),
         rounds_root=merkle_root([item.encode() for item in body.rounds]),
-        receipts_root=merkle_root([encode_receipt(receipt) for receipt in receipts]),
-        state_root=state_root,
+        receipts_root=merkle_root([encode_receipt(receipt) for receipt in executed.receipts]),
+        state_root=executed.state_root,
         validators_root=validators_root(draft.validators(chosen.epoch).members),
         next_validators_root=ZERO if following is None else validators_root(following.members),
         params_hash=network.params_hash,

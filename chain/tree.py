@@ -1,8 +1,9 @@
 """The state root: a path-compressed binary Merkle tree over SHA-256(key), whose shape follows from its keys alone.
 
-A leaf hashes to SHA-256(0x00 ‖ key hash ‖ value hash). An inner node exists only at the first bit in which two keys below
-it differ and hashes to SHA-256(0x01 ‖ bit ‖ left ‖ right), bit in 0…255 counted from the most significant. The empty tree
-is 32 zero bytes. Nodes are stored by hash; an inner record also keeps the bits that its keys share, which follow from its leaves.
+A leaf hashes to SHA-256(0x00 ‖ key hash ‖ value hash). An inner node exists only at the first bit in which two keys
+below it differ and hashes to SHA-256(0x01 ‖ bit ‖ left ‖ right), bit in 0…255 counted from the most significant. The
+empty tree is 32 zero bytes. Nodes are stored by hash; an inner record also keeps the bits that its keys share, which
+follow from its leaves.
 """
 
 from collections.abc import Callable, Mapping
@@ -77,7 +78,7 @@ class Update:
         return self._join(bit, self._grow(lows), self._grow(items[len(lows) :]), items[0][0])
 
     def _join(self, bit: int, left: bytes, right: bytes, prefix: bytes) -> bytes:
-        if left == ZERO or right == ZERO:
+        if ZERO in (left, right):
             return right if left == ZERO else left
         hashed = INNER + bytes((bit,)) + left + right
         return self._keep(sha256(hashed).digest(), hashed + _masked(prefix, bit))

@@ -1,1 +1,1 @@
-"""Which block is next: stake-weighted Simplex as a pure function. Start reading at `consensus.step`."""
+"""Which block is next: stake-weighted Simplex as a pure step. Start reading at `consensus.step.step`."""

@@ -65,9 +65,7 @@ def verify_certificate(
     if not is_quorum(committee, signers):
         raise NoQuorum(f"{len(signers)} signers do not hold more than two thirds of {committee.total_power}")
     keys = [committee.members[place].public_key for place in signers]
-    message = vote_message(
-        chain_id, certificate.kind, certificate.epoch, certificate.view, certificate.block_hash
-    )
+    message = vote_message(chain_id, certificate.kind, certificate.epoch, certificate.view, certificate.block_hash)
     if not scheme.fast_aggregate_verify(keys, message, certificate.signature):
         raise BadAggregate(f"aggregate of {len(signers)} signers in view {certificate.view} does not verify")
     return signers

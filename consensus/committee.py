@@ -72,8 +72,8 @@ class Turn:
 def next_turn(committee: Committee, turn: Turn) -> Turn:
     """The turn of the following view, by smooth weighted round-robin in integers.
 
-    Each member gains its power, the highest priority leads and pays the total. The sum stays zero and every priority
-    stays within the total, so in any stretch of views a member leads its share, give or take one. Equal priorities:
+    Each member gains its power, the highest priority leads and pays the total. The sum stays zero and no priority falls
+    to minus the total, so counted from zero priorities nobody leads more than its share plus one. Equal priorities:
     the smaller public key leads.
     """
     raised = [priority + member.power for priority, member in zip(turn.priorities, committee.members, strict=True)]

@@ -12,7 +12,8 @@ one block and FINALIZE of another is legal too: the second says only that a quor
 from dataclasses import dataclass
 
 from chain.codec import Wire
-from consensus.certificate import Scheme, bls, signers_in, verify_vote
+from chain.crypto import bls
+from consensus.certificate import Scheme, signers_in, verify_vote
 from consensus.committee import Committee
 from consensus.errors import BadEvidence
 from consensus.messages import FINALIZE, NULLIFY, Certificate, Vote
@@ -37,7 +38,7 @@ def certificates_conflict(first: Certificate, second: Certificate) -> bool:
 
 
 def offenders(first: Certificate, second: Certificate, committee: Committee) -> tuple[int, ...]:
-    """The signers of two conflicting, verified certificates: more than a third of the power, needing no single votes."""
+    """The signers of two conflicting, verified certificates: more than a third of the power."""
     size = len(committee.members)
     both = frozenset(signers_in(second.bitmap, size))
     return tuple(place for place in signers_in(first.bitmap, size) if place in both)

@@ -3,6 +3,7 @@
 b ‖ height   block            f ‖ height   finalization certificate     h ‖ block hash   height
 s ‖ key      flat state       t ‖ hash     tree node                    x ‖ tx id        height
 i ‖ address ‖ height ‖ tx id  (empty)      o ‖ round    height of the block that closed or voided it
+k ‖ epoch ‖ view ‖ kind   certificate of a view that is not final yet, and the tip's notarization
 m ‖ name     tip, chain id, schema
 """
 
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 
 from chain.address import address_of
 from chain.block import Block
+from chain.crypto.hashing import ZERO
 from chain.genesis import Network, genesis_state
 from chain.receipts import RoundClosed, RoundVoid
 from chain.state import State
 from chain.transactions import RegisterNode, Transaction
 from chain.transition import Applied, Parent, genesis_parent
 from chain.tree import Update
-from chain.crypto.hashing import ZERO
+from consensus.messages import Certificate
 from node.errors import StoreError
 from node.key_value import KeyValue
 
@@ -99,31 +101,41 @@ class Store:
         for key, _ in self.database.items(b"i" + address):
             yield int.from_bytes(key[22:30], "big"), key[30:]
 
-    def append(self, applied: Applied, certificate: bytes) -> None:
-        """Write a finalized block and all that follows from it, in one synced batch."""
+    def hash_at(self, height: int) -> bytes:
+        """The hash of a finalized block; the chain id for height 0."""
+        if height == 0:
+            return self.network.chain_id
+        stored = self.block(height)
+        if stored is None:
+            raise StoreError(f"the ledger lacks block {height}: it is damaged")
+        return stored.block.header.hash()
+
+    def keep(self, certificate: Certificate) -> None:
+        """Store a certificate of a view that is not final yet."""
+        self.database.write({_kept_key(certificate): certificate.encode()})
+
+    def kept(self) -> list[Certificate]:
+        """The certificates of the newest views, oldest first."""
+        return [Certificate.decode(data) for _, data in self.database.items(b"k")]
+
+    def append(self, applied: Applied, certificate: Certificate | None) -> None:
+        """Write a finalized block and all that follows from it, in one synced batch.
+
+        `certificate` is the block's own finalization, None if a descendant's covers it.
+        """
         header = applied.block.header
         if header.height != self.height + 1:
             raise StoreError(f"block {header.height} does not follow block {self.height}")
         changes = _state_changes(applied.state, applied.tree)
         changes[b"b" + number(header.height)] = applied.block.encode()
-        changes[b"f" + number(header.height)] = certificate
-        changes[b"h" + header.hash()] = number(header.height)
-        changes |= self._indexes(applied)
+        changes[b"f" + number(header.height)] = b"" if certificate is None else certificate.encode()
+        changes |= index_entries(applied, self.network)
+        # The child of this block will carry its notarization; certificates of earlier views are done with.
+        for old in self.kept():
+            if (old.epoch, old.view) < (header.epoch, header.view):
+                changes[_kept_key(old)] = None
         changes[TIP] = number(header.height)
         self.database.write(changes)
-
-    def _indexes(self, applied: Applied) -> dict[bytes, bytes | None]:
-        height = number(applied.block.header.height)
-        entries: dict[bytes, bytes | None] = {}
-        for transaction in applied.block.body.transactions:
-            identity = transaction.id(self.network.chain_id)
-            entries[b"x" + identity] = height
-            for address in _touched(transaction):
-                entries[b"i" + address + height + identity] = b""
-        for receipt in applied.receipts:
-            if isinstance(receipt, RoundClosed | RoundVoid):
-                entries[b"o" + number(receipt.round)] = height
-        return entries
 
     def _need(self, key: bytes) -> bytes:
         value = self.database.get(key)
@@ -133,6 +145,26 @@ class Store:
 
     def close(self) -> None:
         self.database.close()
+
+
+def index_entries(applied: Applied, network: Network) -> dict[bytes, bytes | None]:
+    """What finds a block by hash, transaction, address and round."""
+    header = applied.block.header
+    height = number(header.height)
+    entries: dict[bytes, bytes | None] = {b"h" + header.hash(): height}
+    for transaction in applied.block.body.transactions:
+        identity = transaction.id(network.chain_id)
+        entries[b"x" + identity] = height
+        for address in _touched(transaction):
+            entries[b"i" + address + height + identity] = b""
+    for receipt in applied.receipts:
+        if isinstance(receipt, RoundClosed | RoundVoid):
+            entries[b"o" + number(receipt.round)] = height
+    return entries
+
+
+def _kept_key(certificate: Certificate) -> bytes:
+    return b"k" + number(certificate.epoch) + number(certificate.view) + bytes((certificate.kind,))
 
 
 def _state_changes(state: State, tree: Update) -> dict[bytes, bytes | None]:

@@ -1,6 +1,6 @@
 """Rebuild data/tokenizer.json and data/manifest.json from the embedded corpus: `python -m training.build data`.
 
-The tokenizer sees training documents only. Its file and the manifest are inputs of genesis: other bytes, another network.
+The tokenizer sees training documents only. Both files are inputs of genesis: other bytes, another network.
 """
 
 import argparse

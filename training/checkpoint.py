@@ -60,7 +60,7 @@ def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int]) -> 
     """Write an outer state durably. Raises CheckpointError if the disk refuses."""
     state = saved.state
     assert not state.trust, "trust has no place in a checkpoint yet"
-    tensors = {
+    tensors: Tensors = {
         "weights": state.weights,
         "momentum": state.momentum,
         "aggregate": np.frombuffer(state.aggregate, dtype=np.uint8),
@@ -87,7 +87,7 @@ def load_outer(path: Path, fragment_sizes: Sequence[int], root_of: Callable[[Out
 
 def save_inner(path: Path, state: InnerState, *, durable: bool) -> None:
     """Write an inner state; without `durable` a power cut may lose it. Raises CheckpointError if the disk refuses."""
-    tensors = {"theta": state.theta, "m": state.m, "v": state.v}
+    tensors: Tensors = {"theta": state.theta, "m": state.m, "v": state.v}
     metadata = {"round": str(state.round), "segment": str(state.segment), "root": state.root.hex()}
     _write(path, tensors, {"kind": INNER_KIND, **metadata}, durable=durable)
 
@@ -96,7 +96,7 @@ def load_inner(
     path: Path, parameters: int, root_of: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], bytes]
 ) -> InnerState:
     """Read an inner state of this many parameters and check its hash with `root_of`. Raises CheckpointError."""
-    shapes = {name: ("F32", parameters) for name in ("theta", "m", "v")}
+    shapes = dict.fromkeys(("theta", "m", "v"), ("F32", parameters))
     metadata, tensors = _read(path, {"kind": INNER_KIND}, (shapes,))
     root = _checked_root(path, metadata, root_of(tensors["theta"], tensors["m"], tensors["v"]))
     place = _number(path, metadata, "round"), _number(path, metadata, "segment")

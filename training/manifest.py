@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.errors import CorpusError
 from training.tags import tagged
@@ -25,7 +26,7 @@ MANIFEST_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A run of documents of one split. `text_sha256` is over their bytes in a row, `token_sha256` over u16 LE tokens."""
+    """Documents of one split. `text_sha256` is over their bytes in a row, `token_sha256` over u16 LE tokens."""
 
     name: str
     split: Split
@@ -123,9 +124,9 @@ def decode_document(name: str, document: bytes) -> str:
         raise CorpusError(f"{name} is not UTF-8 text (byte {error.start}); convert it or leave it out") from error
 
 
-def token_sha256(tokens: np.ndarray) -> bytes:
+def token_sha256(tokens: NDArray[np.uint16]) -> bytes:
     """SHA-256 of tokens as unsigned 16-bit little-endian numbers."""
-    return sha256(np.ascontiguousarray(tokens, dtype="<u2")).digest()
+    return sha256(np.ascontiguousarray(tokens, dtype="<u2").data).digest()
 
 
 def write_manifest(manifest: Manifest) -> str:
@@ -168,7 +169,7 @@ def read_manifest(text: str) -> Manifest:
     return manifest
 
 
-def _read_shard(entry: dict) -> Shard:
+def _read_shard(entry: dict[str, Any]) -> Shard:
     if entry["split"] not in SPLITS:
         raise ValueError(f"unknown split {entry['split']!r}")
     text_bytes, tokens = int(entry["text_bytes"]), int(entry["tokens"])

@@ -16,12 +16,20 @@ from training.layout import ModelConfig, parameter_count, parameter_layout
 
 NORM_EPSILON = 1e-5
 FlatVector = NDArray[np.float32]
-# Keys and values of the tokens already read, each [B, kv_heads, T, head_width], one pair per layer.
-Cache = list[tuple[Tensor, Tensor]]
+# Keys and values of the tokens already read, each [B, kv_heads, T, head_width]; a cache holds one pair per layer.
+KeysValues = tuple[Tensor, Tensor]
+Cache = list[KeysValues]
 
 
 class Layer(nn.Module):
     """One block: attention and feed-forward, each added to the residual stream."""
+
+    attention_norm: nn.Parameter  # [width]
+    qkv: nn.Parameter  # [(heads + 2 * kv_heads) * head_width, width]
+    output: nn.Parameter  # [width, width]
+    ffn_norm: nn.Parameter  # [width]
+    gate_up: nn.Parameter  # [2 * ffn_width, width]
+    down: nn.Parameter  # [width, ffn_width]
 
     def __init__(self, config: ModelConfig, weights: dict[str, nn.Parameter]) -> None:
         super().__init__()
@@ -29,14 +37,14 @@ class Layer(nn.Module):
         for name, weight in weights.items():
             self.register_parameter(name, weight)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], past: KeysValues | None) -> tuple[Tensor, KeysValues]:
         """x [B, T, width] -> ([B, T, width], keys and values of all tokens so far)."""
         attended, present = self._attend(_norm(x, self.attention_norm), rotary, past)
         x = x + attended
         gate, up = F.linear(_norm(x, self.ffn_norm), self.gate_up).chunk(2, dim=-1)
         return x + F.linear(F.silu(gate) * up, self.down), present
 
-    def _attend(self, x: Tensor, rotary: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def _attend(self, x: Tensor, rotary: tuple[Tensor, Tensor], past: KeysValues | None) -> tuple[Tensor, KeysValues]:
         batch, length, width = x.shape
         heads, kv_heads, head_width = self.config.heads, self.config.kv_heads, self.config.head_width
         qkv = F.linear(x, self.qkv).view(batch, length, heads + 2 * kv_heads, head_width).transpose(1, 2)
@@ -55,6 +63,9 @@ class Layer(nn.Module):
 
 class NeuroLLM(nn.Module):
     """The language model on one device. `flat` and `flat_gradient` are its parameters and gradients, fp32 [P]."""
+
+    cosine: Tensor  # [context, head_width]
+    sine: Tensor
 
     def __init__(self, config: ModelConfig, device: torch.device | str = "cpu") -> None:
         super().__init__()

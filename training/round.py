@@ -42,7 +42,7 @@ class SegmentReport:
 
 @dataclass(frozen=True, slots=True)
 class RoundReport:
-    """What was trained in this call. `theta` is the end of the last finished segment; `losses` are those of its steps."""
+    """What was trained in this call. `theta` ends the last finished segment; `losses` has one per finished step."""
 
     theta: FlatVector
     segments_done: int

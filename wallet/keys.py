@@ -61,10 +61,16 @@ class Wallet:
         """The 21-byte address of `wallet_key(index)`."""
         return address.address_of(ecdsa.public_key(self.wallet_key(index)))
 
-    def save(self, path: Path, password: str, *, test: bool = False, description: str = "") -> None:
-        """Write a new keystore file. Takes about a second and 128 MiB of memory. Raises KeystoreError."""
+    def to_keystore(
+        self, password: str, *, test: bool = False, description: str = "", scrypt_n: int = keystore.SCRYPT_N
+    ) -> keystore.Keystore:
+        """The wallet under a password. Takes about a second and 128 MiB of memory. Raises KeystoreError."""
         text = address.to_text(self.address(), test)
-        keystore_file.save(path, keystore.seal(self.entropy, password, text, description))
+        return keystore.seal(self.entropy, password, text, description, scrypt_n)
+
+    def save(self, path: Path, password: str, *, test: bool = False, description: str = "") -> None:
+        """Write a new keystore file. Raises KeystoreError, KeystoreExists if the name is taken."""
+        keystore_file.save(path, self.to_keystore(password, test=test, description=description))
 
     @classmethod
     def load(cls, path: Path, password: str) -> Self:

@@ -29,6 +29,7 @@ MAX_SALT_BYTES = 256
 MAX_TEXT = 1000
 MAX_PASSWORD = 1000
 MAX_SCRYPT_MEMORY_BYTES = 2**28
+MAX_SCRYPT_R = 64
 MAX_SCRYPT_P = 16
 MAX_PBKDF2_ROUNDS = 2**24
 STRETCHED_BYTES = 32
@@ -188,10 +189,10 @@ def _parse_stretching(content: Any) -> Scrypted | Pbkdf2:
     n, r, p = (_at(content, int, *params, name) for name in ("n", "r", "p"))
     if n < 2 or r < 1 or p < 1 or n & (n - 1) or n.bit_length() > 16 * r:
         raise KeystoreCorrupt("scrypt takes a power of two below 2**(16 * r) as n, and positive r and p")
-    if 128 * n * r > MAX_SCRYPT_MEMORY_BYTES or p > MAX_SCRYPT_P:
-        raise KeystoreTooCostly(
-            f"the keystore asks for more than {MAX_SCRYPT_MEMORY_BYTES >> 20} MiB of memory, or {MAX_SCRYPT_P} passes"
-        )
+    # Besides the 128 · n · r bytes, scrypt takes 128 · r · p.
+    if 128 * n * r > MAX_SCRYPT_MEMORY_BYTES or r > MAX_SCRYPT_R or p > MAX_SCRYPT_P:
+        mebibytes = MAX_SCRYPT_MEMORY_BYTES >> 20
+        raise KeystoreTooCostly(f"scrypt may take {mebibytes} MiB, r = {MAX_SCRYPT_R} and p = {MAX_SCRYPT_P} at most")
     return Scrypted(salt, n, r, p)
 
 

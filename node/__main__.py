@@ -1,0 +1,21 @@
+"""The command line: `neuroshard` starts a node, its subcommands ask and check."""
+
+import sys
+
+from node.cli import cli
+
+
+def main() -> None:
+    """Run the command line; a fault told in words ends with status 1, a wrong call with 2."""
+    from chain.errors import NeuroError
+    from training.errors import TrainingError
+
+    try:
+        cli(standalone_mode=True)
+    except (NeuroError, TrainingError) as error:
+        print(f"neuroshard: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What each subcommand does. One file a command; `node.cli` holds their options."""

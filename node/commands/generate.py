@@ -1,0 +1,45 @@
+"""`neuroshard generate`: text from the newest model, whether or not a node is running."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from chain.genesis import parse_network
+from node.corpus_choice import tokenizer_path
+from node.data_directory import DataDirectory
+from node.errors import NodeError
+from node.model_store import ModelStore, load_base
+from node.template import Learning
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    tokens: int
+    temperature: float
+    seed: int
+
+
+def show(data_directory: Path, prompt: str, choice: Choice) -> None:
+    """Print `prompt` and its continuation as it is made."""
+    directory = DataDirectory(data_directory)
+    directory.check_schema()
+    try:
+        learning = Learning.of(parse_network((directory / "network").read_bytes()))
+    except OSError as error:
+        raise NodeError(f"{data_directory} has no network yet ({error.strerror}): start a node there first") from error
+    newest = ModelStore(directory / "model", learning).newest()
+    if newest is None:
+        raise NodeError(f"{data_directory} has no model yet: let the node finish a round first")
+    # torch takes a second to import: only here, when text is really wanted.
+    from training.generate import generate
+    from training.model import NeuroLLM, load_flat
+    from training.tokens import Tokenizer
+
+    model = NeuroLLM(learning.model)
+    load_flat(model, load_base(newest, learning).state.weights)
+    tokenizer = Tokenizer.load(tokenizer_path())
+    click.echo(prompt, nl=False)
+    for piece in generate(model, tokenizer, prompt, choice.tokens, choice.temperature, choice.seed):
+        click.echo(piece, nl=False)
+    click.echo()

@@ -1,0 +1,42 @@
+"""`neuroshard status`: ask the running node of a data directory."""
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.data_directory import read_json
+from node.errors import NodeError
+
+SECONDS = 5
+PAGE_BYTES_MAXIMUM = 1 << 20
+
+
+def ask(directory: Path) -> dict[str, Any]:
+    """The status of the node that runs on `directory`. Raises NodeError if none does."""
+    note = read_json(directory / "api.json")
+    if note is None:
+        raise NodeError(f"no node is running on {directory}: start one with `neuroshard --data-dir {directory}`")
+    connection = http.client.HTTPConnection(note["address"], timeout=SECONDS)
+    try:
+        connection.request("GET", "/v1/status")
+        answer: dict[str, Any] = json.loads(connection.getresponse().read(PAGE_BYTES_MAXIMUM))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise NodeError(
+            f"the node at {note['address']} does not answer ({error}): it may have been killed; start it again"
+        ) from error
+    finally:
+        connection.close()
+    return answer
+
+
+def show(directory: Path, as_json: bool) -> None:
+    answer = ask(directory)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    width = max(map(len, answer))
+    for name, value in answer.items():
+        click.echo(f"{name:<{width}}  {value}")

@@ -1,0 +1,103 @@
+"""The chain as this node sees it: the finalized part on disk, and blocks above it that are valid but not final yet."""
+
+from chain.block import Block, Body
+from chain.errors import InvalidBlock
+from chain.genesis import Network
+from chain.state import State
+from chain.transition import Applied, Parent, Proposal, apply_block, build_block
+from chain.tree import ReadNode
+from consensus.messages import NOTARIZE, Certificate
+from node.store import Store
+
+
+class LedgerView:
+    """Builds, judges and finalizes blocks. Only finalized ones reach the disk, so nothing is ever rolled back."""
+
+    def __init__(self, store: Store, network: Network) -> None:
+        self.store = store
+        self.network = network
+        self.tip = store.tip()
+        self._pending: dict[bytes, Applied] = {}
+
+    def state(self) -> State:
+        """The state after the last finalized block."""
+        return self.store.state()
+
+    def built_on(self, parent_hash: bytes) -> tuple[State, Parent] | None:
+        """The state and place after a known block; None if the block is unknown."""
+        if parent_hash == self.tip.hash:
+            return self.store.state(), self.tip
+        applied = self._pending.get(parent_hash)
+        return None if applied is None else (applied.state, applied.parent)
+
+    def build(self, parent_hash: bytes, chosen: Proposal, body: Body) -> Applied:
+        """Make a block and remember it. Raises LedgerError if the body breaks a rule."""
+        state, parent = self._need(parent_hash)
+        return self._remember(build_block(state, parent, chosen, body, self.network, self._read_node(parent_hash)))
+
+    def judge(self, block: Block) -> Applied:
+        """Execute a block of somebody else and remember it. Raises LedgerError or BadSignature."""
+        parent_hash = block.header.parent_hash
+        state, parent = self._need(parent_hash)
+        return self._remember(apply_block(state, parent, block, self.network, self._read_node(parent_hash)))
+
+    def knows(self, block_hash: bytes) -> bool:
+        return block_hash in self._pending
+
+    def block(self, block_hash: bytes) -> Block:
+        return self._pending[block_hash].block
+
+    def keep(self, certificate: Certificate) -> None:
+        """Store a certificate durably until a later block is final."""
+        self.store.keep(certificate)
+
+    def kept(self) -> list[Certificate]:
+        return self.store.kept()
+
+    def notarization_of(self, block_hash: bytes) -> bytes:
+        """The notarization that the child of a block carries; nothing for the child of the genesis."""
+        if block_hash == self.network.chain_id:
+            return b""
+        for certificate in self.kept():
+            if certificate.kind == NOTARIZE and certificate.block_hash == block_hash:
+                return certificate.encode()
+        raise InvalidBlock(f"the notarization of block {block_hash.hex()[:16]} is not here")
+
+    def finalize(self, block_hash: bytes, certificate: Certificate) -> list[Applied]:
+        """Write a block and its unfinalized ancestors to disk, oldest first. Ancestors stand under its certificate."""
+        chain: list[Applied] = []
+        at = block_hash
+        while at != self.tip.hash:
+            applied = self._pending.get(at)
+            if applied is None:
+                raise InvalidBlock(f"block {at.hex()[:16]} became final and is not here")
+            chain.append(applied)
+            at = applied.block.header.parent_hash
+        for applied in reversed(chain):
+            self.store.append(applied, certificate if applied is chain[0] else None)
+        if chain:
+            self.tip = chain[0].parent
+            final = chain[0].block.header.height
+            self._pending = {key: kept for key, kept in self._pending.items() if kept.block.header.height > final}
+        return chain[::-1]
+
+    def _need(self, parent_hash: bytes) -> tuple[State, Parent]:
+        found = self.built_on(parent_hash)
+        if found is None:
+            raise InvalidBlock(f"the parent {parent_hash.hex()[:16]} is unknown here")
+        return found
+
+    def _remember(self, applied: Applied) -> Applied:
+        self._pending[applied.block.header.hash()] = applied
+        return applied
+
+    def _read_node(self, parent_hash: bytes) -> ReadNode:
+        def read(digest: bytes) -> bytes | None:
+            at = parent_hash
+            while (applied := self._pending.get(at)) is not None:
+                if digest in applied.tree.fresh:
+                    return applied.tree.fresh[digest]
+                at = applied.block.header.parent_hash
+            return self.store.node(digest)
+
+        return read

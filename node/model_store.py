@@ -1,0 +1,81 @@
+"""Outer states on disk: the model after each of the last rounds, and the way back to it from the payloads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chain.block import Outcome
+from chain.crypto.hashing import merkle_root, tagged_hash
+from node.errors import StoreError
+from node.payload_store import PayloadStore
+from node.template import Learning
+from training.checkpoint import SavedOuter, load_outer, save_outer
+from training.errors import CheckpointError
+from training.outer import OuterState, outer_step, roots
+
+KEPT = 2
+
+
+def outer_root(state: OuterState, learning: Learning) -> bytes:
+    return roots(state, learning.fragment_sizes, merkle_root, tagged_hash).outer_root
+
+
+def load_base(path: Path, learning: Learning) -> SavedOuter:
+    """An outer state from its file, verified against its own root. Raises CheckpointError."""
+    return load_outer(path, learning.fragment_sizes, lambda state: outer_root(state, learning))
+
+
+class ModelStore:
+    """model/outer-R.safetensors is the state after R ended rounds that closed last at R."""
+
+    def __init__(self, folder: Path, learning: Learning) -> None:
+        self.folder = folder
+        self.learning = learning
+
+    def path(self, round_number: int) -> Path:
+        return self.folder / f"outer-{round_number}.safetensors"
+
+    def save(self, state: OuterState, round_number: int, root: bytes) -> Path:
+        """Write durably, and forget all but the newest. Raises CheckpointError."""
+        path = self.path(round_number)
+        save_outer(path, SavedOuter(state, round_number, root), self.learning.fragment_sizes)
+        for old in self._rounds()[:-KEPT]:
+            self.path(old).unlink(missing_ok=True)
+        return path
+
+    def find(self, root: bytes) -> SavedOuter | None:
+        """The stored state with this root, if there is a sound file of it."""
+        for number in reversed(self._rounds()):
+            try:
+                saved = load_base(self.path(number), self.learning)
+            except CheckpointError:
+                continue
+            if saved.root == root:
+                return saved
+        return None
+
+    def newest(self) -> Path | None:
+        """The file of the newest state, if there is any."""
+        rounds = self._rounds()
+        return self.path(rounds[-1]) if rounds else None
+
+    def _rounds(self) -> list[int]:
+        names = (
+            path.name.removeprefix("outer-").removesuffix(".safetensors")
+            for path in self.folder.glob("outer-*.safetensors")
+        )
+        return sorted(int(name) for name in names if name.isdigit())
+
+
+def step_from_payloads(
+    state: OuterState, payload_roots: Sequence[bytes], payloads: PayloadStore, learning: Learning
+) -> OuterState:
+    """The state after a round that counted these payloads. Raises StoreError or PayloadError."""
+    return outer_step(state, [payloads.get(root) for root in payload_roots], learning.fragment_sizes, learning.rates)
+
+
+def check_outcome(found: Outcome, expected: Outcome, round_number: int) -> None:
+    """Raise StoreError unless the replayed round gave the recorded roots."""
+    if found != expected:
+        raise StoreError(
+            f"round {round_number} gives the outer root {found.outer_root.hex()[:16]}, the ledger has {expected.outer_root.hex()[:16]}"
+        )

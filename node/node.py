@@ -1,0 +1,221 @@
+"""One node, wired together. Start reading at `Node.run`.
+
+The ledger, consensus and the API share one event loop; training runs in a process of its own and is only ever asked and heard.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from chain.genesis import Network
+from chain.receipts import RoundClosed, RoundVoid
+from chain.rounds import counted
+from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
+from chain.transition import Applied
+from node.engine import Engine
+from node.home import Home
+from node.identity import find_stamp
+from node.key_value import open_key_value
+from node.ledger_view import LedgerView
+from node.mempool import Mempool
+from node.model_store import ModelStore
+from node.outcomes import Outcomes
+from node.payload_store import PayloadStore
+from node.producer import Producer, Registration
+from node.round_driver import RoundDriver
+from node.round_history import Measured, RoundHistory
+from node.settings import Settings
+from node.sign_state import SignState, owner_of
+from node.store import Store
+from node.template import Learning
+from node.trainer import Trainer, TrainerOptions
+from node.trainer_messages import (
+    Failed,
+    Ready,
+    RoundDone,
+    SegmentDone,
+    Stepped,
+    Tokenising,
+    TrainerEvent,
+    Validate,
+    Validated,
+)
+
+
+@dataclass(slots=True)
+class Live:
+    """What is happening now, for people: never read by a rule."""
+
+    started: float = field(default_factory=time.monotonic)
+    device: str = "none"
+    device_reason: str = ""
+    bigram_loss: float | None = None
+    tokens_per_second: float = 0.0
+    step: int = 0
+    training_loss: float | None = None
+    tokenising: tuple[int, int] | None = None
+    trainer_failure: str = ""
+    last_block_ms: int = 0
+
+
+class Node:
+    """Opens everything in `home`, runs until stopped, closes everything."""
+
+    def __init__(self, home: Home, settings: Settings, watch: Callable[[str], None]) -> None:
+        self.home = home
+        self.settings = settings
+        self.watch = watch  # told in a sentence what has happened
+        self.network: Network = home.network
+        self.learning = Learning.of(home.network)
+        directory = home.directory
+        self.store = Store(open_key_value(directory / "ledger"), home.network)
+        self.view = LedgerView(self.store, home.network)
+        self.payloads = PayloadStore(directory / "payloads")
+        self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
+        self.history = RoundHistory(directory / "rounds.jsonl")
+        self.driver = RoundDriver(home.network, home.identity, self.outcomes)
+        self.mempool = Mempool(home.network)
+        self.producer = Producer(home.network, self.driver, self.mempool)
+        owner = owner_of(home.network.chain_id, home.identity.validator_public_key)
+        self.sign_state = SignState.open(directory / "sign-state", owner)
+        self.engine = Engine(self.view, home.identity, self.producer, self.sign_state, self._on_final)
+        self.live = Live()
+        self.trainer = self._make_trainer() if settings.training else None
+        self._reached = asyncio.Event()
+        self._thoughts: set[asyncio.Task[None]] = set()
+
+    def _make_trainer(self) -> Trainer:
+        options = TrainerOptions(
+            self.home.directory.root, self.home.identity.node, self.settings.device, self.settings.threads
+        )
+        trainer = Trainer(options, self._on_trainer)
+        self.driver.ask = trainer.ask
+        return trainer
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Restore the model, register, train, make blocks, until `stop` is set or the wanted round is reached."""
+        await asyncio.to_thread(self.outcomes.restore, self.store.state())
+        await self._prepare_registration()
+        self._validate_model()
+        self._react(self.store.state())
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self.engine.run())]
+        if self.trainer is not None:
+            tasks.append(asyncio.create_task(self.trainer.run()))
+        tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            if self.trainer is not None:
+                await self.trainer.stop()
+            for task in [*tasks, *self._thoughts]:
+                task.cancel()
+            await asyncio.gather(*tasks, *self._thoughts, return_exceptions=True)
+            await self.engine.stop()
+
+    async def close(self) -> None:
+        """Let go of the files. The node cannot be used afterwards."""
+        self.sign_state.close()
+        self.store.close()
+        self.home.directory.unlock()
+
+    async def _prepare_registration(self) -> None:
+        identity, network = self.home.identity, self.network
+        if self.trainer is None or self.store.state().find(NodeRecord, node_key(identity.node)) is not None:
+            return
+        keys = identity.node_public_key, identity.wallet_public_key
+        stamp = await asyncio.to_thread(find_stamp, *keys, network.chain_id, network.params.stamp_bits)
+        self.producer.registration = Registration(identity, stamp, self.settings.validator_intent)
+
+    def _validate_model(self) -> None:
+        """Measure the present model, unless that has been done."""
+        if self.trainer is not None and not self.history.has(self.outcomes.model_round):
+            self.trainer.ask(Validate(self.outcomes.model_round, str(self.outcomes.model_path)))
+
+    def _on_final(self, applied: Applied) -> None:
+        """A block is final and on disk."""
+        header = applied.block.header
+        self.live.last_block_ms = header.time_ms
+        for receipt in applied.receipts:
+            if isinstance(receipt, RoundClosed):
+                if not self.outcomes.adopt(receipt.round, receipt.outcome):
+                    self.outcomes.restore(applied.state)
+                self.watch(
+                    f"Round {receipt.round} closed at height {header.height}: model {receipt.outcome.model_root.hex()[:16]}"
+                )
+                self._validate_model()
+            elif isinstance(receipt, RoundVoid):
+                self.watch(f"Round {receipt.round} is void: the model stays as it was")
+        state = self.store.state()
+        self.mempool.prune(state)
+        if header.height % self.network.params.epoch_blocks == 0:
+            self.sign_state.prune(header.epoch, header.view)
+        self._react(state)
+
+    def _react(self, state: State) -> None:
+        self.driver.follow(state, self.view.tip.height)
+        current = state.round(state.ledger.round)
+        if current is not None and current.phase in (HOLDING, RESULT):
+            self._think(self._attend(state))
+        wanted = self.settings.until_round
+        if wanted is not None and state.ledger.closed_rounds >= wanted:
+            self._reached.set()
+
+    async def _attend(self, state: State) -> None:
+        """Do what a validator has to do for the round in `state` before it can sign."""
+        current = state.round(state.ledger.round)
+        assert current is not None
+        if current.phase == HOLDING:
+            for revealed in current.revealed:
+                await self.outcomes.check(revealed.payload_root, revealed.path)
+        else:
+            pairs = [(revealed.node, revealed.payload_root) for revealed in counted(state, current)]
+            await self.outcomes.prepare(current.number, pairs)
+        self.engine.news()
+
+    async def _foresee(self, done: RoundDone) -> None:
+        """Our payload is ready: judge it, and compute the outer step over it alone, which is what a lone trainer needs."""
+        path = sum(segment.distance for segment in self.driver.work.segments[: done.segments])
+        await self.outcomes.check(done.payload_root, path)
+        current = self.store.state().round(done.round)
+        if current is not None and current.participants == 1:
+            await self.outcomes.prepare(done.round, [(self.driver.node, done.payload_root)])
+        self.engine.news()
+
+    def _think(self, thought: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(thought)
+        self._thoughts.add(task)
+        task.add_done_callback(self._thoughts.discard)
+
+    def _on_trainer(self, event: TrainerEvent) -> None:
+        live = self.live
+        match event:
+            case Ready(device, reason, threads, bigram):
+                live.device, live.device_reason, live.bigram_loss = device, reason, bigram
+                live.trainer_failure, live.tokenising = "", None
+                self.watch(f"{reason} {threads} threads. Bigram loss to beat: {bigram:.3f}")
+            case Tokenising(done, total):
+                live.tokenising = (done, total) if done < total else None
+            case Stepped(_, step, loss, speed):
+                live.step, live.training_loss, live.tokens_per_second = step, loss, speed
+            case SegmentDone():
+                self.driver.add_segment(event)
+                self.engine.news()
+            case RoundDone():
+                self.driver.add_payload(event)
+                self._think(self._foresee(event))
+            case Validated(round_number, loss):
+                self._on_validated(round_number, loss)
+            case Failed(message):
+                live.trainer_failure = message
+                self.watch(f"Training has stopped: {message}")
+
+    def _on_validated(self, round_number: int, loss: float) -> None:
+        tokens = self.store.state().ledger.tokens
+        self.history.add(Measured(round_number, loss, self.live.training_loss, tokens, time.time_ns() // 1_000_000))
+        bigram = self.live.bigram_loss or 0.0
+        verdict = "below" if loss < bigram else "above"
+        self.watch(f"After round {round_number}: validation loss {loss:.3f}, {verdict} the bigram's {bigram:.3f}")

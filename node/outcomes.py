@@ -1,0 +1,150 @@
+"""Payloads judged and outer steps computed, away from the event loop: what a validator needs before it signs.
+
+Everything here can be made again from the ledger and the payloads; files only save the time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain.block import Outcome
+from chain.crypto.hashing import merkle_root
+from chain.rounds import counted
+from chain.state import CLOSED, HOLDING, RESULT, Round, State
+from node.errors import StoreError
+from node.model_store import ModelStore, step_from_payloads
+from node.payload_store import PayloadStore
+from training.errors import TrainingError
+from training.outer import OuterState
+from training.payload import decode_payload, payload_norm
+
+# Encoding moves every value by up to half a step, so a payload may be somewhat longer than the path that led to it.
+NORM_SLACK_PERCENT = 25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An outer step computed in advance."""
+
+    round: int
+    base_root: bytes
+    outcome: Outcome
+    state: OuterState
+
+
+class Outcomes:
+    """The model after the last closed round, and candidates for the next."""
+
+    def __init__(self, models: ModelStore, payloads: PayloadStore) -> None:
+        self.models = models
+        self.payloads = payloads
+        self.model: OuterState | None = None
+        self.model_root = b""
+        self.model_round = 0
+        self._held: dict[bytes, bool] = {}
+        self._prepared: dict[bytes, Prepared] = {}
+
+    @property
+    def model_path(self) -> Path:
+        return self.models.path(self.model_round)
+
+    def holds(self, payload_root: bytes) -> bool | None:
+        """Whether we have a sound payload with this root; None while nobody has looked."""
+        return self._held.get(payload_root)
+
+    def prepared(self, counted_root: bytes, base_root: bytes) -> Outcome | None:
+        """The outcome of counting these payloads on this base, if it has been computed."""
+        found = self._prepared.get(counted_root)
+        return found.outcome if found is not None and found.base_root == base_root else None
+
+    async def check(self, payload_root: bytes, path: int) -> None:
+        """Look whether a payload is here, decodes, and is no longer than the path that its node claims (units of 2⁻²⁴)."""
+        if payload_root not in self._held:
+            self._held[payload_root] = await asyncio.to_thread(self._is_sound, payload_root, path)
+
+    def _is_sound(self, root: bytes, path: int) -> bool:
+        try:
+            numbers = decode_payload(self.payloads.get(root), self.models.learning.fragment_sizes)
+        except (StoreError, TrainingError):
+            return False
+        return 100 * payload_norm(numbers) <= (100 + NORM_SLACK_PERCENT) * path
+
+    async def prepare(self, round_number: int, pairs: Sequence[tuple[bytes, bytes]]) -> Prepared | None:
+        """Compute and save the outer step over (node id, payload root) pairs, by node id. None if a payload is bad."""
+        root = merkle_root([node + payload for node, payload in pairs])
+        known = self._prepared.get(root)
+        if known is not None and known.base_root == self.model_root:
+            return known
+        assert self.model is not None
+        prepared = await asyncio.to_thread(self._compute, round_number, self.model, self.model_root, pairs)
+        if prepared is not None:
+            self._prepared = {root: prepared}
+        return prepared
+
+    def _compute(
+        self, round_number: int, base: OuterState, base_root: bytes, pairs: Sequence[tuple[bytes, bytes]]
+    ) -> Prepared | None:
+        learning = self.models.learning
+        try:
+            state = step_from_payloads(base, [payload for _, payload in pairs], self.payloads, learning)
+        except (StoreError, TrainingError):
+            return None
+        outcome = learning.outcome(merkle_root([node + payload for node, payload in pairs]), state)
+        self.models.save(state, round_number, outcome.outer_root)
+        return Prepared(round_number, base_root, outcome, state)
+
+    def adopt(self, round_number: int, outcome: Outcome) -> bool:
+        """A round has closed with this outcome: go on from it. False if we have not computed it."""
+        prepared = self._prepared.get(outcome.counted_root)
+        if prepared is None or prepared.outcome != outcome:
+            return False
+        self._take(prepared.state, outcome.outer_root, round_number)
+        return True
+
+    def restore(self, state: State) -> None:
+        """At the start: the model that the ledger names, from its file, else from birth or an older file and the payloads.
+
+        Raises StoreError if a payload that is needed is missing.
+        """
+        wanted = state.ledger.model.outer_root
+        saved = self.models.find(wanted)
+        if saved is not None:
+            self._take(saved.state, wanted, saved.round)
+            return
+        model, root, number = self._older(state)
+        while number < state.ledger.ended_round:
+            number += 1
+            current = state.round(number)
+            if current is None:
+                raise StoreError(
+                    f"the model of round {number} is lost and the ledger has released that round: "
+                    "run `neuroshard archive verify`, which rebuilds it from the payloads"
+                )
+            chosen = [payload.payload_root for payload in counted(state, current)]
+            if current.phase == CLOSED:
+                model = step_from_payloads(model, chosen, self.payloads, self.models.learning)
+        outcome = self.models.learning.outcome(state.ledger.model.counted_root, model)
+        if outcome.outer_root != wanted:
+            raise StoreError("the model rebuilt from the payloads is not the ledger's: run `neuroshard archive verify`")
+        self.models.save(model, number, wanted)
+        self._take(model, wanted, number)
+
+    def _older(self, state: State) -> tuple[OuterState, bytes, int]:
+        """The newest sound state below the ledger's, or the born model."""
+        for number in range(state.ledger.ended_round, 0, -1):
+            current = state.round(number)
+            saved = None if current is None else self.models.find(current.base.outer_root)
+            if saved is not None and current is not None:
+                return saved.state, saved.root, number - 1
+        return self.models.learning.born(), b"", 0
+
+    def _take(self, state: OuterState, root: bytes, round_number: int) -> None:
+        self.model, self.model_root, self.model_round = state, root, round_number
+        self._held.clear()
+
+
+def attention(state: State) -> Round | None:
+    """The current round if a validator has to look at payloads or compute for it."""
+    current = state.round(state.ledger.round)
+    return current if current is not None and current.phase in (HOLDING, RESULT) else None

@@ -1,0 +1,49 @@
+"""Payloads on disk, by the Merkle root of their 1 MiB pages."""
+
+import os
+from pathlib import Path
+
+from chain.crypto.hashing import merkle_root
+from node.errors import StoreError
+from training.pages import pages_root
+
+
+def payload_root(payload: bytes) -> bytes:
+    """What the ledger calls a payload: 32 bytes."""
+    return pages_root(payload, merkle_root)
+
+
+class PayloadStore:
+    """Content-addressed files: what `get` returns has the root that was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, root: bytes) -> Path:
+        return self.folder / root.hex()
+
+    def put(self, payload: bytes) -> bytes:
+        """Keep a payload durably and return its root. Raises StoreError."""
+        root = payload_root(payload)
+        path = self.path(root)
+        draft = path.with_suffix(".partial")
+        try:
+            with draft.open("wb") as file:
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError as error:
+            raise StoreError(f"cannot write the payload {path}: {error.strerror}; free some disk space") from error
+        return root
+
+    def get(self, root: bytes) -> bytes:
+        """The payload with this root. Raises StoreError if it is missing or damaged."""
+        path = self.path(root)
+        try:
+            payload = path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"the payload {root.hex()} is missing from {self.folder}: {error.strerror}") from error
+        if payload_root(payload) != root:
+            raise StoreError(f"the payload {path} is damaged: its pages have another root")
+        return payload

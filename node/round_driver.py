@@ -1,0 +1,208 @@
+"""This node's part in the rounds. Start reading at `RoundDriver.inputs`.
+
+What the node has to say follows from the ledger's state and from its finished work alone: after a restart it says the same
+again, and nothing has to be remembered.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chain.block import TRAINING as TRAINING_PROOF
+from chain.block import WHOLE, PayloadReveal, Proof, RoundInput
+from chain.crypto.hashing import ZERO, merkle_root
+from chain.genesis import Network
+from chain.proofs import LAYERS_MAXIMUM
+from chain.round_inputs import write_bitmap
+from chain.rounds import counted_root
+from chain.state import (
+    HOLDING,
+    OPENED,
+    RESULT,
+    REVEALING,
+    TRAINING,
+    Claim,
+    NodeRecord,
+    Round,
+    State,
+    claim_key,
+    node_key,
+)
+from node.identity import EMPTY, Identity
+from node.outcomes import Outcomes
+from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
+
+# Blocks before the deadline at which a slow node ends its round with the segments that it has.
+WRAP_UP_BLOCKS = 20
+
+
+@dataclass(slots=True)
+class Work:
+    """What this node has trained in one round."""
+
+    round: int
+    segments: list[SegmentDone] = field(default_factory=list)
+    done: RoundDone | None = None
+
+
+class RoundDriver:
+    """Trains, proves, commits, reveals, holds and signs for one node."""
+
+    def __init__(self, network: Network, identity: Identity, outcomes: Outcomes) -> None:
+        self.network = network
+        self.params = network.params
+        self.identity = identity
+        self.node = identity.node
+        self.validator_key = identity.validator_public_key
+        self.outcomes = outcomes
+        self.work = Work(0)
+        self.ask: Callable[[Command], None] | None = None  # None: this node does not train
+
+    def follow(self, state: State, height: int) -> None:
+        """React to a new finalized state: start, hurry or stop the trainer."""
+        current = state.round(state.ledger.round)
+        if self.ask is None or current is None:
+            return
+        record = state.find(NodeRecord, node_key(self.node))
+        takes_part = record is not None and record.registered_height <= current.opened_height
+        if current.phase == TRAINING and takes_part:
+            if self.work.round != current.number:
+                self.work = Work(current.number)
+                self.ask(Train(current.number, current.mix, str(self.outcomes.model_path)))
+            elif current.deadline_height - height <= WRAP_UP_BLOCKS:
+                self.ask(WrapUp(current.number))
+        elif self.work.round == current.number and self.work.done is None and current.phase > TRAINING:
+            self.ask(Abandon(current.number))
+
+    def add_segment(self, segment: SegmentDone) -> None:
+        if segment.round == self.work.round and segment.segment == len(self.work.segments):
+            self.work.segments.append(segment)
+
+    def add_payload(self, done: RoundDone) -> None:
+        if done.round == self.work.round:
+            self.work.done = done
+
+    def is_urgent(self, state: State) -> bool:
+        """Whether a block is worth making at once: the round waits for it."""
+        current = state.round(state.ledger.round)
+        return current is not None and (current.phase == OPENED or bool(self.inputs(state)))
+
+    def proofs(self, state: State, time_ms: int) -> list[Proof]:
+        """Signed proofs of the segments that the ledger does not know yet, for a block of time `time_ms`."""
+        current, claim = self._current(state)
+        record = state.find(NodeRecord, node_key(self.node))
+        if current is None or record is None or current.phase != TRAINING or (claim and claim.commitment != ZERO):
+            return []
+        known = len(claim.states) if claim else 0
+        before = claim.states[-1] if claim else current.base.start_state
+        if known and (len(self.work.segments) < known or self.work.segments[known - 1].state_after != before):
+            return []  # another run of this node proved other work: this round cannot be continued
+        previous, proofs = claim.last_proof if claim else ZERO, []
+        for nonce, segment in enumerate(self.work.segments[known:], record.proofs):
+            proof = self._proof(current, segment, (nonce, before, previous), time_ms)
+            previous, before = proof.id(self.network.chain_id), segment.state_after
+            proofs.append(proof)
+        return proofs
+
+    def _proof(self, current: Round, segment: SegmentDone, place: tuple[int, bytes, bytes], time_ms: int) -> Proof:
+        params = self.params
+        sequences = params.segment_steps * params.sequences
+        nonce, state_before, previous = place
+        draft = Proof(
+            node=self.node,
+            wallet=self.identity.address,
+            kind=TRAINING_PROOF,
+            role=WHOLE,
+            first_layer=0,
+            last_layer=LAYERS_MAXIMUM,
+            round=current.number,
+            segment=segment.segment,
+            base_root=current.base.outer_root,
+            data_first=segment.segment * sequences,
+            data_count=sequences,
+            batches=params.segment_steps,
+            tokens=params.segment_steps * params.batch_tokens,
+            samples=0,
+            state_before=state_before,
+            state_after=segment.state_after,
+            loss_milli=segment.loss_milli,
+            # A segment finished before a long pause is claimed now.
+            time_ms=max(min(segment.time_ms, time_ms), time_ms - params.proof_window_ms),
+            nonce=nonce,
+            previous_proof=previous,
+            signature=EMPTY,
+        )
+        return self.identity.sign_proof(draft, self.network.chain_id)
+
+    def inputs(self, state: State) -> list[RoundInput]:
+        """What this node has to say about the round in `state`: at most one thing, which moves the round on."""
+        current, claim = self._current(state)
+        if current is None:
+            return []
+        match current.phase:
+            case phase if phase == TRAINING and claim is not None:
+                return self._commit(claim)
+            case phase if phase == REVEALING and claim is not None:
+                return self._reveal(current, claim)
+            case phase if phase == HOLDING:
+                return self._hold(state, current)
+            case phase if phase == RESULT:
+                return self._result(state, current)
+            case _:
+                return []
+
+    def _current(self, state: State) -> tuple[Round | None, Claim | None]:
+        number = state.ledger.round
+        return state.round(number), state.find(Claim, claim_key(number, self.node))
+
+    def _commit(self, claim: Claim) -> list[RoundInput]:
+        opening = self._opening(claim)
+        if opening is None or claim.commitment != ZERO or 2 * len(claim.states) < self.params.segments:
+            return []
+        commitment = opening.commitment(self.network.chain_id)
+        return [self.identity.sign_commit(opening.round, commitment, self.network.chain_id)]
+
+    def _reveal(self, current: Round, claim: Claim) -> list[RoundInput]:
+        opening = self._opening(claim)
+        if opening is None or claim.commitment == ZERO or any(r.node == self.node for r in current.revealed):
+            return []
+        return [self.identity.sign_reveal(opening, self.network.chain_id)]
+
+    def _opening(self, claim: Claim) -> PayloadReveal | None:
+        """What the commitment hides, once the payload is done and all its segments are on the ledger."""
+        done, segments = self.work.done, self.work.segments
+        if done is None or tuple(s.state_after for s in segments[: done.segments]) != claim.states:
+            return None
+        return PayloadReveal(
+            round=done.round,
+            node=self.node,
+            salt=self.identity.salt(done.round, self.network.chain_id),
+            payload_root=done.payload_root,
+            payload_bytes=done.payload_bytes,
+            states_root=merkle_root(claim.states),
+            steps=done.segments * self.params.segment_steps,
+            distances=tuple(segment.distance for segment in segments[: done.segments]),
+            signature=EMPTY,
+        )
+
+    def _hold(self, state: State, current: Round) -> list[RoundInput]:
+        validator = self._may_vote(state, current)
+        held: Sequence[bool | None] = [self.outcomes.holds(revealed.payload_root) for revealed in current.revealed]
+        if validator is None or None in held:
+            return []
+        bitmap = write_bitmap([bool(flag) for flag in held])
+        return [self.identity.sign_availability(current.number, validator, bitmap, self.network.chain_id)]
+
+    def _result(self, state: State, current: Round) -> list[RoundInput]:
+        validator = self._may_vote(state, current)
+        outcome = self.outcomes.prepared(counted_root(state, current), current.base.outer_root)
+        if validator is None or outcome is None:
+            return []
+        return [self.identity.sign_result(current.number, validator, outcome, self.network.chain_id)]
+
+    def _may_vote(self, state: State, current: Round) -> int | None:
+        """Our index in the set that attests this round, if we are in it and have not voted in this phase."""
+        members = state.validators(current.set_epoch).members
+        for index, member in enumerate(members):
+            if member.public_key == self.validator_key:
+                return None if current.voted[index >> 3] >> (index & 7) & 1 else index
+        return None

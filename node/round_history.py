@@ -1,0 +1,48 @@
+"""What each round did to the model, as this node measured it: rounds.jsonl, one line per measurement. Not consensus."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The loss of the model after `round` rounds on held-out text; `training_loss` of the round that led to it."""
+
+    round: int
+    validation_loss: float
+    training_loss: float | None
+    tokens: int
+    time_ms: int
+
+
+class RoundHistory:
+    """Append-only; a damaged line is passed over."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: list[Measured] = []
+        if path.exists():
+            for line in path.read_text().splitlines():
+                try:
+                    self.entries.append(Measured(**json.loads(line)))
+                except (ValueError, TypeError):
+                    continue
+
+    def add(self, entry: Measured) -> None:
+        if any(known.round == entry.round for known in self.entries):
+            return
+        self.entries.append(entry)
+        with self.path.open("a") as file:
+            file.write(json.dumps(asdict(entry)) + "\n")
+
+    @property
+    def first(self) -> float | None:
+        return self.entries[0].validation_loss if self.entries else None
+
+    @property
+    def last(self) -> float | None:
+        return self.entries[-1].validation_loss if self.entries else None
+
+    def has(self, round_number: int) -> bool:
+        return any(entry.round == round_number for entry in self.entries)

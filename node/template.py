@@ -1,0 +1,118 @@
+"""From the genesis template to a network: genesis.json holds every number of the protocol, as integers, and nothing else does."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from chain.block import Outcome
+from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
+from chain.errors import InvalidGenesis
+from chain.genesis import BootstrapValidator, Network, Parameter, check_network
+from training.birth import birth
+from training.layout import ModelConfig, parameter_layout
+from training.outer import OuterRate, OuterState, genesis_state, roots
+from training.schedule import InnerSpec
+
+
+def template_path() -> Path:
+    """genesis.json: beside the packages in a checkout, inside `chain` in a wheel."""
+    inside = Path(str(files("chain"))) / "genesis.json"
+    return inside if inside.exists() else inside.parent.parent / "genesis.json"
+
+
+def read_template(path: Path, profile: str) -> dict[str, Any]:
+    """The template's identity and the numbers of one profile. Raises InvalidGenesis."""
+    try:
+        content = json.loads(path.read_text())
+        numbers = {**content["parameters"], **content["profiles"][profile]}
+    except KeyError as error:
+        known = ", ".join(content.get("profiles", {}))
+        raise InvalidGenesis(f"{path} lacks {error}; it knows the profiles {known}") from error
+    except (OSError, ValueError) as error:
+        raise InvalidGenesis(f"{path} cannot be read: {error}") from error
+    wrong = [name for name, value in numbers.items() if type(value) is not int or value < 0]
+    if wrong:
+        raise InvalidGenesis(f"{path}: {wrong[0]} must be a whole number, zero or more")
+    return {**content, "parameters": numbers}
+
+
+def create_network(
+    template: Mapping[str, Any], name: str, created_ms: int, validators: tuple[BootstrapValidator, ...]
+) -> Network:
+    """A new network from a template: its model is born here once, so that its roots stand in the genesis."""
+    numbers: dict[str, int] = template["parameters"]
+    parameters = tuple(Parameter(key.encode("ascii"), numbers[key]) for key in sorted(numbers))
+    seed = bytes.fromhex(template["model_seed"])
+    blank = Outcome(ZERO, ZERO, ZERO, ZERO, ZERO)
+    tokenizer, corpus = (bytes.fromhex(template[key]) for key in ("tokenizer_sha256", "corpus_root"))
+    draft = Network(name.encode(), created_ms, seed, tokenizer, corpus, blank, parameters, validators)
+    learning = Learning.of(draft)
+    network = Network(
+        name.encode(),
+        created_ms,
+        seed,
+        tokenizer,
+        corpus,
+        learning.outcome(ZERO, learning.born()),
+        parameters,
+        validators,
+    )
+    check_network(network)
+    return network
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """A network's numbers as training wants them."""
+
+    model: ModelConfig
+    inner: InnerSpec
+    rates: tuple[OuterRate, ...]
+    seed: bytes
+
+    @classmethod
+    def of(cls, network: Network) -> "Learning":
+        """Raises InvalidGenesis if a number is missing, unknown or out of bounds."""
+        chain, inner = network.section("chain"), network.section("inner")
+        shared = {
+            "round_steps": chain["inner_steps"],
+            "segment_steps": chain["segment_steps"],
+            "sequences": chain["sequences"],
+            "length": chain["sequence_length"],
+        }
+        try:
+            return cls(
+                ModelConfig(**network.section("model")),
+                InnerSpec(**shared, **inner),
+                _rates(network),
+                network.model_seed,
+            )
+        except TypeError as error:
+            raise InvalidGenesis(f"the network's training numbers are not those of this program: {error}") from error
+
+    @property
+    def fragment_sizes(self) -> tuple[int, ...]:
+        return tuple(fragment.count for fragment in parameter_layout(self.model))
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.fragment_sizes)
+
+    def born(self) -> OuterState:
+        """The outer state before the first round."""
+        return genesis_state(birth(self.model, self.seed))
+
+    def outcome(self, counted_root: bytes, state: OuterState) -> Outcome:
+        """What the ledger records of an outer state."""
+        found = roots(state, self.fragment_sizes, merkle_root, tagged_hash)
+        return Outcome(counted_root, found.outer_root, found.model_root, found.start_state, found.aggregate_root)
+
+
+def _rates(network: Network) -> tuple[OuterRate, ...]:
+    """`outer.N.rate_milli` and `outer.N.momentum_milli`: what rounds of at least N payloads use."""
+    section = network.section("outer")
+    counts = sorted({int(name.split(".")[0]) for name in section})
+    return tuple(OuterRate(n, section[f"{n}.rate_milli"], section[f"{n}.momentum_milli"]) for n in counts)

@@ -1,0 +1,110 @@
+"""The trainer process seen from the node: started, listened to, started again when it dies."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.errors import TrainerError
+from node.trainer_messages import LINE_MAXIMUM, Command, Failed, Train, TrainerEvent, Validate, from_line, to_line
+
+RESTART_SECONDS = (1, 5, 15, 60)
+STOP_SECONDS = 10
+# Waiting OpenMP threads must sleep: spinning ones slow everything down when another program wants the core.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerOptions:
+    data_directory: Path
+    node: bytes
+    device: str
+    threads: int
+
+
+class Trainer:
+    """Owns the child process. `hear` gets every event, in order, on the event loop."""
+
+    def __init__(self, options: TrainerOptions, hear: Callable[[TrainerEvent], None]) -> None:
+        self.options = options
+        self.hear = hear
+        self.failures = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._wanted: dict[type, Command] = {}
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Keep a trainer running until `stop`; what it was last asked is asked again after a restart."""
+        while not self._stopping:
+            failed = await self._live()
+            if self._stopping:
+                return
+            delay = RESTART_SECONDS[min(self.failures, len(RESTART_SECONDS) - 1)]
+            self.failures += 1
+            self.hear(Failed(f"{failed}; the node goes on without training and starts it again in {delay} s"))
+            await asyncio.sleep(delay)
+
+    def ask(self, command: Command) -> None:
+        """Send a command; the newest of its kind is remembered for a restart."""
+        self._wanted[type(command)] = command
+        self._send(command)
+
+    async def stop(self) -> None:
+        """End the child at the next step; kill it if it does not listen."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def _live(self) -> str:
+        """One life of the child; returns how it ended."""
+        options = self.options
+        arguments = [str(options.data_directory), options.node.hex(), options.device, str(options.threads)]
+        threads = {"OMP_NUM_THREADS": str(options.threads)}
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "node.trainer_main",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=LINE_MAXIMUM,
+            env={**os.environ, **ENVIRONMENT, **threads},
+        )
+        for kind in (Validate, Train):
+            if kind in self._wanted:
+                self._send(self._wanted[kind])
+        last_words = await self._listen(process)
+        code = await process.wait()
+        return last_words or f"the trainer process ended with status {code}"
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+        assert process.stdout is not None
+        try:
+            while line := await process.stdout.readline():
+                message = from_line(line)
+                if isinstance(message, Failed):
+                    return message.message
+                self.failures = 0
+                self.hear(message)  # type: ignore[arg-type]
+        except (TrainerError, ValueError) as error:
+            process.kill()
+            return str(error)
+        return ""
+
+    def _send(self, command: Command) -> None:
+        process = self._process
+        if process is not None and process.stdin is not None and process.returncode is None:
+            with suppress(OSError, RuntimeError):
+                process.stdin.write(to_line(command))

@@ -1,0 +1,233 @@
+"""The trainer process: owns torch, the model and the round in training. Start reading at `TrainerProcess.run`.
+
+Commands arrive on stdin, events leave on stdout. It dies with the node: the end of stdin ends it.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chain.crypto.hashing import merkle_root, tagged_hash
+from chain.genesis import parse_network
+from node.corpus_choice import open_corpus
+from node.errors import TrainerError
+from node.model_store import load_base
+from node.payload_store import PayloadStore
+from node.template import Learning
+from node.trainer_messages import (
+    Abandon,
+    Command,
+    Failed,
+    Ready,
+    RoundDone,
+    SegmentDone,
+    Stepped,
+    Tokenising,
+    Train,
+    TrainerEvent,
+    Validate,
+    Validated,
+    WrapUp,
+    from_line,
+    to_line,
+)
+from node.work_log import WorkLog
+from training.bigram import bigram_loss
+from training.checkpoint import InnerState as SavedInner
+from training.device import choose_device
+from training.draw import draw_batch
+from training.errors import TrainingError
+from training.evaluate import validation_loss
+from training.inner import InnerLoop, InnerState
+from training.model import NeuroLLM, load_flat
+from training.pages import inner_root
+from training.payload import encode_payload
+from training.round import SegmentReport, StepReport, Watch, train_round
+
+UNIT = 1 << 24
+REPORT_SECONDS = 0.25
+
+
+def state_root(theta: NDArray[Any], m: NDArray[Any], v: NDArray[Any]) -> bytes:
+    return inner_root((theta, m, v), merkle_root, tagged_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerSettings:
+    data_directory: Path
+    node: bytes
+    device: str
+    threads: int
+
+
+class TrainerProcess:
+    """One model, one command at a time; `Abandon` and `WrapUp` reach it while it trains."""
+
+    def __init__(self, settings: TrainerSettings, say: Any) -> None:
+        self.settings = settings
+        self.say = say
+        self.commands: queue.Queue[Command | None] = queue.Queue()
+        self.ended_round = 0  # rounds up to here are not to be trained any more
+        self.wrapped_round = 0
+        self.closing = False
+        self.network = parse_network((settings.data_directory / "network").read_bytes())
+        self.learning = Learning.of(self.network)
+        self.payloads = PayloadStore(settings.data_directory / "payloads")
+        # One worker: the hashing and saving of a segment overlaps the training of the next.
+        self.background = ThreadPoolExecutor(1, "segments")
+
+    def run(self) -> None:
+        """Open the corpus, say that we are ready, then obey until stdin ends."""
+        torch.set_num_threads(self.settings.threads)
+        device, reason = choose_device(self.settings.device)
+        folder = self.settings.data_directory / "tokens"
+        self.corpus = open_corpus(self.network, folder, lambda done, total: self.say(Tokenising(done, total)))
+        self.model = NeuroLLM(self.learning.model, device)
+        self.loop = InnerLoop(self.model, self.learning.inner)
+        bigram = bigram_loss(self.corpus.train, self.corpus.validation, self.learning.model.vocabulary)
+        self.say(Ready(str(device), reason, self.settings.threads, bigram))
+        while (command := self.commands.get()) is not None:
+            match command:
+                case Train():
+                    self.train(command)
+                case Validate():
+                    load_flat(self.model, load_base(Path(command.base), self.learning).state.weights)
+                    self.say(Validated(command.round, validation_loss(self.model, self.corpus.validation)))
+                case _:
+                    pass
+
+    def listen(self, lines: Any) -> None:
+        """Read commands until the end of stdin; the two that interrupt take effect at once."""
+        for line in lines:
+            command = from_line(line)
+            if isinstance(command, Abandon):
+                self.ended_round = max(self.ended_round, command.round)
+            elif isinstance(command, WrapUp):
+                self.wrapped_round = max(self.wrapped_round, command.round)
+            else:
+                self.commands.put(command)  # type: ignore[arg-type]
+        self.closing = True
+        self.commands.put(None)
+
+    def train(self, command: Train) -> None:
+        """Train the round as far as it may go, then publish its payload."""
+        base = load_base(Path(command.base), self.learning).state.weights
+        log = WorkLog(self.settings.data_directory / "work", command.round, self.learning.parameters, state_root)
+        saved, segments = log.resume()
+        if saved is None:
+            self.loop.start(base)
+        else:
+            self.loop.restore(
+                InnerState(saved.theta, saved.m, saved.v, len(segments) * self.learning.inner.segment_steps)
+            )
+            for segment in segments:
+                self.say(segment)
+        watch = RoundWatch(self, command.round, log)
+        report = train_round(self.loop, command.round - 1, self._draw(command), watch.watch())
+        watch.finish()
+        if self.closing or self.ended_round >= command.round or report.segments_done == 0:
+            return
+        payload = encode_payload(base, report.theta, self.learning.fragment_sizes)
+        root = self.payloads.put(payload)
+        self.say(RoundDone(command.round, report.segments_done, root, len(payload)))
+
+    def _draw(self, command: Train) -> Any:
+        inner, tokens, node = self.learning.inner, self.corpus.train, self.settings.node
+
+        def draw(step: int) -> NDArray[np.int64]:
+            return draw_batch(tokens, command.mix, node, step, inner.sequences, inner.length)
+
+        return draw
+
+
+class RoundWatch:
+    """Turns the reports of one round into events, off the training thread where they cost time."""
+
+    def __init__(self, process: TrainerProcess, round_number: int, log: WorkLog) -> None:
+        self.process = process
+        self.round = round_number
+        self.log = log
+        self.pending: Future[None] | None = None
+        self.reported = self.begun = time.monotonic()
+        self.steps = 0
+
+    def watch(self) -> Watch:
+        return Watch(self.on_step, self.on_segment, self.should_stop)
+
+    def should_stop(self) -> bool:
+        process = self.process
+        at_boundary = process.loop.steps_done % process.learning.inner.segment_steps == 0
+        return (
+            process.closing
+            or process.ended_round >= self.round
+            or (process.wrapped_round >= self.round and at_boundary)
+        )
+
+    def on_step(self, report: StepReport) -> None:
+        self.steps += 1
+        now = time.monotonic()
+        if now - self.reported >= REPORT_SECONDS:
+            self.reported = now
+            speed = self.steps * self.process.learning.inner.batch_tokens / (now - self.begun)
+            self.process.say(Stepped(self.round, report.step + 1, report.loss, speed))
+
+    def on_segment(self, report: SegmentReport) -> None:
+        self.finish()
+        self.pending = self.process.background.submit(self._record, report)
+
+    def _record(self, report: SegmentReport) -> None:
+        after = report.after
+        root = state_root(after.theta, after.m, after.v)
+        done = SegmentDone(
+            self.round,
+            report.segment,
+            root,
+            round(report.loss * 1000),
+            round(report.distance * UNIT),
+            time.time_ns() // 1_000_000,
+        )
+        self.log.record(done, SavedInner(after.theta, after.m, after.v, self.round, report.segment, root))
+        self.process.say(done)
+
+    def finish(self) -> None:
+        if self.pending is not None:
+            self.pending.result()
+
+
+def main() -> None:
+    """`python -m node.trainer_main DATA_DIR NODE_ID DEVICE THREADS`, started by the node."""
+    # The terminal sends Ctrl-C to both processes: the node decides when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    directory, node, device, threads = sys.argv[1:5]
+    out, lock = sys.stdout.buffer, threading.Lock()
+
+    def say(event: TrainerEvent) -> None:
+        with lock:
+            try:
+                out.write(to_line(event))
+                out.flush()
+            except BrokenPipeError:
+                os._exit(1)
+
+    try:
+        process = TrainerProcess(TrainerSettings(Path(directory), bytes.fromhex(node), device, int(threads)), say)
+        threading.Thread(target=process.listen, args=(sys.stdin.buffer,), daemon=True).start()
+        process.run()
+    except (TrainingError, TrainerError, OSError) as error:
+        say(Failed(str(error)))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

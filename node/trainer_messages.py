@@ -1,0 +1,138 @@
+"""What the node and its trainer process say to each other: one JSON object per line, bytes as hex. Bulk goes through files."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import get_type_hints
+
+from node.errors import TrainerError
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Train a round from the outer state in file `base`; go on from work/ if it holds segments of this round."""
+
+    round: int
+    mix: bytes
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Measure the loss of the outer state in file `base`, the model after `round` rounds, on the held-out text."""
+
+    round: int
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrapUp:
+    """The deadline is near: end the round at the next segment boundary."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """The round has ended on the ledger: stop training it."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    device: str
+    reason: str
+    threads: int
+    bigram_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenising:
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    round: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Progress of the round, a few times a second."""
+
+    round: int
+    step: int
+    loss: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDone:
+    """A finished segment; `distance` in units of 2⁻²⁴, `loss_milli` in thousandths of a nat per token."""
+
+    round: int
+    segment: int
+    state_after: bytes
+    loss_milli: int
+    distance: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDone:
+    """The payload lies in payloads/ under its root."""
+
+    round: int
+    segments: int
+    payload_root: bytes
+    payload_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The trainer cannot go on; `message` says what to do."""
+
+    message: str
+
+
+Command = Train | Validate | WrapUp | Abandon
+TrainerEvent = Ready | Tokenising | Validated | Stepped | SegmentDone | RoundDone | Failed
+KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        Train,
+        Validate,
+        WrapUp,
+        Abandon,
+        Ready,
+        Tokenising,
+        Validated,
+        Stepped,
+        SegmentDone,
+        RoundDone,
+        Failed,
+    )
+}
+LINE_MAXIMUM = 65_536
+
+
+def to_line(message: Command | TrainerEvent) -> bytes:
+    content = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(message).items()}
+    return json.dumps({"kind": type(message).__name__, **content}).encode() + b"\n"
+
+
+def from_line(line: bytes) -> Command | TrainerEvent:
+    """Raises TrainerError if the line is no message."""
+    try:
+        content = json.loads(line)
+        kind = KINDS[content.pop("kind")]
+        hints = get_type_hints(kind)
+        values = {
+            f.name: bytes.fromhex(content[f.name]) if hints[f.name] is bytes else content[f.name] for f in fields(kind)
+        }
+        message: Command | TrainerEvent = kind(**values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainerError(f"the trainer said something unknown: {line[:200]!r}") from error
+    return message

@@ -1,0 +1,240 @@
+"""Checkpoints: what was saved comes back, and nothing else does."""
+
+import os
+import signal
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tests.training.pseudo_gradients import payloads
+from tests.training.recorded_round import RATES
+from training import checkpoint
+from training.checkpoint import InnerState, SavedOuter, load_inner, load_outer, save_inner, save_outer
+from training.errors import CheckpointError
+from training.outer import OuterState, genesis_state, outer_step
+
+SIZES = (5, 3)
+REPOSITORY = Path(__file__).parents[2]
+
+
+def root_of(state: OuterState) -> bytes:
+    return sha256(state.weights.tobytes() + b"|" + state.momentum.tobytes() + b"|" + state.aggregate).digest()
+
+
+def hash_of(theta: np.ndarray, m: np.ndarray, v: np.ndarray) -> bytes:
+    return sha256(theta.tobytes() + m.tobytes() + v.tobytes()).digest()
+
+
+def an_outer() -> SavedOuter:
+    """A small state that has been through a round."""
+    born = genesis_state(np.linspace(-1, 1, 8, dtype=np.float32))
+    state = outer_step(born, payloads(2, SIZES, 1), SIZES, RATES)
+    return SavedOuter(state, 7, root_of(state))
+
+
+def an_inner(round_number: int = 3, segment: int = 4) -> InnerState:
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
+    return InnerState(*vectors, round_number, segment, hash_of(*vectors))
+
+
+def bits(saved: SavedOuter | InnerState) -> list[object]:
+    if isinstance(saved, InnerState):
+        return [saved.theta.tobytes(), saved.m.tobytes(), saved.v.tobytes(), saved.round, saved.segment, saved.root]
+    state = saved.state
+    return [state.weights.tobytes(), state.momentum.tobytes(), state.aggregate, saved.round, saved.root]
+
+
+def load(path: Path) -> SavedOuter:
+    return load_outer(path, SIZES, root_of)
+
+
+@pytest.fixture
+def outer_path(tmp_path: Path) -> Path:
+    save_outer(tmp_path / "outer.safetensors", an_outer(), SIZES)
+    return tmp_path / "outer.safetensors"
+
+
+def test_an_outer_state_comes_back_as_saved(outer_path):
+    back = load(outer_path)
+    assert bits(back) == bits(an_outer())
+    assert (back.state.weights.dtype, back.state.momentum.dtype) == (np.float32, np.int32)
+
+
+def test_the_state_before_the_first_round_comes_back_without_an_aggregate(tmp_path):
+    state = genesis_state(np.ones(8, dtype=np.float32))
+    save_outer(tmp_path / "outer", SavedOuter(state, 0, root_of(state)), SIZES)
+    assert load(tmp_path / "outer").state.aggregate == b""
+
+
+def test_a_loaded_state_takes_the_next_round_as_the_saved_one_does(outer_path):
+    published = payloads(3, SIZES, 2)
+    steps = [outer_step(state, published, SIZES, RATES) for state in (load(outer_path).state, an_outer().state)]
+    assert root_of(steps[0]) == root_of(steps[1])
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_an_inner_state_comes_back_as_saved(tmp_path, durable):
+    save_inner(tmp_path / "inner", an_inner(), durable=durable)
+    assert bits(load_inner(tmp_path / "inner", 4, hash_of)) == bits(an_inner())
+    assert [path.name for path in tmp_path.iterdir()] == ["inner"]
+
+
+def test_every_flipped_byte_is_noticed(outer_path):
+    good = outer_path.read_bytes()
+    tensors_at = 8 + int.from_bytes(good[:8], "little")
+    with outer_path.open("r+b", buffering=0) as file:
+        # Everything before the tensors, and a sample of them: one bit of each byte.
+        for at in (*range(tensors_at), *range(tensors_at, len(good), 5)):
+            os.pwrite(file.fileno(), bytes((good[at] ^ 1 << at % 8,)), at)
+            with pytest.raises(CheckpointError):
+                load(outer_path)
+            os.pwrite(file.fileno(), good[at : at + 1], at)
+    assert bits(load(outer_path)) == bits(an_outer())
+
+
+def test_every_cut_and_every_extra_byte_is_noticed(outer_path):
+    size = outer_path.stat().st_size
+    for end in (size + 1, *range(size - 1, -1, -1)):
+        os.truncate(outer_path, end)
+        with pytest.raises(CheckpointError, match="damaged or cut short"):
+            load(outer_path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"outer-9 is missing"):
+        load(tmp_path / "outer-9")
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError):
+        load(tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_refused(outer_path):
+    with pytest.raises(CheckpointError, match="fragments '5,3', wanted '3,5'"):
+        load_outer(outer_path, (3, 5), root_of)
+    with pytest.raises(CheckpointError, match="fragments '5,3', wanted '5,4'"):
+        load_outer(outer_path, (5, 4), root_of)
+
+
+def test_an_inner_state_of_another_model_is_refused(tmp_path):
+    save_inner(tmp_path / "inner", an_inner(), durable=False)
+    for parameters in (3, 5):
+        with pytest.raises(CheckpointError, match="other tensors"):
+            load_inner(tmp_path / "inner", parameters, hash_of)
+
+
+def test_inner_and_outer_states_are_not_taken_for_each_other(tmp_path, outer_path):
+    with pytest.raises(CheckpointError, match="kind 'neuroshard-outer-1', wanted 'neuroshard-inner-1'"):
+        load_inner(outer_path, 8, hash_of)
+
+
+def test_contents_that_do_not_have_the_stored_root_are_refused(outer_path):
+    with pytest.raises(CheckpointError, match="its contents have root"):
+        load_outer(outer_path, SIZES, lambda state: bytes(32))
+
+
+def write_inner(path: Path, changed: dict[str, np.ndarray], **metadata: str) -> None:
+    """An inner checkpoint with other tensors or metadata, and a checksum that is right."""
+    state = an_inner()
+    tensors = {"theta": state.theta, "m": state.m, "v": state.v, **changed}
+    stated = {"kind": checkpoint.INNER_KIND, "round": "1", "segment": "1", "root": state.root.hex(), **metadata}
+    save_file(tensors, path, metadata={**stated, "checksum": checkpoint._checksum(stated)})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"m": np.zeros(4, dtype=np.int32)},
+        {"m": np.zeros(4, dtype=np.float16)},
+        {"m": np.zeros((2, 2), dtype=np.float32)},
+        {"m": np.zeros(5, dtype=np.float32)},
+        {"extra": np.zeros(1, dtype=np.float32)},
+    ],
+)
+def test_other_types_shapes_and_tensors_are_refused(tmp_path, changed):
+    write_inner(tmp_path / "inner", {})
+    load_inner(tmp_path / "inner", 4, hash_of)
+    write_inner(tmp_path / "inner", changed)
+    with pytest.raises(CheckpointError, match="other tensors"):
+        load_inner(tmp_path / "inner", 4, hash_of)
+
+
+@pytest.mark.parametrize("number", ["", "-1", "1.5", "²", "1" * 21])
+def test_a_round_that_is_no_number_is_refused(tmp_path, number):
+    write_inner(tmp_path / "inner", {}, round=number)
+    with pytest.raises(CheckpointError, match="is not a number"):
+        load_inner(tmp_path / "inner", 4, hash_of)
+
+
+def test_metadata_without_its_checksum_is_refused(tmp_path):
+    state = an_inner()
+    for metadata in (None, {"kind": checkpoint.INNER_KIND, "round": "1", "segment": "1", "root": state.root.hex()}):
+        save_file({"theta": state.theta, "m": state.m, "v": state.v}, tmp_path / "inner", metadata=metadata)
+        with pytest.raises(CheckpointError, match="checksum"):
+            load_inner(tmp_path / "inner", 4, hash_of)
+
+
+def test_a_file_larger_than_the_model_is_refused_unread(outer_path):
+    header = outer_path.stat().st_size
+    with outer_path.open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(CheckpointError, match=f"has {1 << 40} bytes"):
+        load(outer_path)
+    assert header < checkpoint.HEADER_LIMIT_BYTES
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, outer_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        save_outer(outer_path, SavedOuter(an_outer().state, 8, an_outer().root), SIZES)
+    assert load(outer_path).round == 7
+    with pytest.raises(CheckpointError, match="cannot write"):
+        save_inner(tmp_path / "nowhere" / "inner", an_inner(), durable=False)
+
+
+def test_what_a_killed_writer_left_behind_is_overwritten(outer_path):
+    partial = outer_path.with_name(outer_path.name + ".partial")
+    partial.write_bytes(b"half a file")
+    assert load(outer_path).round == 7
+    save_outer(outer_path, an_outer(), SIZES)
+    assert not partial.exists()
+
+
+def test_only_durable_writing_syncs_file_and_folder(tmp_path, monkeypatch):
+    synced = []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    save_inner(tmp_path / "inner", an_inner(), durable=False)
+    assert synced == []
+    save_inner(tmp_path / "inner", an_inner(), durable=True)
+    assert synced == [str(tmp_path / "inner.partial"), str(tmp_path)]
+
+
+def test_an_inner_state_survives_the_death_of_its_writer(tmp_path):
+    program = (
+        "import itertools, sys; from pathlib import Path; from tests.training.test_checkpoint import an_inner;"
+        "from training.checkpoint import save_inner\n"
+        "for n in itertools.count(1):\n"
+        "    save_inner(Path(sys.argv[1]), an_inner(n), durable=False); print(n, flush=True)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "inner")]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        for _ in range(20):
+            last = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+    assert load_inner(tmp_path / "inner", 4, hash_of).round >= last == 20
