@@ -160,18 +160,18 @@ def _is_printable(name: bytes) -> bool:
 
 def check_params(section: Mapping[str, int]) -> Params:
     """The ledger's parameters. Raises InvalidGenesis if one is missing, unknown or out of its bounds."""
-    wanted = {field.name for field in fields(Params)}
-    if section.keys() != wanted:
-        missing, unknown = sorted(wanted - section.keys()), sorted(section.keys() - wanted)
+    wanted = [field.name for field in fields(Params)]
+    if section.keys() != set(wanted):
+        missing, unknown = sorted(set(wanted) - section.keys()), sorted(section.keys() - set(wanted))
         raise InvalidGenesis(f"chain parameters: missing {missing}, unknown to this program {unknown}")
     params = Params(**section)
-    may_be_zero = {"stamp_bits", "registrations_per_block", "base_fee_minimum", "rate_batch_nanos", "vest_rounds"}
-    zero = [name for name in wanted - may_be_zero if section[name] == 0]
+    may_be_zero = ("stamp_bits", "registrations_per_block", "base_fee_minimum", "rate_batch_nanos", "vest_rounds")
+    zero = [name for name in wanted if section[name] == 0 and name not in may_be_zero]
     if zero:
-        raise InvalidGenesis(f"these chain parameters must be at least 1: {sorted(zero)}")
+        raise InvalidGenesis(f"these chain parameters must be at least 1: {zero}")
     large = [name for name in wanted if section[name] > PARAMETER_MAXIMUM]
     if large:
-        raise InvalidGenesis(f"these chain parameters are above {PARAMETER_MAXIMUM}: {sorted(large)}")
+        raise InvalidGenesis(f"these chain parameters are above {PARAMETER_MAXIMUM}: {large}")
     _check_work_params(params)
     if params.burn_basis_points > 10_000 or params.stamp_bits > 64:
         raise InvalidGenesis("burn_basis_points ≤ 10000 and stamp_bits ≤ 64 are wanted")

@@ -214,9 +214,10 @@ def settle(draft: Draft) -> None:
         if link is None:
             views.fetch(draft, final.view, block_hash)
             return
-        if link.height <= state.root.height:
+        # Honest members check that heights rise by one, so anything else is a contradiction, and would never end.
+        if link.height <= state.root.height or (path and link.height != path[-1][1] - 1):
             state.over = True
-            draft.emit(Halt(f"block {final.block_hash.hex()} is final but not above height {state.root.height}"))
+            draft.emit(Halt(f"final block {final.block_hash.hex()} does not descend from height {state.root.height}"))
             return
         path.append((block_hash, link.height))
         block_hash = link.parent_hash

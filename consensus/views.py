@@ -78,7 +78,8 @@ def find_parent(draft: Draft, wanted: bytes | None) -> int | None:
         if view not in state.nullified:
             if view > state.root.view and not state.asked:
                 state.asked = True
-                draft.emit(Broadcast(CertificateRequest(draft.epoch.number, first_missing(state), view)))
+                first = min(first_missing(state), view)
+                draft.emit(Broadcast(CertificateRequest(draft.epoch.number, first, view)))
             return None
     return None
 

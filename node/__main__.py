@@ -1,5 +1,6 @@
 """The command line: `neuroshard` starts a node, its subcommands ask and check."""
 
+import os
 import sys
 
 from node.cli import cli
@@ -10,6 +11,7 @@ def main() -> None:
     from chain.errors import NeuroError
     from training.errors import TrainingError
 
+    os.umask(0o077)  # What a node writes is its owner's alone, also in a directory that others may enter.
     try:
         cli(standalone_mode=True)
     except (NeuroError, TrainingError) as error:

@@ -1,7 +1,7 @@
 """Replay: everything the ledger claims, computed again from the genesis. Start reading at `Replay.run`.
 
-What is stored is only compared, never believed: certificates, state roots, supply, the flat state, tree and indexes, and
-the model of every round from the payloads. The first difference ends it, with its height and what differs.
+What is stored is only compared, never believed: certificates, state roots, supply, the flat state, tree and indexes,
+and the model of every round from the payloads. The first difference ends it, with its height and what differs.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,17 @@ from chain.errors import NeuroError
 from chain.genesis import Network, genesis_state
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
-from chain.state import Account, State, Vesting
+from chain.state import Account, State, Vesting, set_key
 from chain.transition import Applied, apply_block, genesis_parent
 from chain.tree import Update
+from consensus.certificate import verify_certificate
+from consensus.messages import Certificate
 from node.certificates import check_finalization, check_parent_certificate, check_proposer, committee_of
 from node.errors import NodeError, StoreError
 from node.key_value import KeyValue
 from node.model_store import check_outcome, step_from_payloads
 from node.payload_store import PayloadStore
-from node.store import CHAIN, TIP, index_entries, number
+from node.store import CHAIN, GENESIS_ROOT, SCHEMA, SCHEMA_KEY, TIP, index_entries, kept_key, number
 from node.template import Learning
 from training.errors import TrainingError
 
@@ -56,6 +58,7 @@ class Replay:
         self.payloads = payloads
         self.learning = Learning.of(network)
         self.model = self.learning.born()
+        self.model_round = 0  # the round that led to it
         self.flat: dict[bytes, bytes] = {}
         self.nodes: dict[bytes, bytes] = {}
         self.indexes: dict[bytes, bytes] = {}
@@ -77,6 +80,7 @@ class Replay:
         if covered != tip:
             raise ArchiveDiffers(f"height {tip} differs: no finalization certificate covers it")
         self._compare_stored(tip)
+        self._check_kept(tip)
         self._recount()
         return self.counts
 
@@ -85,6 +89,8 @@ class Replay:
         tree = Update(lambda _: None)
         root = tree.apply(ZERO, state.changes)
         self._keep(state, tree)
+        if (self.database.get(GENESIS_ROOT), self.database.get(SCHEMA_KEY)) != (root, SCHEMA):
+            raise ArchiveDiffers("height 0 differs: the ledger was begun with another state or schema")
         self.parent = genesis_parent(self.network, root)
         self.parent_header: Header | None = None
         if self.learning.outcome(ZERO, self.model) != self.network.start:
@@ -110,13 +116,14 @@ class Replay:
         committee = committee_of(state, header.epoch) if self._has_set(header) else None
         if committee is None:
             raise StoreError(f"the block names epoch {header.epoch}, which has no validator set")
+        # First, since it binds the header: finding the leader of a made-up view could take hours.
+        if certificate:
+            check_finalization(header, certificate, committee, chain_id)
+            self.counts.certificates += 1
         check_proposer(header, committee)
         parent = self.parent_header
         before = committee if parent is None or parent.epoch == header.epoch else committee_of(state, parent.epoch)
         check_parent_certificate(block, parent, before, chain_id)
-        if certificate:
-            check_finalization(header, certificate, committee, chain_id)
-            self.counts.certificates += 1
 
     def _has_set(self, header: Header) -> bool:
         expected = (header.height - 1) // self.network.params.epoch_blocks
@@ -139,6 +146,7 @@ class Replay:
                 assert current is not None
                 chosen = [payload.payload_root for payload in counted(applied.state, current)]
                 self.model = step_from_payloads(self.model, chosen, self.payloads, self.learning)
+                self.model_round = receipt.round
                 check_outcome(
                     self.learning.outcome(receipt.outcome.counted_root, self.model), receipt.outcome, receipt.round
                 )
@@ -173,8 +181,21 @@ class Replay:
             wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
             if wrong:
                 raise ArchiveDiffers(
-                    f"after height {tip} the stored {names[prefix]} differs in {len(wrong)} records, first {wrong[0].hex()[:40]}"
+                    f"after height {tip} the stored {names[prefix]} differs in {len(wrong)} records, "
+                    f"first {wrong[0].hex()[:40]}"
                 )
+
+    def _check_kept(self, tip: int) -> None:
+        """Certificates of views that are not final yet: the next block will carry the tip's notarization."""
+        state = State(self.flat.get)
+        for key, data in self.database.items(b"k"):
+            try:
+                certificate = Certificate.decode(data)
+                if key != kept_key(certificate) or state.get(set_key(certificate.epoch)) is None:
+                    raise StoreError("it lies in another's place")
+                verify_certificate(certificate, committee_of(state, certificate.epoch), self.network.chain_id)
+            except NeuroError as error:
+                raise ArchiveDiffers(f"after height {tip} a kept certificate differs: {error}") from error
 
     def _recount(self) -> None:
         """Add up every pot by itself: the totals of the supply record are only sums that somebody kept."""

@@ -42,7 +42,8 @@ class DataDirectory:
                 foreign = [entry.name for entry in self.root.iterdir() if entry.name != "lock"]
                 if foreign:
                     raise DataDirectoryError(
-                        f"{self.root} is not empty and not a data directory of NeuroShard (it holds {sorted(foreign)[0]}); "
+                        f"{self.root} is not empty and not a data directory of NeuroShard (it holds "
+                        f"{sorted(foreign)[0]}); "
                         "choose an empty one with --data-dir"
                     )
                 write_atomically(schema, SCHEMA.encode())
@@ -50,7 +51,8 @@ class DataDirectory:
                 (self / name).mkdir(exist_ok=True)
         except OSError as error:
             raise DataDirectoryError(
-                f"cannot use {self.root}: {error.strerror}; check its permissions and free space, or choose another with --data-dir"
+                f"cannot use {self.root}: {error.strerror}; check its permissions and free space, or "
+                "choose another with --data-dir"
             ) from error
         self.check_schema()
 
@@ -59,11 +61,13 @@ class DataDirectory:
             found = (self / "schema").read_text()
         except OSError as error:
             raise DataDirectoryError(
-                f"{self.root} is no data directory of NeuroShard: {error.strerror}; start a node there first, or name another with --data-dir"
+                f"{self.root} is no data directory of NeuroShard: {error.strerror}; start a node "
+                "there first, or name another with --data-dir"
             ) from error
         if found != SCHEMA:
             raise DataDirectoryError(
-                f"{self.root} has schema {found!r}, this program knows {SCHEMA!r}: use the program that wrote it, or another --data-dir"
+                f"{self.root} has schema {found!r}, this program knows {SCHEMA!r}: use the program "
+                "that wrote it, or another --data-dir"
             )
 
     def lock(self) -> None:

@@ -1,4 +1,4 @@
-"""The shell around consensus: performs the effects of `consensus.step` and feeds back what happened. Start at `Engine.run`.
+"""The shell around consensus: performs the effects of `consensus.step`, feeds back what happened. See `Engine.run`.
 
 One event is handled at a time and its effects in their order; a vote is on disk before it counts anywhere.
 """
@@ -15,9 +15,11 @@ from consensus.events import (
     Effect,
     EndEpoch,
     Event,
+    FetchBlock,
     Finalized,
     Halt,
     Keep,
+    Linked,
     Propose,
     SetTimer,
     Signed,
@@ -91,6 +93,9 @@ class Engine:
             case Finalized(block_hash, _, certificate):
                 for applied in await asyncio.to_thread(self.view.finalize, block_hash, certificate):
                     self.on_final(applied)
+            case FetchBlock(_, block_hash) if self.view.knows(block_hash):
+                header = self.view.block(block_hash).header
+                self._post(Linked(block_hash, header.parent_hash, header.height))
             case EndEpoch(epoch, _, _):
                 await self._begin_epoch(epoch + 1)
             case Halt(reason):
@@ -125,7 +130,9 @@ class Engine:
         """Build a block when it is due and answer Built."""
         assert self._epoch is not None and self._epoch.us is not None
         applied = await self.pacing.build(self._epoch.number, view, self._epoch.us, parent_hash)
-        self._post(Built(view, applied.block.header.hash()))
+        block_hash = applied.block.header.hash()
+        await asyncio.to_thread(self.view.hold, block_hash)
+        self._post(Built(view, block_hash))
 
     async def _wait(self, event: Event, delay_ms: int) -> None:
         await asyncio.sleep(delay_ms / 1000)

@@ -19,9 +19,9 @@ from wallet.keys import Wallet
 AskPassword = Callable[[bool], str] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Secrets:
-    """What the user gave to open or make a wallet."""
+    """What the user gave to open or make a wallet; printing it shows none."""
 
     token: str | None = None  # a mnemonic, or the path of a keystore
     password: str | None = None
@@ -46,11 +46,15 @@ def open_home(settings: Settings, given: Secrets, ask: AskPassword) -> Home:
     """Lock the directory; make or open wallet and network. Raises NodeError, WalletError or InvalidGenesis."""
     directory = DataDirectory(settings.data_directory)
     directory.lock()
-    directory.create()
-    notes: list[str] = []
-    wallet, words = _wallet(directory, given, ask, notes)
-    identity = Identity.of(wallet)
-    network = _network(directory, settings, identity, notes)
+    try:
+        directory.create()
+        notes: list[str] = []
+        wallet, words = _wallet(directory, given, ask, notes)
+        identity = Identity.of(wallet)
+        network = _network(directory, settings, identity, notes)
+    except BaseException:
+        directory.unlock()
+        raise
     return Home(directory, network, identity, words, notes)
 
 
@@ -97,17 +101,14 @@ def _password(directory: DataDirectory, given: Secrets, ask: AskPassword) -> str
 
 def _network(directory: DataDirectory, settings: Settings, identity: Identity, notes: list[str]) -> Network:
     path = directory / "network"
+    content = None if settings.network_file is None else _read(settings.network_file)
     if path.exists():
         network = parse_network(path.read_bytes())
-        if settings.network_file is not None and settings.network_file.read_bytes() != path.read_bytes():
+        if content is not None and content != path.read_bytes():
             raise NodeError(
                 f"{directory.root} belongs to another network: choose another --data-dir for {settings.network_file}"
             )
-    elif settings.network_file is not None:
-        try:
-            content = settings.network_file.read_bytes()
-        except OSError as error:
-            raise NodeError(f"cannot read {settings.network_file}: {error.strerror}") from error
+    elif content is not None:
         network = parse_network(content)
         write_atomically(path, content)
     else:
@@ -123,3 +124,10 @@ def _network(directory: DataDirectory, settings: Settings, identity: Identity, n
             "start without --network to run a network of one"
         )
     return network
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NodeError(f"cannot read {path}: {error.strerror}") from error

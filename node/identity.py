@@ -1,4 +1,4 @@
-"""Who a node is: wallet key, node key and, for a validator, a BLS key. Signing of everything the node says happens here."""
+"""Who a node is: wallet key, node key and, for a validator, a BLS key. Everything a node says is signed here."""
 
 from dataclasses import dataclass, replace
 

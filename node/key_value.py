@@ -83,9 +83,12 @@ class Lmdb:
             raise StoreError(f"cannot open the ledger at {path}: {error}") from error
 
     def get(self, key: bytes) -> bytes | None:
-        with self._environment.begin() as transaction:
-            value: bytes | None = transaction.get(key)
-            return value
+        try:
+            with self._environment.begin() as transaction:
+                value: bytes | None = transaction.get(key)
+        except self._error as error:
+            raise StoreError(f"the ledger database is damaged: {error}") from error
+        return value
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         try:
@@ -101,12 +104,15 @@ class Lmdb:
             ) from error
 
     def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        with self._environment.begin() as transaction:
-            cursor = transaction.cursor()
-            found = cursor.set_range(prefix)
-            while found and cursor.key().startswith(prefix):
-                yield cursor.key(), cursor.value()
-                found = cursor.next()
+        try:
+            with self._environment.begin() as transaction:
+                cursor = transaction.cursor()
+                found = cursor.set_range(prefix)
+                while found and cursor.key().startswith(prefix):
+                    yield cursor.key(), cursor.value()
+                    found = cursor.next()
+        except self._error as error:
+            raise StoreError(f"the ledger database is damaged: {error}") from error
 
     def close(self) -> None:
         self._environment.close()

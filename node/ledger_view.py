@@ -1,7 +1,9 @@
 """The chain as this node sees it: the finalized part on disk, and blocks above it that are valid but not final yet."""
 
+from contextlib import suppress
+
 from chain.block import Block, Body
-from chain.errors import InvalidBlock
+from chain.errors import InvalidBlock, NeuroError
 from chain.genesis import Network
 from chain.state import State
 from chain.transition import Applied, Parent, Proposal, apply_block, build_block
@@ -18,6 +20,10 @@ class LedgerView:
         self.network = network
         self.tip = store.tip()
         self._pending: dict[bytes, Applied] = {}
+        for block in store.held():
+            # A block beside the finalized chain, left by a crash, has nothing to stand on any more.
+            with suppress(NeuroError):
+                self.judge(block)
 
     def state(self) -> State:
         """The state after the last finalized block."""
@@ -28,7 +34,18 @@ class LedgerView:
         if parent_hash == self.tip.hash:
             return self.store.state(), self.tip
         applied = self._pending.get(parent_hash)
-        return None if applied is None else (applied.state, applied.parent)
+        return None if applied is None else (self._state_after(applied), applied.parent)
+
+    def _state_after(self, applied: Applied) -> State:
+        """One overlay of all pending changes over the disk: overlays over overlays would grow with every block."""
+        state, at = self.store.state(), applied.block.header.parent_hash
+        layers = [applied.state.changes]
+        while (below := self._pending.get(at)) is not None:
+            layers.append(below.state.changes)
+            at = below.block.header.parent_hash
+        for changes in reversed(layers):
+            state.changes.update(changes)
+        return state
 
     def build(self, parent_hash: bytes, chosen: Proposal, body: Body) -> Applied:
         """Make a block and remember it. Raises LedgerError if the body breaks a rule."""
@@ -46,6 +63,10 @@ class LedgerView:
 
     def block(self, block_hash: bytes) -> Block:
         return self._pending[block_hash].block
+
+    def hold(self, block_hash: bytes) -> None:
+        """Store a pending block durably; after a restart it is known again."""
+        self.store.hold(self.block(block_hash))
 
     def keep(self, certificate: Certificate) -> None:
         """Store a certificate durably until a later block is final."""

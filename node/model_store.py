@@ -77,5 +77,6 @@ def check_outcome(found: Outcome, expected: Outcome, round_number: int) -> None:
     """Raise StoreError unless the replayed round gave the recorded roots."""
     if found != expected:
         raise StoreError(
-            f"round {round_number} gives the outer root {found.outer_root.hex()[:16]}, the ledger has {expected.outer_root.hex()[:16]}"
+            f"round {round_number} gives the outer root {found.outer_root.hex()[:16]}, the ledger has "
+            f"{expected.outer_root.hex()[:16]}"
         )

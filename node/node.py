@@ -1,6 +1,6 @@
 """One node, wired together. Start reading at `Node.run`.
 
-The ledger, consensus and the API share one event loop; training runs in a process of its own and is only ever asked and heard.
+The ledger, consensus and the API share one event loop; training runs in a process of its own, is asked and heard.
 """
 
 import asyncio
@@ -144,7 +144,8 @@ class Node:
                 if not self.outcomes.adopt(receipt.round, receipt.outcome):
                     self.outcomes.restore(applied.state)
                 self.watch(
-                    f"Round {receipt.round} closed at height {header.height}: model {receipt.outcome.model_root.hex()[:16]}"
+                    f"Round {receipt.round} closed at height {header.height}: model "
+                    f"{receipt.outcome.model_root.hex()[:16]}"
                 )
                 self._validate_model()
             elif isinstance(receipt, RoundVoid):
@@ -177,7 +178,7 @@ class Node:
         self.engine.news()
 
     async def _foresee(self, done: RoundDone) -> None:
-        """Our payload is ready: judge it, and compute the outer step over it alone, which is what a lone trainer needs."""
+        """Our payload is ready: judge it, and compute the outer step over it alone, as a lone trainer needs."""
         path = sum(segment.distance for segment in self.driver.work.segments[: done.segments])
         await self.outcomes.check(done.payload_root, path)
         current = self.store.state().round(done.round)

@@ -59,7 +59,7 @@ class Outcomes:
         return found.outcome if found is not None and found.base_root == base_root else None
 
     async def check(self, payload_root: bytes, path: int) -> None:
-        """Look whether a payload is here, decodes, and is no longer than the path that its node claims (units of 2⁻²⁴)."""
+        """Look whether a payload is here, decodes, and is no longer than its node's path (units of 2⁻²⁴)."""
         if payload_root not in self._held:
             self._held[payload_root] = await asyncio.to_thread(self._is_sound, payload_root, path)
 
@@ -103,7 +103,7 @@ class Outcomes:
         return True
 
     def restore(self, state: State) -> None:
-        """At the start: the model that the ledger names, from its file, else from birth or an older file and the payloads.
+        """At the start: the model that the ledger names, from its file, else from an older one (or birth) and payloads.
 
         Raises StoreError if a payload that is needed is missing.
         """
@@ -112,7 +112,7 @@ class Outcomes:
         if saved is not None:
             self._take(saved.state, wanted, saved.round)
             return
-        model, root, number = self._older(state)
+        model, number = self._older(state)
         while number < state.ledger.ended_round:
             number += 1
             current = state.round(number)
@@ -130,14 +130,14 @@ class Outcomes:
         self.models.save(model, number, wanted)
         self._take(model, wanted, number)
 
-    def _older(self, state: State) -> tuple[OuterState, bytes, int]:
+    def _older(self, state: State) -> tuple[OuterState, int]:
         """The newest sound state below the ledger's, or the born model."""
         for number in range(state.ledger.ended_round, 0, -1):
             current = state.round(number)
             saved = None if current is None else self.models.find(current.base.outer_root)
             if saved is not None and current is not None:
-                return saved.state, saved.root, number - 1
-        return self.models.learning.born(), b"", 0
+                return saved.state, number - 1
+        return self.models.learning.born(), 0
 
     def _take(self, state: OuterState, root: bytes, round_number: int) -> None:
         self.model, self.model_root, self.model_round = state, root, round_number

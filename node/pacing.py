@@ -1,7 +1,7 @@
 """When the next block is due, and making it then.
 
-Waiting goes by the monotonic clock, so that setting the wall clock neither stalls the chain nor floods it; a header's time is
-the wall clock's, but never before what the rules allow.
+Waiting goes by the monotonic clock, so that setting the wall clock neither stalls the chain nor floods it; a header's
+time is the wall clock's, but never before what the rules allow.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """Payloads on disk, by the Merkle root of their 1 MiB pages."""
 
-import os
 from pathlib import Path
 
 from chain.crypto.hashing import merkle_root
+from node.data_directory import write_atomically
 from node.errors import StoreError
 from training.pages import pages_root
 
@@ -26,13 +26,8 @@ class PayloadStore:
         """Keep a payload durably and return its root. Raises StoreError."""
         root = payload_root(payload)
         path = self.path(root)
-        draft = path.with_suffix(".partial")
         try:
-            with draft.open("wb") as file:
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+            write_atomically(path, payload)
         except OSError as error:
             raise StoreError(f"cannot write the payload {path}: {error.strerror}; free some disk space") from error
         return root

@@ -1,7 +1,7 @@
 """This node's part in the rounds. Start reading at `RoundDriver.inputs`.
 
-What the node has to say follows from the ledger's state and from its finished work alone: after a restart it says the same
-again, and nothing has to be remembered.
+What the node has to say follows from the ledger's state and from its finished work alone: after a restart it says the
+same again, and nothing has to be remembered.
 """
 
 from collections.abc import Callable, Sequence

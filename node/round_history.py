@@ -23,7 +23,7 @@ class RoundHistory:
         self.path = path
         self.entries: list[Measured] = []
         if path.exists():
-            for line in path.read_text().splitlines():
+            for line in path.read_bytes().splitlines():
                 try:
                     self.entries.append(Measured(**json.loads(line)))
                 except (ValueError, TypeError):

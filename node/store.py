@@ -4,6 +4,7 @@ b ‖ height   block            f ‖ height   finalization certificate     h �
 s ‖ key      flat state       t ‖ hash     tree node                    x ‖ tx id        height
 i ‖ address ‖ height ‖ tx id  (empty)      o ‖ round    height of the block that closed or voided it
 k ‖ epoch ‖ view ‖ kind   certificate of a view that is not final yet, and the tip's notarization
+p ‖ height ‖ block hash   block that may have been voted for and is not final yet
 m ‖ name     tip, chain id, schema
 """
 
@@ -24,7 +25,7 @@ from node.errors import StoreError
 from node.key_value import KeyValue
 
 SCHEMA = b"1"
-TIP, CHAIN, SCHEMA_KEY = b"mtip", b"mchain", b"mschema"
+TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Store:
             )
         elif database.get(SCHEMA_KEY) != SCHEMA:
             raise StoreError(
-                f"the ledger has schema {database.get(SCHEMA_KEY)!r}, this program writes {SCHEMA!r}; use the program that wrote it"
+                f"the ledger has schema {database.get(SCHEMA_KEY)!r}, this program writes {SCHEMA!r}; "
+                "use the program that wrote it"
             )
 
     def _create(self) -> None:
@@ -60,7 +62,7 @@ class Store:
         tree = Update(lambda _: None)
         root = tree.apply(ZERO, state.changes)
         changes = _state_changes(state, tree)
-        changes |= {CHAIN: self.network.chain_id, SCHEMA_KEY: SCHEMA, TIP: number(0), b"mgenesis": root}
+        changes |= {CHAIN: self.network.chain_id, SCHEMA_KEY: SCHEMA, TIP: number(0), GENESIS_ROOT: root}
         self.database.write(changes)
 
     def state(self) -> State:
@@ -78,7 +80,7 @@ class Store:
         """What the next block builds on."""
         stored = self.block(self.height)
         if stored is None:
-            return genesis_parent(self.network, self._need(b"mgenesis"))
+            return genesis_parent(self.network, self._need(GENESIS_ROOT))
         header = stored.block.header
         return Parent(header.hash(), header.height, header.epoch, header.view, header.time_ms, header.state_root)
 
@@ -112,11 +114,19 @@ class Store:
 
     def keep(self, certificate: Certificate) -> None:
         """Store a certificate of a view that is not final yet."""
-        self.database.write({_kept_key(certificate): certificate.encode()})
+        self.database.write({kept_key(certificate): certificate.encode()})
 
     def kept(self) -> list[Certificate]:
         """The certificates of the newest views, oldest first."""
         return [Certificate.decode(data) for _, data in self.database.items(b"k")]
+
+    def hold(self, block: Block) -> None:
+        """Store a block durably before it is voted for: after a crash the vote binds us, so the block must be there."""
+        self.database.write({b"p" + number(block.header.height) + block.header.hash(): block.encode()})
+
+    def held(self) -> list[Block]:
+        """The blocks above the tip that were stored by `hold`, lowest first."""
+        return [Block.decode(data) for _, data in self.database.items(b"p")]
 
     def append(self, applied: Applied, certificate: Certificate | None) -> None:
         """Write a finalized block and all that follows from it, in one synced batch.
@@ -133,7 +143,10 @@ class Store:
         # The child of this block will carry its notarization; certificates of earlier views are done with.
         for old in self.kept():
             if (old.epoch, old.view) < (header.epoch, header.view):
-                changes[_kept_key(old)] = None
+                changes[kept_key(old)] = None
+        for key, _ in self.database.items(b"p"):
+            if key[1:9] <= number(header.height):
+                changes[key] = None
         changes[TIP] = number(header.height)
         self.database.write(changes)
 
@@ -163,7 +176,7 @@ def index_entries(applied: Applied, network: Network) -> dict[bytes, bytes | Non
     return entries
 
 
-def _kept_key(certificate: Certificate) -> bytes:
+def kept_key(certificate: Certificate) -> bytes:
     return b"k" + number(certificate.epoch) + number(certificate.view) + bytes((certificate.kind,))
 
 

@@ -1,4 +1,4 @@
-"""From the genesis template to a network: genesis.json holds every number of the protocol, as integers, and nothing else does."""
+"""From the template genesis.json, which alone holds every number of the protocol, to a network and its learning."""
 
 import json
 from collections.abc import Mapping

@@ -48,7 +48,7 @@ from training.checkpoint import InnerState as SavedInner
 from training.device import choose_device
 from training.draw import draw_batch
 from training.errors import TrainingError
-from training.evaluate import validation_loss
+from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_loss, validation_windows
 from training.inner import InnerLoop, InnerState
 from training.model import NeuroLLM, load_flat
 from training.pages import inner_root
@@ -95,7 +95,8 @@ class TrainerProcess:
         self.corpus = open_corpus(self.network, folder, lambda done, total: self.say(Tokenising(done, total)))
         self.model = NeuroLLM(self.learning.model, device)
         self.loop = InnerLoop(self.model, self.learning.inner)
-        bigram = bigram_loss(self.corpus.train, self.corpus.validation, self.learning.model.vocabulary)
+        windows = validation_windows(self.corpus.validation, WINDOWS, min(WINDOW_TOKENS, self.learning.model.context))
+        bigram = bigram_loss(self.corpus.train, windows, self.learning.model.vocabulary)
         self.say(Ready(str(device), reason, self.settings.threads, bigram))
         while (command := self.commands.get()) is not None:
             match command:

@@ -1,8 +1,8 @@
-"""What the node and its trainer process say to each other: one JSON object per line, bytes as hex. Bulk goes through files."""
+"""What node and trainer process say to each other: one JSON object per line, bytes as hex; bulk goes through files."""
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from node.errors import TrainerError
 
@@ -129,10 +129,19 @@ def from_line(line: bytes) -> Command | TrainerEvent:
         content = json.loads(line)
         kind = KINDS[content.pop("kind")]
         hints = get_type_hints(kind)
-        values = {
-            f.name: bytes.fromhex(content[f.name]) if hints[f.name] is bytes else content[f.name] for f in fields(kind)
-        }
+        values = {f.name: _value(content[f.name], hints[f.name]) for f in fields(kind)}
         message: Command | TrainerEvent = kind(**values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainerError(f"the trainer said something unknown: {line[:200]!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise TrainerError(f"this is no message between node and trainer: {line[:200]!r}") from error
     return message
+
+
+def _value(found: Any, wanted: type) -> Any:
+    """Exactly of the wanted type. A whole number may stand for a float."""
+    if wanted is bytes:
+        return bytes.fromhex(found)
+    if wanted is float and type(found) is int:
+        return float(found)
+    if type(found) is not wanted:
+        raise TypeError(f"{found!r} is no {wanted.__name__}")
+    return found

@@ -1,4 +1,4 @@
-"""The round in training, on disk: the last segment's state and one line per finished segment. Written by the trainer only.
+"""The round in training, on disk: the last segment's state, one line per finished segment. Only the trainer writes.
 
 A segment's line is written before its state, and the state before the node hears of it. So after a kill the log may be
 one line ahead of the state, which is cut off: training that segment again gives the same bits.

@@ -264,7 +264,9 @@ class Chain:
 # ---- Transactions
 
 
-def a_transaction(chain: Chain, action: Action, sender: Key = ALICE, chain_id: bytes = b"", **changes: Any) -> Transaction:
+def a_transaction(
+    chain: Chain, action: Action, sender: Key = ALICE, chain_id: bytes = b"", **changes: Any
+) -> Transaction:
     base_fee = chain.state.ledger.base_fee
     fees = (0, 0) if isinstance(action, RegisterNode) else (base_fee, 0)
     nonce = chain.state.account(sender.address).nonce
@@ -376,9 +378,7 @@ def an_availability_vote(
 ) -> AvailabilityVote:
     """A validator that holds every revealed payload, or those flagged."""
     flags = [True] * len(chain.round.revealed) if held is None else held
-    vote = replace(
-        AvailabilityVote(chain.round.number, validator, write_bitmap(flags), NO_BLS_SIGNATURE), **changes
-    )
+    vote = replace(AvailabilityVote(chain.round.number, validator, write_bitmap(flags), NO_BLS_SIGNATURE), **changes)
     if "signature" in changes:
         return vote
     return replace(vote, signature=_vote(chain, validator if signer is None else signer, vote.digest))

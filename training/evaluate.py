@@ -8,6 +8,9 @@ from training.errors import CorpusError
 from training.model import NeuroLLM
 
 SEQUENCES_PER_PASS = 16
+# What a node measures its model on: cheap enough for every round.
+WINDOWS = 128
+WINDOW_TOKENS = 128
 
 
 def validation_windows(tokens: NDArray[np.uint16], sequences: int, length: int) -> NDArray[np.int64]:
@@ -24,7 +27,9 @@ def validation_windows(tokens: NDArray[np.uint16], sequences: int, length: int) 
 
 
 @torch.no_grad()
-def validation_loss(model: NeuroLLM, tokens: NDArray[np.uint16], sequences: int = 128, length: int = 128) -> float:
+def validation_loss(
+    model: NeuroLLM, tokens: NDArray[np.uint16], sequences: int = WINDOWS, length: int = WINDOW_TOKENS
+) -> float:
     """Mean cross-entropy, nats per token, on fixed held-out windows; the same bits on the same machine."""
     windows = validation_windows(tokens, sequences, min(length, model.config.context))
     total = 0.0

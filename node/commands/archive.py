@@ -12,6 +12,7 @@ from chain.genesis import parse_network
 from node.archive import Counts, Replay
 from node.commands.opening import opened
 from node.key_value import open_key_value
+from node.model_store import ModelStore
 from node.payload_store import PayloadStore
 from node.progress import neuro
 
@@ -26,17 +27,27 @@ def verify(data_directory: Path, as_json: bool) -> None:
                 bar = bars.add_task("Replaying", total=None)
                 replay = Replay(database, network, PayloadStore(directory / "payloads"))
                 counts = replay.run(lambda done, total: bars.update(bar, completed=done, total=total))
+            _keep_model(replay, ModelStore(directory / "model", replay.learning))
         finally:
             database.close()
     click.echo(json.dumps({"ok": True, **asdict(counts)}) if as_json else _words(counts))
 
 
+def _keep_model(replay: Replay, models: ModelStore) -> None:
+    """Write down the model that the replay gave, if its file was lost."""
+    root = bytes.fromhex(replay.counts.outer_root)
+    if replay.model_round and models.find(root) is None:
+        models.save(replay.model, replay.model_round, root)
+
+
 def _words(counts: Counts) -> str:
     return "\n".join(
         (
-            f"{counts.blocks} blocks, {counts.certificates} certificates, {counts.proofs} proofs, {counts.transactions} transactions",
+            f"{counts.blocks} blocks, {counts.certificates} certificates, {counts.proofs} proofs, "
+            f"{counts.transactions} transactions",
             f"{counts.rounds_closed} rounds closed, {counts.rounds_void} void, {counts.payloads} payloads replayed",
-            f"minted {neuro(str(counts.minted_nanos))}, burned {neuro(str(counts.burned_nanos))}, all of it owned by somebody",
+            f"minted {neuro(str(counts.minted_nanos))}, burned {neuro(str(counts.burned_nanos))}, all "
+            "of it owned by somebody",
             f"state root {counts.state_root}",
             f"outer root {counts.outer_root}",
             "OK",

@@ -22,7 +22,9 @@ def start(settings: Settings, token: str | None, password: str | None, json_want
     """Run a node until Ctrl-C, SIGTERM or the wanted round. Raises an error of the family if it cannot go on."""
     # With --json, stdout belongs to the one object at the end.
     console = Console(stderr=json_wanted, highlight=False)
-    password = password or os.environ.pop("NEUROSHARD_PASSWORD", None)
+    # Taken out in any case: the trainer inherits the environment.
+    from_environment = os.environ.pop("NEUROSHARD_PASSWORD", None)
+    password = password or from_environment
     home = open_home(settings, Secrets(token, password), _asker())
     _greet(home, console)
     status = _on_loop(_run(home, settings, console))

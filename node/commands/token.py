@@ -19,7 +19,8 @@ def choose(argument: str | None, file: str | None) -> str | None:
         setproctitle("neuroshard")
         sys.argv = ["neuroshard"]
         click.echo(
-            "A token on the command line can be read by others on this machine, and stays in your shell's history: use --token-file.",
+            "A token on the command line can be read by others on this machine, and stays in your "
+            "shell's history: use --token-file.",
             err=True,
         )
     return given[0] if given else None

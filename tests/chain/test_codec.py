@@ -164,7 +164,9 @@ def real_block() -> bytes:
 
 
 @settings(max_examples=150, deadline=None, database=None)
-@given(edits=st.lists(st.tuples(st.integers(0, 1300), st.integers(0, 3), st.binary(max_size=3)), min_size=1, max_size=3))
+@given(
+    edits=st.lists(st.tuples(st.integers(0, 1300), st.integers(0, 3), st.binary(max_size=3)), min_size=1, max_size=3)
+)
 def test_a_damaged_block_decodes_to_what_encodes_to_it_or_not_at_all(real_block, edits):
     decodes_to_itself_or_not_at_all(Block, edited(real_block, edits))
 

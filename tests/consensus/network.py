@@ -122,33 +122,45 @@ class Machine:
             case ev.Keep(certificate):
                 disk.kept.append(certificate)
             case ev.Propose(view, parent_hash, _):
-                parent = disk.blocks.get(parent_hash)
-                height = parent.height + 1 if parent else self.epoch.anchor_height + 1
-                block = Block(self.epoch.number, view, parent_hash, height, f"{self.name}/{self.life}".encode())
-                disk.blocks[block.block_hash] = block
-                self.later(world.random.randint(0, 20), ev.Built(view, block.block_hash))
+                self.build(view, parent_hash)
             case ev.Judge(view, block_hash):
                 valid = block_hash in disk.blocks and disk.blocks[block_hash].maker not in world.bad_makers
                 self.later(world.random.randint(0, 20), ev.Judged(view, block_hash, valid))
+            case ev.FetchBlock() | ev.Broadcast() | ev.Send() | ev.SetTimer():
+                self.reach_out(effect)
+            case ev.Finalized(block_hash, height, certificate):
+                self.finalize(block_hash, height, certificate)
+            case ev.EndEpoch(number, _, height):
+                self.end_epoch(number, height)
+            case ev.Report(evidence):
+                world.reported.add(self.epoch.committee.members[evidence.first.signer].public_key)
+            case _:
+                assert not self.honest, f"{self.name} at height {self.height}: {effect}"
+
+    def reach_out(self, effect: ev.Effect) -> None:
+        world = self.world
+        match effect:
             case ev.FetchBlock(_, block_hash):
                 self.fetch(block_hash)
             case ev.Broadcast(message):
                 world.broadcast(self, message)
             case ev.Send(peer, message):
                 world.send(self, world.by_name[peer.decode()], message)
-            case ev.SetTimer(_, _, delay_ms) as timer:
-                if world.timers:
-                    self.later(delay_ms, ev.TimerFired(timer.kind, timer.view))
-            case ev.Finalized(block_hash, height, certificate):
-                self.finalize(block_hash, height, certificate)
-            case ev.EndEpoch(number, _, height):
-                disk.boundaries[number] = disk.final[-1][1]
-                disk.kept.clear()
-                world.at(0, lambda: self.enter_epoch(number + 1, height) if self.up else None)
-            case ev.Report(evidence):
-                world.reported.add(self.epoch.committee.members[evidence.first.signer].public_key)
-            case _:
-                assert not self.honest, f"{self.name} at height {self.height}: {effect}"
+            case ev.SetTimer(kind, view, delay_ms) if world.timers:
+                self.later(delay_ms, ev.TimerFired(kind, view))
+
+    def build(self, view: int, parent_hash: bytes) -> None:
+        parent = self.disk.blocks.get(parent_hash)
+        height = parent.height + 1 if parent else self.epoch.anchor_height + 1
+        block = Block(self.epoch.number, view, parent_hash, height, f"{self.name}/{self.life}".encode())
+        self.disk.blocks[block.block_hash] = block
+        self.later(self.world.random.randint(0, 20), ev.Built(view, block.block_hash))
+
+    def end_epoch(self, number: int, height: int) -> None:
+        self.disk.boundaries[number] = self.disk.final[-1][1]
+        self.disk.kept.clear()
+        life = self.life
+        self.world.at(0, lambda: self.enter_epoch(number + 1, height) if self.up and life == self.life else None)
 
     def cast(self, kind: int, epoch: int, view: int, block_hash: bytes) -> None:
         assert (block_hash == ZERO) == (kind == NULLIFY)

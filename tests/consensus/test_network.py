@@ -39,11 +39,11 @@ def storm(world: World, duration_ms: int) -> None:
     world.run(3_000)  # Until the last crashed machine is back.
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("keys", [1, 4, 7])
 def test_after_a_storm_the_network_goes_on_and_was_never_split(keys, seed):
     world = World(seed=seed, keys=keys)
-    storm(world, 30_000)
+    storm(world, 15_000)
     reached = world.highest()
 
     assert world.run(120_000, until_height=reached + 10)
@@ -51,7 +51,7 @@ def test_after_a_storm_the_network_goes_on_and_was_never_split(keys, seed):
     assert not world.reported  # Honest machines never give evidence against themselves, crashes or not.
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("keys", "twins"), [(4, 1), (7, 2)])
 def test_twins_of_less_than_a_third_split_nobody_and_stop_nobody(keys, twins, seed):
     world = World(seed=seed, keys=keys, twins=twins)
@@ -59,9 +59,9 @@ def test_twins_of_less_than_a_third_split_nobody_and_stop_nobody(keys, twins, se
     for place in range(twins):
         side[f"twin {place}"] = not side[f"machine {place}"]
     world.cut = lambda sender, receiver: (
-        side[sender.name] != side[receiver.name] and world.random.random() < 0.7 and world.now_ms < 30_000
+        side[sender.name] != side[receiver.name] and world.random.random() < 0.7 and world.now_ms < 15_000
     )
-    storm(world, 30_000)
+    storm(world, 15_000)
     reached = world.highest()
 
     assert world.run(180_000, until_height=reached + 10)
@@ -136,19 +136,18 @@ def test_invalid_blocks_are_given_up_and_never_final():
     assert b"machine 1/1" not in makers and len(makers) == 3
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_partition_stops_the_smaller_side_and_heals(seed):
     world = World(seed=seed, keys=7)
     minority = {"machine 0", "machine 1"}
     world.boot()
     world.run(3_000)
     world.cut = lambda sender, receiver: (sender.name in minority) != (receiver.name in minority)
-    before = [machine.height for machine in world.machines]
     world.run(1_000)
-    stopped = [machine.height for machine in world.machines[:2]]
-    world.run(20_000)
-    assert [machine.height for machine in world.machines[:2]] == stopped
-    assert min(machine.height for machine in world.machines[2:]) > max(before) + 5
+    reached = world.highest()
+    world.run(8_000)
+    assert max(machine.height for machine in world.machines[:2]) <= reached
+    assert min(machine.height for machine in world.machines[2:]) > reached + 10
 
     world.cut = lambda sender, receiver: False
     assert world.run(60_000, until_height=world.highest() + 10)
@@ -157,8 +156,7 @@ def test_a_partition_stops_the_smaller_side_and_heals(seed):
 def test_the_same_seed_gives_the_same_run():
     def run(seed: int) -> dict[int, bytes]:
         world = World(seed=seed, keys=4)
-        storm(world, 10_000)
-        world.run(5_000)
+        storm(world, 4_000)
         return world.chain
 
     assert run(9) == run(9)

@@ -23,6 +23,12 @@ def test_bigram_loss_by_hand():
     assert bigram_loss(train, held_out, 3) == pytest.approx(-(log(3 / 5) + log(2 / 5) + log(1 / 3)) / 3)
 
 
+def test_bigram_loss_of_windows_joins_no_pair_across_them():
+    train = np.array([0, 1, 0, 1, 2], dtype=np.uint16)
+    windows = np.array([[0, 1], [2, 2]])
+    assert bigram_loss(train, windows, 3) == pytest.approx(-(log(3 / 5) + log(1 / 3)) / 2)
+
+
 @given(st.lists(st.integers(0, 9), max_size=200), st.lists(st.integers(0, 9), min_size=2, max_size=50))
 def test_bigram_loss_is_that_of_a_counted_table(train, held_out):
     table = np.ones((10, 10))

@@ -130,6 +130,18 @@ def test_at_the_limits_nothing_overflows(sign):
     assert abs(int(state.momentum[0])) > 24.5 * NUMBER_LIMIT
 
 
+def test_the_step_is_divided_once_and_not_multiplied_by_a_reciprocal():
+    # Weights that the step all but cancels: what is left shows the last bits of s / 10^6.
+    momentum = np.random.default_rng(4).integers(-MOMENTUM_LIMIT_UNITS, MOMENTUM_LIMIT_UNITS, 2560).astype(np.int32)
+    sizes = (momentum.size,)
+    aggregate = encode8(np.zeros_like(momentum), sizes)
+    still = OuterState(np.zeros(momentum.size, dtype=np.float32), momentum)
+    weights = -apply_aggregate(still, aggregate, sizes, OuterRate(1, 600, 900)).weights
+    after = apply_aggregate(OuterState(weights, momentum), aggregate, sizes, OuterRate(1, 600, 900))
+    expected = oracle.apply(weights.tobytes(), momentum.tolist(), [0] * momentum.size, (600, 900))
+    assert (after.weights.tobytes(), after.momentum.tolist()) == expected
+
+
 def test_the_momentum_bound_holds_for_the_largest_aggregate_forever():
     # v' <= (960 v + 500) / 1000 + G - 1 in whole numbers, from rest, until it no longer grows.
     velocity, before = 0, -1

@@ -1,0 +1,63 @@
+# The verbs of the project. `make run` and `make test` do all their own set-up.
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+# Extra words for pip when it installs torch, for example a folder of wheels; its usual build for Linux brings CUDA.
+TORCH_ARGS :=
+ARGS :=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format lint types contracts lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The first Python of a version that we support; a shim that only prints an error does not count.
+define FIND_PYTHON
+for candidate in "$(PYTHON)" python3.11 python3.12 python3; do \
+  if [ -n "$$candidate" ] && "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; \
+  then echo "$$candidate"; break; fi; done
+endef
+
+$(BIN)/python:
+	@python="$$($(FIND_PYTHON))"; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or 3.12 with venv is needed: install one, or run make PYTHON=/path/to/python"; exit 1; fi; \
+	"$$python" -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt requirements/nodeps.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/run.txt -r requirements/nodeps.txt
+	$(BIN)/python -m pip install --quiet $(TORCH_ARGS) $(TORCH)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/run.stamp ## create the environment only
+
+run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"
+	@$(BIN)/neuroshard $(ARGS)
+
+test: $(VENV)/dev.stamp ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.stamp lint types contracts test ## format and lint, types, import contracts, tests
+
+lint: $(VENV)/dev.stamp
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	@$(BIN)/mypy
+
+contracts: $(VENV)/dev.stamp
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## format the code and sort its imports
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lock: ## rewrite the lock files (needs uv)
+	requirements/lock.sh
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

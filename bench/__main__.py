@@ -1,0 +1,25 @@
+"""`python -m bench NAME`: one JSON object per line: name, value, unit, reference, ratio, note.
+
+`reference` is the limit or the rival measured in the same run, `ratio` = value / reference; null where there is none.
+"""
+
+import importlib
+import sys
+
+NAMES = {
+    "first": "a fresh node until it has learnt and earned",
+    "learning": "the loss over tokens, without a ledger",
+    "corpus": "drawing batches against training on them",
+}
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        lines = "\n".join(f"  {name:<10} {words}" for name, words in NAMES.items())
+        sys.exit(f"usage: python -m bench NAME [options]\n{lines}")
+    module = importlib.import_module(f"bench.{sys.argv[1]}")
+    module.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The lone validator's engine: it goes on after a crash at any write, and whatever the wall clock says."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.transition import Applied
+from node import pacing
+from node.archive import Replay
+from node.engine import Engine
+from node.sign_state import SignState, owner_of
+from tests.node.lone_node import CREATED_MS, IDENTITY, LoneNode, MemoryKeyValue, tiny_network
+
+HOUR_MS = 3_600_000
+PATIENCE_SECONDS = 20
+
+
+class PowerCut(Exception):
+    """The machine stops, right after a write has reached the disk."""
+
+
+class Wires:
+    """Counts durable writes, and cuts the power after a given one."""
+
+    def __init__(self, last: int) -> None:
+        self.left = last
+
+    def written(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise PowerCut
+
+
+class CutKeyValue(MemoryKeyValue):
+    def __init__(self, records: Mapping[bytes, bytes], wires: Wires) -> None:
+        super().__init__(records)
+        self.wires = wires
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        super().write(changes)
+        self.wires.written()
+
+
+class CutSignState:
+    """Records votes; everything else is the real one's."""
+
+    def __init__(self, real: SignState, wires: Wires) -> None:
+        self.real, self.wires = real, wires
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def record(self, kind: int, epoch: int, view: int, block_hash: bytes) -> None:
+        self.real.record(kind, epoch, view, block_hash)
+        self.wires.written()
+
+
+async def run_until(node: LoneNode, height: int, wires: Wires | None = None) -> list[Applied]:
+    """Run the engine until this height is final, or the power is cut."""
+    owner = owner_of(node.network.chain_id, IDENTITY.validator_public_key)
+    sign_state: Any = SignState.open(node.folder / "sign-state", owner)
+    reached, blocks = asyncio.Event(), []
+
+    def on_final(applied: Applied) -> None:
+        blocks.append(applied)
+        if applied.block.header.height >= height:
+            reached.set()
+
+    record = CutSignState(sign_state, wires) if wires else sign_state
+    engine = Engine(node.view, IDENTITY, node.producer, record, on_final)
+    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(reached.wait())]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        assert done, f"no block for {PATIENCE_SECONDS} s at height {node.store.height}"
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await engine.stop()
+        sign_state.close()
+    return blocks
+
+
+# A block takes six writes: block, NOTARIZE, certificate, FINALIZE and the batch that makes it final; the fourth block
+# ends the epoch.
+@pytest.mark.parametrize("last_write", [*range(1, 7), *range(16, 22)])
+async def test_a_crash_after_any_write_leaves_a_chain_that_goes_on(tmp_path: Path, last_write: int) -> None:
+    wires = Wires(last_write)
+    first = LoneNode(tmp_path)
+    first.view.store.database = CutKeyValue(first.database.records, wires)  # type: ignore[attr-defined]
+    with pytest.raises(PowerCut):
+        await run_until_cut(first, wires)
+    second = LoneNode(tmp_path, first.network, MemoryKeyValue(first.store.database.records))  # type: ignore[attr-defined]
+    before = second.store.height
+    await run_until(second, before + 2)
+    assert Replay(second.database, second.network, second.payloads).run().blocks >= before + 2
+
+
+async def run_until_cut(node: LoneNode, wires: Wires) -> None:
+    """Until the power is cut, also if it is cut in a task beside the engine."""
+    cut = asyncio.Event()
+    written = wires.written
+
+    def notice() -> None:
+        try:
+            written()
+        except PowerCut:
+            loop.call_soon_threadsafe(cut.set)
+            raise
+
+    loop = asyncio.get_running_loop()
+    wires.written = notice  # type: ignore[method-assign]
+    work = asyncio.create_task(run_until(node, 10**9, wires))
+    waiting = asyncio.create_task(cut.wait())
+    await asyncio.wait([work, waiting], return_when=asyncio.FIRST_COMPLETED)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert cut.is_set()
+    raise PowerCut
+
+
+@pytest.mark.parametrize("wall_ms", [0, CREATED_MS - HOUR_MS, CREATED_MS + 10_000 * HOUR_MS])
+async def test_a_wrong_wall_clock_neither_stalls_the_chain_nor_breaks_a_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_ms: int
+) -> None:
+    monkeypatch.setattr(pacing, "wall_ms", lambda: wall_ms)
+    node = LoneNode(tmp_path)
+    blocks = await run_until(node, 6)
+    times = [node.network.created_ms] + [applied.block.header.time_ms for applied in blocks]
+    shortest = node.network.params.block_interval_min_ms
+    assert all(later - earlier >= shortest for earlier, later in zip(times, times[1:], strict=False))
+    assert Replay(node.database, node.network, node.payloads).run().blocks >= 6
+
+
+async def test_a_wall_clock_that_jumps_back_and_forth_keeps_block_times_rising(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = [CREATED_MS + HOUR_MS, CREATED_MS, CREATED_MS + 2 * HOUR_MS, 1]
+    monkeypatch.setattr(pacing, "wall_ms", lambda: readings.insert(0, readings.pop()) or readings[0])  # type: ignore[func-returns-value]
+    node = LoneNode(tmp_path)
+    times = [applied.block.header.time_ms for applied in await run_until(node, 9)]
+    assert times == sorted(set(times))
+    assert Replay(node.database, node.network, node.payloads).run().blocks >= 9
+
+
+async def test_blocks_are_never_closer_than_the_shortest_interval_on_the_monotonic_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = LoneNode(tmp_path, tiny_network(block_interval_min_ms=25, block_interval_ms=25, block_interval_max_ms=25))
+    built: list[float] = []
+    build = node.view.build
+    monkeypatch.setattr(node.view, "build", lambda *place: built.append(pacing.time.monotonic()) or build(*place))  # type: ignore[func-returns-value]
+    await run_until(node, 5)
+    assert all(later - earlier >= 0.0245 for earlier, later in zip(built, built[1:], strict=False))
+
+
+def test_reading_the_state_costs_the_same_after_many_blocks_built_ahead_of_finality(tmp_path: Path) -> None:
+    """States over states over states would at last exceed the stack."""
+    node = LoneNode(tmp_path)
+    depths = []
+    for _ in range(3):
+        ahead = [node.build()]
+        node.view.keep(node.certify(1, ahead[0]))
+        depths.append(_depth(node, ahead[0]))
+        header = ahead[0].block.header
+        node.view.finalize(header.hash(), node.certify(2, ahead[0]))
+    assert len(set(depths)) == 1
+
+
+def _depth(node: LoneNode, applied: Applied) -> int:
+    found = node.view.built_on(applied.block.header.hash())
+    assert found is not None
+    state, layers = found[0], 0
+    while state is not None:
+        layers += 1
+        state = getattr(state._read, "__self__", None)
+    return layers

@@ -1,0 +1,187 @@
+"""docs/protocol.md says what the code does: every layout, every domain tag, every number and every parameter."""
+
+import re
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from chain import codec, fees, rounds, state
+from chain.block import ROUND_INPUTS
+from chain.codec import Wire
+from chain.genesis import Params
+from chain.receipts import RECEIPTS
+from chain.transactions import ACTIONS
+from tests.chain.wire_strategies import wire_types
+
+ROOT = Path(__file__).parent.parent
+PROTOCOL = (ROOT / "docs/protocol.md").read_text()
+PACKAGES = ("chain", "consensus", "network", "node", "training", "wallet")
+INTEGERS = {1: "u8", 2: "u16", 4: "u32", 8: "u64", 16: "u128"}
+CHOICES = {"Transaction.action": "action", "Body.rounds": "round input"}
+
+
+def type_name(field, place: str) -> str:
+    """A field's type in the words of section 3."""
+    match field:
+        case codec.Int(size=size):
+            return INTEGERS[size]
+        case codec.AddressField():
+            return "address"
+        case codec.Fixed(size=size):
+            return f"bytes{size}"
+        case codec.Bool():
+            return "bool"
+        case codec.Var(maximum=maximum):
+            return f"bytes<{maximum}>"
+        case codec.Many(item=item, maximum=maximum):
+            return f"list<{type_name(item, place)}, {maximum}>"
+        case codec.OneOf():
+            return f"one {CHOICES[place]}"
+        case codec.Nested(kind=kind):
+            return kind.__name__
+    raise TypeError(field)
+
+
+def layout_of(kind: type[Wire]) -> list[tuple[str, str]]:
+    return [(name, type_name(field, f"{kind.__name__}.{name}")) for name, field in codec._layout(kind)]
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip().strip("`") for cell in row.strip().strip("|").split("|")]
+
+
+def table_after(line_start: str) -> list[list[str]]:
+    """The rows of the first table after a line that begins so, without its head."""
+    lines = PROTOCOL.splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith(line_start))
+    first = next(i for i in range(begin, len(lines)) if lines[i].startswith("|"))
+    rows = []
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(cells(line))
+    return rows
+
+
+@pytest.mark.parametrize("kind", wire_types(), ids=lambda kind: kind.__name__)
+def test_the_layout_of_every_object_is_as_documented(kind):
+    documented = [(name, form) for name, form, *_ in table_after(f"**{kind.__name__}**")]
+    assert documented == layout_of(kind)
+
+
+def test_no_layout_is_documented_that_does_not_exist():
+    names = re.findall(r"^\*\*([A-Z]\w+)\*\*", PROTOCOL, re.MULTILINE)
+    assert sorted(names) == sorted(kind.__name__ for kind in wire_types())
+
+
+def test_sizes_are_as_documented():
+    found = re.findall(r"^\*\*(\w+)\*\* \((\d+) bytes\)", PROTOCOL, re.MULTILINE)
+    assert len(found) > 15
+    by_name = {kind.__name__: kind for kind in wire_types()}
+    for name, size in found:
+        assert int(size) == fixed_size(by_name[name]), name
+
+
+def fixed_size(kind: type[Wire]) -> int:
+    """Bytes of a type without lists; one that has lists is not given a size."""
+    total = 0
+    for _, field in codec._layout(kind):
+        assert isinstance(field, codec.Int | codec.Fixed | codec.Bool | codec.Nested), kind
+        total += fixed_size(field.kind) if isinstance(field, codec.Nested) else getattr(field, "size", 1)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"),
+    [("### Actions", ACTIONS), ("### Round inputs", ROUND_INPUTS), ("### Receipts", RECEIPTS)],
+)
+def test_type_numbers_are_as_documented(heading, kinds):
+    documented = {int(number): name for number, name, *_ in table_after(heading) if name[0].isupper()}
+    assert documented == {number: kind.__name__ for number, kind in kinds.items()}
+
+
+def test_no_type_number_is_used_that_is_reserved():
+    reserved = [number for number, name, *_ in table_after("### Actions") if not name[0].isupper()]
+    assert reserved
+    for entry in reserved:
+        first, _, last = entry.partition("–")
+        assert not set(range(int(first), int(last or first) + 1)) & ACTIONS.keys()
+
+
+# ---- Tags
+
+TAG_USES = (
+    re.compile(r"""\btagged(?:_hash)?\(\s*["']([a-z0-9-]+)["']"""),
+    re.compile(r"""["']neuroshard/([a-z0-9-]+)/1["']"""),
+)
+
+
+@cache
+def tags_in_code() -> dict[str, set[str]]:
+    """Tag name → packages that use it."""
+    found: dict[str, set[str]] = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for pattern in TAG_USES:
+                for name in pattern.findall(path.read_text()):
+                    found.setdefault(name, set()).add(package)
+    return found
+
+
+def tags_documented() -> list[str]:
+    return [row[0].removeprefix("N/") for row in table_after("## 12. Domain tags")]
+
+
+def test_every_tag_of_the_code_stands_in_the_table_and_the_other_way_round():
+    assert sorted(tags_documented()) == sorted(tags_in_code())
+
+
+def test_tags_are_listed_once():
+    assert len(tags_documented()) == len(set(tags_documented()))
+
+
+# ---- Numbers and parameters
+
+
+def test_every_parameter_of_the_ledger_is_documented():
+    documented = [row[0] for row in table_after("## 13. Parameters")]
+    assert documented == [f"chain.{field.name}" for field in fields(Params)]
+
+
+def test_gas_is_as_documented():
+    rows = {row[0]: row[1] for row in table_after("### Gas")}
+    assert {name: int(value.replace(",", "")) for name, value in rows.items()} == {
+        **{kind.__name__: gas for kind, gas in fees.ACTION_GAS.items()},
+        "Proof": fees.PROOF_GAS,
+    }
+
+
+def test_phases_are_as_documented():
+    documented = {int(row[0]): row[1] for row in table_after("### Phases of a round")}
+    assert documented == {number: state.ROUND_PHASES[number] for number in range(rounds.OPENED, rounds.VOID + 1)}
+
+
+def test_state_keys_are_as_documented():
+    rows = {row[0]: row[1] for row in table_after("## 9. State")}
+    assert rows == {
+        "a": "Account",
+        "n": "NodeRecord",
+        "r": "Round",
+        "c": "Claim",
+        "v": "Vesting",
+        "s": "ValidatorSet",
+        "l": "Ledger",
+        "$": "Supply",
+    }
+
+
+def test_the_document_names_no_section_that_it_lacks():
+    sections = {int(number) for number in re.findall(r"^## (\d+)\.", PROTOCOL, re.MULTILINE)}
+    assert sections == set(range(1, max(sections) + 1))
+    for number in re.findall(r"\bsections? (\d+)", PROTOCOL):
+        assert int(number) in sections
+    for path in [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]:
+        for number in re.findall(r"[Ss]ection (\d+) of the protocol", path.read_text()):
+            assert int(number) in sections, path
