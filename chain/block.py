@@ -138,6 +138,14 @@ class ResultVote(Wire):
 
 RoundInput = PayloadCommit | PayloadReveal | AvailabilityVote | ResultVote
 ROUND_INPUTS: dict[int, type[Wire]] = {2: PayloadCommit, 3: PayloadReveal, 4: AvailabilityVote, 5: ResultVote}
+_ROUND_INPUT = OneOf(ROUND_INPUTS)
+
+
+def encode_round_input(item: RoundInput) -> bytes:
+    """With its type: fields of one type can be those of another, byte for byte, and a header must fit one body only."""
+    out: list[bytes] = []
+    _ROUND_INPUT.write(item, out)
+    return b"".join(out)
 
 
 @dataclass(frozen=True, slots=True)

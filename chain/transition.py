@@ -9,6 +9,7 @@ from chain.block import (
     Header,
     beacon_message,
     certificate_root,
+    encode_round_input,
     validators_root,
 )
 from chain.crypto import bls
@@ -209,7 +210,7 @@ def derive_header(executed: Executed, parent: Parent, chosen: Proposal, body: Bo
         certificate_root=certificate_root(body.parent_certificate),
         proofs_root=merkle_root([proof.encode() for proof in body.proofs]),
         transactions_root=merkle_root([transaction.encode() for transaction in body.transactions]),
-        rounds_root=merkle_root([item.encode() for item in body.rounds]),
+        rounds_root=merkle_root([encode_round_input(item) for item in body.rounds]),
         receipts_root=merkle_root([encode_receipt(receipt) for receipt in executed.receipts]),
         state_root=executed.state_root,
         validators_root=validators_root(draft.validators(chosen.epoch).members),

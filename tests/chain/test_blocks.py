@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from chain.block import Block, Body, Header
+from chain.block import AvailabilityVote, Block, Body, Header, PayloadCommit, encode_round_input
 from chain.crypto import bls
 from chain.errors import InvalidBlock, NeuroError
 from chain.genesis import SETS_KEPT, bootstrap_members
@@ -126,6 +126,13 @@ def test_a_body_without_its_round_inputs_does_not_fit_its_header(with_input):
     chain, block = with_input
     with pytest.raises(InvalidBlock, match="rounds_root"):
         chain.judge(replace(block, body=replace(block.body, rounds=())))
+
+
+def test_round_inputs_of_two_types_with_the_same_fields_are_not_the_same_leaf():
+    vote = AvailabilityVote(1, 7, bytes(26), bytes(96))
+    commitment = PayloadCommit.decode(vote.encode())
+    assert encode_round_input(commitment) != encode_round_input(vote)
+    assert encode_round_input(vote) == b"\x04\x01" + vote.encode()
 
 
 def test_the_order_of_a_body_is_bound():

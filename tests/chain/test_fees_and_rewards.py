@@ -73,6 +73,8 @@ def test_up_to_the_base_work_every_batch_earns_the_base_rate():
 
 def test_above_the_base_work_the_budget_grows_with_the_square_root():
     assert training_budget(200, PARAMS) == 2 * training_budget(50, PARAMS)
+    assert training_budget(60, PARAMS) == 300 * 54  # isqrt(3000) = 54
+    assert training_budget(51, PARAMS) == training_budget(50, PARAMS)
     assert training_budget(5_000, PARAMS) == 10 * training_budget(50, PARAMS)
 
 

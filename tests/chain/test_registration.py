@@ -1,6 +1,7 @@
 """A node joins: its stamp, both signatures, once, and only so many in a block."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -62,6 +63,15 @@ def test_a_stamp_is_made_for_one_chain_one_node_and_one_wallet(chain):
     assert ours != [stamp_bits(bytes(32), NODE.public, ALICE.public, stamp) for stamp in range(64)]
     assert ours != [stamp_bits(chain_id, OTHER_NODE.public, ALICE.public, stamp) for stamp in range(64)]
     assert ours != [stamp_bits(chain_id, NODE.public, BOB.public, stamp) for stamp in range(64)]
+
+
+def test_the_bits_of_a_stamp_are_the_leading_zeros_of_its_hash():
+    tag = b"neuroshard/stamp/1"
+    for stamp in range(64):
+        work = NODE.public + ALICE.public + stamp.to_bytes(8, "big")
+        digest = sha256(bytes((len(tag),)) + tag + bytes(32) + work).digest()
+        bits = "".join(f"{byte:08b}" for byte in digest)
+        assert stamp_bits(bytes(32), NODE.public, ALICE.public, stamp) == len(bits) - len(bits.lstrip("0"))
 
 
 def registration_by(chain, consent):

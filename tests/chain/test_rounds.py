@@ -10,7 +10,7 @@ from chain.errors import BadSignature, InvalidRoundInput
 from chain.receipts import RoundClosed, RoundDrawn, RoundOpened, RoundVoid
 from chain.round_inputs import PAYLOAD_BYTES_MAXIMUM, read_bitmap, write_bitmap
 from chain.rounds import has_seat
-from chain.state import CLOSED, HOLDING, OPENED, RESULT, REVEALING, TRAINING, VOID
+from chain.state import CLOSED, HOLDING, OPENED, RESULT, REVEALING, TRAINING, VOID, Revealed
 from tests.builders import (
     ALICE,
     NODE,
@@ -259,7 +259,7 @@ def test_a_round_without_a_commit_is_void_at_its_deadline_and_the_next_opens_at_
     assert chain.round.number == 2
     assert chain.round.phase == OPENED
     assert chain.receipts == (RoundVoid(1), RoundOpened(2, chain.network.start))
-    assert chain.state.ledger.ended_round == 1
+    assert (chain.state.ledger.ended_round, chain.state.ledger.closed_rounds) == (1, 0)
 
 
 # ---- Reveal
@@ -279,7 +279,8 @@ def test_the_committed_payload_can_be_revealed_and_nothing_else():
             chain.block(rounds=[a_reveal(chain, **change)])
     reveal(chain)
     [revealed] = chain.round.revealed
-    assert (revealed.node, revealed.payload_root) == (NODE.node, a_reveal(chain, round=1).payload_root)
+    shown = a_reveal(chain, round=1)
+    assert revealed == Revealed(NODE.node, shown.payload_root, 1_000, steps=4, path=1 + 2, power=0)
 
 
 @pytest.mark.parametrize(
@@ -360,8 +361,12 @@ def test_a_reveal_before_its_phase_is_refused():
 
 
 def test_when_everybody_has_revealed_the_holding_begins_with_the_payloads_in_order_of_node():
-    nodes = sorted((NODE, OTHER_NODE), key=lambda key: key.node, reverse=True)
-    chain = at_revealing(*nodes)
+    nodes = sorted((a_key(f"revealer {i}") for i in range(4)), key=lambda key: key.node, reverse=True)
+    chain = Chain(a_network(train_blocks=12))
+    chain.register(*nodes)
+    drawn(chain, lambda chosen: True, nodes)
+    train(chain, *nodes, segments=2)
+    commit(chain, *nodes)
     reveal(chain, *nodes)
     assert chain.round.phase == HOLDING
     assert [revealed.node for revealed in chain.round.revealed] == sorted(key.node for key in nodes)
@@ -482,6 +487,7 @@ def test_a_closed_round_gives_the_next_one_its_base():
     everybody_agrees(chain)
     assert phase_of(chain, 1) == CLOSED
     assert chain.state.ledger.model == result
+    assert (chain.state.ledger.ended_round, chain.state.ledger.closed_rounds) == (1, 1)
     assert chain.round.base == result
     assert chain.receipts[:2] == (RoundClosed(1, result), RoundOpened(2, result))
     chain.block()
