@@ -1,8 +1,7 @@
 """What the core remembers within one epoch, and the draft of it that a step works on."""
 
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from chain.crypto.hashing import ZERO
 from consensus.certificate import Scheme
@@ -116,11 +115,11 @@ class State:
     over: bool = False  # the epoch's last block is final, or finality is contradicted
 
     def copy(self) -> "State":
-        twin = copy(self)
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(value, dict):
-                setattr(twin, each.name, dict(value))
+        # By hand, since every event copies: this is several times faster than copy.copy and dataclasses.fields.
+        twin = State.__new__(State)
+        for name in State.__slots__:
+            value = getattr(self, name)
+            setattr(twin, name, value.copy() if type(value) is dict else value)
         return twin
 
 

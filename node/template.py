@@ -12,6 +12,7 @@ from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.errors import InvalidGenesis
 from chain.genesis import BootstrapValidator, Network, Parameter, check_network
 from training.birth import birth
+from training.errors import TrainingError
 from training.layout import ModelConfig, parameter_layout
 from training.outer import OuterRate, OuterState, genesis_state, roots
 from training.schedule import InnerSpec
@@ -27,11 +28,13 @@ def read_template(path: Path, profile: str) -> dict[str, Any]:
     """The template's identity and the numbers of one profile. Raises InvalidGenesis."""
     try:
         content = json.loads(path.read_text())
-        numbers = {**content["parameters"], **content["profiles"][profile]}
+        profiles = content["profiles"]
+        if profile not in profiles:
+            raise InvalidGenesis(f"{path} has no profile {profile!r}; it knows {', '.join(profiles)}")
+        numbers = {**content["parameters"], **profiles[profile]}
     except KeyError as error:
-        known = ", ".join(content.get("profiles", {}))
-        raise InvalidGenesis(f"{path} lacks {error}; it knows the profiles {known}") from error
-    except (OSError, ValueError) as error:
+        raise InvalidGenesis(f"{path} lacks {error}") from error
+    except (OSError, ValueError, TypeError) as error:
         raise InvalidGenesis(f"{path} cannot be read: {error}") from error
     wrong = [name for name, value in numbers.items() if type(value) is not int or value < 0]
     if wrong:
@@ -90,7 +93,7 @@ class Learning:
                 _rates(network),
                 network.model_seed,
             )
-        except TypeError as error:
+        except (TypeError, TrainingError) as error:
             raise InvalidGenesis(f"the network's training numbers are not those of this program: {error}") from error
 
     @property
@@ -114,5 +117,8 @@ class Learning:
 def _rates(network: Network) -> tuple[OuterRate, ...]:
     """`outer.N.rate_milli` and `outer.N.momentum_milli`: what rounds of at least N payloads use."""
     section = network.section("outer")
-    counts = sorted({int(name.split(".")[0]) for name in section})
+    counts = sorted({int(head) for name in section if (head := name.split(".")[0]).isdecimal()})
+    wanted = {f"{n}.{name}" for n in counts for name in ("rate_milli", "momentum_milli")}
+    if section.keys() != wanted or 1 not in counts:
+        raise InvalidGenesis(f"outer.* must be outer.N.rate_milli and outer.N.momentum_milli from N = 1 on: {sorted(section)}")
     return tuple(OuterRate(n, section[f"{n}.rate_milli"], section[f"{n}.momentum_milli"]) for n in counts)

@@ -1,15 +1,17 @@
 """Committees, votes and certificates that are valid unless a test says otherwise. Signatures are hashes: fast, pure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 from chain.crypto.hashing import ZERO
 from consensus.certificate import bitmap_of
 from consensus.committee import Committee, Member
-from consensus.events import Received
+from consensus.events import CastVote, Received
 from consensus.messages import NOTARIZE, NULLIFY, Certificate, Proposal, Vote, vote_message
 from consensus.state import Epoch, State, Timing
-from consensus.step import Effects, step
+from consensus.step import Effects, start, step
 
 CHAIN = sha256(b"a chain").digest()
 ANCHOR = sha256(b"an anchor").digest()
@@ -91,3 +93,23 @@ def of_kind(effects: Effects, *kinds: type) -> list:
 
 def nullify(epoch: Epoch, view: int, signers: Iterable[int]) -> list[Vote]:
     return [a_vote(epoch, NULLIFY, view, signer) for signer in signers]
+
+
+FOUR = an_epoch(1, 1, 1, 1)
+LAST = replace(FOUR, us=3)  # The same epoch seen by member 3, who leads view 4.
+A, B = a_block("a"), a_block("b")
+OTHERS = (1, 2, 3)
+
+
+def begun(epoch: Epoch = FOUR, **more: Any) -> tuple[State, Effects]:
+    return start(epoch, scheme=SCHEME, **more)
+
+
+def in_view_2(epoch: Epoch = FOUR) -> State:
+    """A was notarized in view 1; we are in view 2, led by member 1."""
+    return feed(begun(epoch)[0], epoch, a_proposal(epoch, 1, 0, A), a_certificate(epoch, NOTARIZE, 1, OTHERS, A))[0]
+
+
+def casts(effects: Effects) -> list[tuple[int, int, bytes]]:
+    """Kind, view and block of each vote cast."""
+    return [(cast.kind, cast.view, cast.block_hash) for cast in of_kind(effects, CastVote)]

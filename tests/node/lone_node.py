@@ -47,6 +47,7 @@ TINY = {
     "model.width": 8,
     "model.layers": 1,
     "model.heads": 1,
+    "model.kv_heads": 1,
     "model.ffn_width": 8,
     "model.context": 8,
 }

@@ -1,0 +1,208 @@
+"""Payloads and models on disk: whatever is lost or damaged is made again from the payloads, to the bit, or told in words."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from node.errors import StoreError
+from node.model_store import ModelStore, check_outcome, load_base
+from node.outcomes import NORM_SLACK_PERCENT, Outcomes
+from node.payload_store import PayloadStore, payload_root
+from node.store import Store
+from tests.node.lone_node import LoneNode, with_rounds
+from training.errors import CheckpointError
+from training.payload import decode_payload, encode_payload, payload_norm
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> LoneNode:
+    """Three rounds closed, none of them released yet; not to be changed."""
+    return with_rounds(tmp_path_factory.mktemp("rounds") / "node", 3, vest_rounds=10)
+
+
+@pytest.fixture
+def node(closed: LoneNode, tmp_path: Path) -> LoneNode:
+    return closed.copied(tmp_path / "node")
+
+
+def restored(node: LoneNode) -> Outcomes:
+    outcomes = Outcomes(ModelStore(node.folder / "model", node.learning), node.payloads)
+    outcomes.restore(Store(node.database, node.network).state())
+    return outcomes
+
+
+def assert_same_model(node: LoneNode, wanted: LoneNode) -> None:
+    found, expected = restored(node), wanted.outcomes
+    assert found.model is not None and expected.model is not None
+    assert found.model.weights.tobytes() == expected.model.weights.tobytes()
+    assert found.model.momentum.tobytes() == expected.model.momentum.tobytes()
+    assert found.model.aggregate == expected.model.aggregate
+    assert (found.model_root, found.model_round) == (expected.model_root, expected.model_round)
+    assert load_base(found.model_path, node.learning).root == expected.model_root
+
+
+# ---- Payloads
+
+
+@pytest.mark.parametrize("size", [1, 2**20, 2**20 + 1])
+def test_a_payload_is_found_under_its_root(tmp_path: Path, size: int) -> None:
+    store, payload = PayloadStore(tmp_path), bytes(range(1, 256)) * (size // 255) + b"\x01" * (size % 255)
+    root = store.put(payload)
+    assert root == payload_root(payload) and store.get(root) == payload
+    assert store.put(payload) == root
+    assert [path.name for path in tmp_path.iterdir()] == [root.hex()]
+
+
+def test_a_missing_payload_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"{'07' * 32} is missing"):
+        PayloadStore(tmp_path).get(b"\x07" * 32)
+
+
+@pytest.mark.parametrize("damage", [b"", b"payloaD", b"payload!", b"payloa"])
+def test_a_damaged_payload_is_never_handed_out(tmp_path: Path, damage: bytes) -> None:
+    store = PayloadStore(tmp_path)
+    root = store.put(b"payload")
+    store.path(root).write_bytes(damage)
+    with pytest.raises(StoreError, match="is damaged"):
+        store.get(root)
+
+
+def test_a_payload_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot write the payload"):
+        PayloadStore(tmp_path / "nowhere").put(b"payload")
+
+
+# ---- What a validator holds
+
+
+def path_limit(node: LoneNode, payload: bytes) -> int:
+    """The shortest path with which this payload is held."""
+    norm = payload_norm(decode_payload(payload, node.learning.fragment_sizes))
+    return -(-100 * norm // (100 + NORM_SLACK_PERCENT))
+
+
+def a_payload(node: LoneNode) -> bytes:
+    assert node.outcomes.model is not None
+    weights = node.outcomes.model.weights
+    change = np.random.default_rng(1).normal(0, 0.001, weights.size).astype(np.float32)
+    return encode_payload(weights, weights + change, node.learning.fragment_sizes)
+
+
+@pytest.mark.parametrize(("shorter", "held"), [(0, True), (1, False)])
+def test_a_payload_longer_than_its_claimed_path_is_not_held(node: LoneNode, shorter: int, held: bool) -> None:
+    payload = a_payload(node)
+    root = node.payloads.put(payload)
+    asyncio.run(node.outcomes.check(root, path_limit(node, payload) - shorter))
+    assert node.outcomes.holds(root) is held
+
+
+def test_nothing_is_said_of_a_payload_that_nobody_has_looked_at(node: LoneNode) -> None:
+    assert node.outcomes.holds(node.payloads.put(a_payload(node))) is None
+
+
+def test_a_missing_damaged_or_foreign_payload_is_not_held(node: LoneNode) -> None:
+    payload = a_payload(node)
+    damaged, foreign = node.payloads.put(payload), node.payloads.put(b"no payload")
+    node.payloads.path(damaged).write_bytes(payload[:-1])
+    for root in (b"\x07" * 32, damaged, foreign):
+        asyncio.run(node.outcomes.check(root, 2**60))
+        assert node.outcomes.holds(root) is False
+
+
+def test_no_outcome_is_prepared_over_a_bad_payload(node: LoneNode) -> None:
+    assert asyncio.run(node.outcomes.prepare(4, [(node.driver.node, b"\x07" * 32)])) is None
+
+
+def test_an_outcome_is_only_for_the_base_that_it_was_computed_on(node: LoneNode) -> None:
+    root = node.payloads.put(a_payload(node))
+    prepared = asyncio.run(node.outcomes.prepare(4, [(node.driver.node, root)]))
+    assert prepared is not None
+    counted = prepared.outcome.counted_root
+    assert node.outcomes.prepared(counted, node.outcomes.model_root) == prepared.outcome
+    assert node.outcomes.prepared(counted, b"\x07" * 32) is None
+    assert node.outcomes.prepared(b"\x07" * 32, node.outcomes.model_root) is None
+
+
+def test_an_outcome_that_was_not_computed_here_is_not_adopted(node: LoneNode) -> None:
+    assert not node.outcomes.adopt(4, node.network.start)
+
+
+# ---- Models
+
+
+def test_the_model_is_found_again_after_a_restart(node: LoneNode, closed: LoneNode) -> None:
+    assert_same_model(node, closed)
+
+
+def test_two_models_are_kept(node: LoneNode) -> None:
+    assert sorted(path.name for path in (node.folder / "model").iterdir()) == [
+        "outer-2.safetensors",
+        "outer-3.safetensors",
+    ]
+
+
+def test_a_lost_model_is_made_again_from_the_one_before_it(node: LoneNode, closed: LoneNode) -> None:
+    node.outcomes.models.path(3).unlink()
+    node.payloads.path(first_payload(node)).unlink()
+    assert_same_model(node, closed)
+
+
+def test_all_models_lost_are_made_again_from_birth(node: LoneNode, closed: LoneNode) -> None:
+    for path in (node.folder / "model").iterdir():
+        path.unlink()
+    assert_same_model(node, closed)
+
+
+def test_a_damaged_model_is_made_again(node: LoneNode, closed: LoneNode) -> None:
+    path = node.outcomes.models.path(3)
+    for damage in (0, 8, 300, 1000, -1):
+        content = bytearray(path.read_bytes())
+        content[damage] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError):
+            load_base(path, node.learning)
+        assert_same_model(node, closed)
+
+
+def test_a_model_cut_short_is_made_again(node: LoneNode, closed: LoneNode) -> None:
+    path = node.outcomes.models.path(3)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert_same_model(node, closed)
+
+
+def test_a_model_that_is_not_the_ledgers_is_not_taken(node: LoneNode, closed: LoneNode) -> None:
+    models = node.outcomes.models
+    models.path(3).write_bytes(models.path(2).read_bytes())
+    assert_same_model(node, closed)
+
+
+def test_a_model_that_lacks_a_payload_is_told_in_words(node: LoneNode) -> None:
+    for path in (node.folder / "model").iterdir():
+        path.unlink()
+    node.payloads.path(first_payload(node)).unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        restored(node)
+
+
+def test_a_model_of_released_rounds_needs_the_archive_and_says_so(tmp_path: Path) -> None:
+    node = with_rounds(tmp_path / "node", 4, vest_rounds=1)
+    for path in (node.folder / "model").iterdir():
+        path.unlink()
+    with pytest.raises(StoreError, match="archive verify"):
+        restored(node)
+
+
+def test_a_replayed_round_of_other_roots_is_refused(node: LoneNode) -> None:
+    outcome = node.state.ledger.model
+    check_outcome(outcome, outcome, 3)
+    with pytest.raises(StoreError, match="round 3 gives"):
+        check_outcome(node.network.start, outcome, 3)
+
+
+def first_payload(node: LoneNode) -> bytes:
+    current = node.state.round(1)
+    assert current is not None
+    root: bytes = current.revealed[0].payload_root
+    return root

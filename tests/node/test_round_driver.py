@@ -1,0 +1,176 @@
+"""What a node says in a round follows from ledger and finished work: it says everything once, and the same after a restart."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
+from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID
+from chain.transition import Applied
+from node.round_driver import WRAP_UP_BLOCKS, Work
+from node.trainer_messages import Abandon, RoundDone, Train, WrapUp
+from tests.node.lone_node import LoneNode, named, tiny_network, with_rounds
+
+SEGMENTS = 4
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> LoneNode:
+    """In the training phase of round 1."""
+    return with_rounds(tmp_path / "node", 0)
+
+
+def proofs(node: LoneNode) -> int:
+    """How many proofs the node would put into the next block."""
+    return len(node.driver.proofs(node.state, node.view.tip.time_ms + 10))
+
+
+def kinds(applied: Applied) -> list[type]:
+    return [type(item) for item in applied.block.body.rounds]
+
+
+def test_an_unregistered_node_says_nothing(tmp_path: Path) -> None:
+    node = LoneNode(tmp_path)
+    node.train(2)
+    assert proofs(node) == 0 and node.driver.inputs(node.state) == [] and not node.driver.is_urgent(node.state)
+
+
+def test_a_round_in_training_is_asked_for_once_with_the_ledgers_mix_and_model(node: LoneNode) -> None:
+    node.block()
+    trains = [command for command in node.asked if isinstance(command, Train)]
+    assert trains == [Train(1, node.round.mix, str(node.outcomes.model_path))]
+
+
+def test_a_node_that_does_not_train_asks_for_nothing(node: LoneNode) -> None:
+    again = node.reopened()
+    again.driver.ask = None
+    again.block()
+    assert again.driver.work == Work(0)
+
+
+def test_each_segment_is_proven_once(node: LoneNode) -> None:
+    node.train(3)
+    assert len(node.block().block.body.proofs) == 3
+    assert proofs(node) == 0
+    node.train(4)
+    (last,) = node.block().block.body.proofs
+    assert (last.segment, last.nonce) == (3, 3)
+
+
+def test_a_segment_reported_twice_or_out_of_order_or_of_another_round_is_not_taken(node: LoneNode) -> None:
+    first, second = node.segment(0), node.segment(1)
+    for segment in (second, first, first, replace(second, round=2)):
+        node.driver.add_segment(segment)
+    assert node.driver.work.segments == [first]
+
+
+def test_a_payload_of_another_round_is_not_taken(node: LoneNode) -> None:
+    node.driver.add_payload(RoundDone(2, SEGMENTS, named("payload"), 100))
+    assert node.driver.work.done is None
+
+
+def test_proofs_go_on_after_a_restart(node: LoneNode) -> None:
+    node.train(2)
+    node.block()
+    again = node.reopened()
+    again.driver.follow(again.state, again.view.tip.height)
+    assert isinstance(again.asked[-1], Train)
+    again.train(1)
+    assert proofs(again) == 0  # What the ledger knows has not been trained again yet.
+    again.train(4)
+    assert [proof.segment for proof in again.block().block.body.proofs] == [2, 3]
+
+
+def test_a_round_proven_by_another_run_is_not_continued(node: LoneNode) -> None:
+    node.train(2)
+    node.block()
+    again = node.reopened()
+    again.driver.follow(again.state, again.view.tip.height)
+    again.train(4, run="other")
+    assert proofs(again) == 0
+    again.finish()
+    assert again.driver.inputs(again.state) == []
+
+
+@pytest.mark.parametrize("days", [-365, 365])
+def test_a_segment_is_claimed_whatever_the_clock_said_when_it_was_finished(node: LoneNode, days: int) -> None:
+    for index in range(SEGMENTS):
+        node.driver.add_segment(node.segment(index, time_ms=node.view.tip.time_ms + days * 86_400_000))
+    assert len(node.block().block.body.proofs) == SEGMENTS
+
+
+@pytest.mark.parametrize(("segments", "committed"), [(1, False), (2, True), (4, True)])
+def test_nothing_is_committed_before_half_of_the_segments(node: LoneNode, segments: int, committed: bool) -> None:
+    node.train(segments)
+    node.finish()
+    assert (PayloadCommit in kinds(node.block())) is committed
+
+
+def test_nothing_is_committed_before_the_payload_is_there(node: LoneNode) -> None:
+    node.train()
+    assert kinds(node.block()) == [] and node.round.phase == TRAINING
+
+
+def test_nothing_is_committed_before_its_segments_are_on_the_ledger(node: LoneNode) -> None:
+    node.train()
+    node.finish()
+    assert node.driver.inputs(node.state) == []
+
+
+def test_a_lone_node_says_everything_of_a_round_in_one_block_and_each_thing_once(node: LoneNode) -> None:
+    node.train()
+    node.finish()
+    assert kinds(node.block()) == [PayloadCommit, PayloadReveal, AvailabilityVote, ResultVote]
+    assert node.state.round(1).phase == CLOSED
+    assert node.driver.inputs(node.state) == [] and proofs(node) == 0
+
+
+def test_a_validator_waits_for_its_own_look_and_its_own_result(node: LoneNode) -> None:
+    node.train()
+    done = node.finish()
+    node.outcomes._held.clear()
+    node.outcomes._prepared.clear()
+    assert kinds(node.block()) == [PayloadCommit, PayloadReveal] and node.round.phase == HOLDING
+    asyncio.run(node.outcomes.check(done.payload_root, 2**60))
+    assert kinds(node.block()) == [AvailabilityVote] and node.round.phase == RESULT
+    assert kinds(node.block()) == []
+    asyncio.run(node.outcomes.prepare(1, [(node.driver.node, done.payload_root)]))
+    assert kinds(node.block()) == [ResultVote] and node.state.round(1).phase == CLOSED
+
+
+def test_a_payload_that_is_not_held_is_not_counted_and_the_round_is_void(tmp_path: Path) -> None:
+    node = LoneNode(tmp_path / "node", tiny_network(hold_blocks=2))
+    node.register()
+    node.train()
+    done = node.finish()
+    node.outcomes._held[done.payload_root] = False
+    applied = node.block()
+    assert kinds(applied) == [PayloadCommit, PayloadReveal, AvailabilityVote]
+    node.block()
+    node.block()
+    assert node.state.round(1).phase == VOID and node.state.ledger.closed_rounds == 0
+
+
+def test_after_a_restart_the_salt_and_so_the_commitment_are_the_same(node: LoneNode) -> None:
+    chain_id, identity = node.network.chain_id, node.driver.identity
+    salts = {identity.salt(1, chain_id), node.reopened().driver.identity.salt(1, chain_id)}
+    assert len(salts) == 1
+    assert identity.salt(2, chain_id) not in salts and identity.salt(1, named("other chain")) not in salts
+
+
+@pytest.mark.parametrize(("blocks", "hurried"), [(WRAP_UP_BLOCKS + 1, False), (WRAP_UP_BLOCKS, True)])
+def test_a_slow_node_is_hurried_shortly_before_the_deadline(node: LoneNode, blocks: int, hurried: bool) -> None:
+    node.driver.follow(node.state, node.round.deadline_height - blocks)
+    assert (WrapUp(1) in node.asked) is hurried
+
+
+def test_a_round_that_ended_without_us_is_abandoned(node: LoneNode) -> None:
+    node.train()
+    node.finish()
+    node.outcomes._held.clear()
+    node.block()
+    node.driver.work.done = None
+    node.driver.follow(node.state, node.view.tip.height)
+    assert node.asked[-1] == Abandon(1)

@@ -1,0 +1,148 @@
+"""The finalized ledger on disk: blocks, tip, indexes and certificates belong together, and strangers' data are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from chain.address import address_of
+from chain.errors import InvalidBlock
+from consensus.messages import FINALIZE, NOTARIZE, NULLIFY
+from node.errors import StoreError
+from node.ledger_view import LedgerView
+from node.store import SCHEMA_KEY, Store, number
+from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, certificate_of, named, tiny_network, with_rounds
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> LoneNode:
+    """Two rounds closed; not to be changed."""
+    return with_rounds(tmp_path_factory.mktemp("store") / "node", 2)
+
+
+@pytest.fixture
+def node(closed: LoneNode, tmp_path: Path) -> LoneNode:
+    return closed.copied(tmp_path / "node")
+
+
+def test_a_new_store_stands_at_the_genesis(tmp_path: Path) -> None:
+    fresh = LoneNode(tmp_path)
+    assert (fresh.store.height, fresh.store.tip().hash) == (0, fresh.network.chain_id)
+    assert fresh.store.hash_at(0) == fresh.network.chain_id
+    assert fresh.store.block(1) is None
+
+
+def test_an_appended_block_is_the_tip_also_after_reopening(node: LoneNode) -> None:
+    applied = node.block()
+    again = Store(node.database, node.network)
+    assert again.tip() == applied.parent
+    assert again.state().ledger == applied.state.ledger
+
+
+def test_a_block_is_found_by_height_hash_transaction_address_and_round(tmp_path: Path) -> None:
+    node = LoneNode(tmp_path)
+    node.register()
+    node.close_round()
+    first = node.store.block(1)
+    assert first is not None
+    (registration,) = first.block.body.transactions
+    identity = registration.id(node.network.chain_id)
+    assert node.store.height_of(first.block.header.hash()) == 1 and node.store.hash_at(1) == first.block.header.hash()
+    assert node.store.height_of_transaction(identity) == 1
+    assert list(node.store.transactions_of(address_of(IDENTITY.wallet_public_key))) == [(1, identity)]
+    assert node.store.height_of_round(1) == 3
+    assert node.store.height_of(named("nothing")) is None
+    assert node.store.height_of_transaction(named("nothing")) is None
+    assert node.store.height_of_round(2) is None
+    assert list(node.store.transactions_of(bytes(21))) == []
+
+
+def test_a_block_keeps_its_own_certificate_and_an_ancestor_stands_under_its_descendants(tmp_path: Path) -> None:
+    node = LoneNode(tmp_path)
+    lower = node.build()
+    header = lower.block.header
+    node.view.keep(node.certify(NOTARIZE, lower))
+    node.view.tip, upper_at = lower.parent, node.view.tip
+    upper = node.build()
+    node.view.tip = upper_at
+    certificate = node.certify(FINALIZE, upper)
+    node.view.finalize(upper.block.header.hash(), certificate)
+    stored = [node.store.block(height) for height in (1, 2)]
+    assert [each.certificate for each in stored if each] == [b"", certificate.encode()]
+    assert node.store.hash_at(1) == header.hash()
+
+
+def test_certificates_of_views_below_the_tip_are_forgotten_and_later_ones_kept(node: LoneNode) -> None:
+    epoch, view = node.view.tip.epoch, node.view.tip.view
+    applied = node.build()
+    header = applied.block.header
+    older = certificate_of(node.network, NULLIFY, epoch, view, bytes(32))
+    own = node.certify(NOTARIZE, applied)
+    later = certificate_of(node.network, NULLIFY, header.epoch, header.view + 1, bytes(32))
+    for certificate in (older, own, later):
+        node.store.keep(certificate)
+    node.view.finalize(header.hash(), node.certify(FINALIZE, applied))
+    assert node.store.kept() == [own, later]
+
+
+def test_a_block_that_may_have_been_voted_for_is_known_after_a_restart_until_its_height_is_final(
+    node: LoneNode,
+) -> None:
+    applied, rival = node.build(), node.build(node.view.tip.time_ms + 999)
+    for each in (applied, rival):
+        node.view.hold(each.block.header.hash())
+    again = LedgerView(node.store, node.network)
+    assert again.knows(applied.block.header.hash()) and again.knows(rival.block.header.hash())
+    again.keep(node.certify(NOTARIZE, applied))
+    again.finalize(applied.block.header.hash(), node.certify(FINALIZE, applied))
+    assert node.store.held() == []
+
+
+def test_a_held_block_that_stands_on_nothing_known_is_passed_over(node: LoneNode) -> None:
+    applied = node.build()
+    node.store.hold(applied.block)
+    node.block(node.view.tip.time_ms + 999)
+    node.store.hold(applied.block)
+    assert not LedgerView(node.store, node.network).knows(applied.block.header.hash())
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_block_that_does_not_follow_the_tip_is_refused(closed: LoneNode, tmp_path: Path, steps: int) -> None:
+    node = closed.copied(tmp_path / "node")
+    applied = node.build()
+    before = node.database.records.copy()  # type: ignore[attr-defined]
+    node.database.write({b"mtip": number(applied.block.header.height - steps)})
+    with pytest.raises(StoreError, match="does not follow"):
+        node.store.append(applied, None)
+    node.database.write({b"mtip": before[b"mtip"]})
+    assert node.database.records == before  # type: ignore[attr-defined]
+
+
+def test_a_final_block_that_is_not_here_is_refused(node: LoneNode) -> None:
+    unknown = named("unknown")
+    with pytest.raises(InvalidBlock, match="is not here"):
+        node.view.finalize(unknown, certificate_of(node.network, FINALIZE, 1, 1, unknown))
+
+
+def test_the_ledger_of_another_chain_is_refused_in_words(node: LoneNode) -> None:
+    with pytest.raises(StoreError, match="belongs to chain"):
+        Store(node.database, tiny_network(reveal_blocks=31))
+
+
+def test_a_ledger_of_another_schema_is_refused_in_words(node: LoneNode) -> None:
+    node.database.write({SCHEMA_KEY: b"2"})
+    with pytest.raises(StoreError, match="schema b'2'"):
+        Store(node.database, node.network)
+
+
+@pytest.mark.parametrize("key", [b"mtip", b"mgenesis"])
+def test_a_missing_record_is_told_in_words(tmp_path: Path, key: bytes) -> None:
+    fresh = LoneNode(tmp_path, database=MemoryKeyValue())
+    fresh.database.write({key: None})
+    with pytest.raises(StoreError, match="is damaged"):
+        fresh.store.tip()
+
+
+def test_a_gap_in_the_blocks_is_told_in_words(node: LoneNode) -> None:
+    node.database.write({b"b" + number(2): None})
+    with pytest.raises(StoreError, match="lacks block 2"):
+        node.store.hash_at(2)
