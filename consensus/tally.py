@@ -87,8 +87,6 @@ def receive_proposal(draft: Draft, proposal: Proposal) -> None:
         state.proposals[proposal.view] = proposal
         if proposal.block_hash != proposal.parent_hash:
             state.links.setdefault(proposal.block_hash, Link(proposal.parent_hash, proposal.height))
-            if state.fetching.pop(proposal.block_hash, None) is not None:
-                settle(draft)
     if known is None or known.block_hash != proposal.block_hash:
         count(draft, vote)
     resume(draft)

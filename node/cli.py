@@ -48,9 +48,11 @@ def cli(context: click.Context, /, **options: object) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    # Before anything that takes time is imported: a token in the argument list is public until then.
+    token = _token(options)
     from node.commands import run
 
-    run.start(_settings(options), _token(options), _read(options["password_file"]), bool(options["as_json"]))
+    run.start(_settings(options), token, _read(options["password_file"]), bool(options["as_json"]))
 
 
 def _settings(options: dict[str, object]) -> Settings:

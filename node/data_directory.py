@@ -38,14 +38,8 @@ class DataDirectory:
         schema = self / "schema"
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._refuse_foreign()
             if not schema.exists():
-                foreign = [entry.name for entry in self.root.iterdir() if entry.name != "lock"]
-                if foreign:
-                    raise DataDirectoryError(
-                        f"{self.root} is not empty and not a data directory of NeuroShard (it holds "
-                        f"{sorted(foreign)[0]}); "
-                        "choose an empty one with --data-dir"
-                    )
                 write_atomically(schema, SCHEMA.encode())
             for name in FOLDERS:
                 (self / name).mkdir(exist_ok=True)
@@ -55,6 +49,16 @@ class DataDirectory:
                 "choose another with --data-dir"
             ) from error
         self.check_schema()
+
+    def _refuse_foreign(self) -> None:
+        """Whatever lies in a directory that is not ours is left as it is."""
+        ours = {"schema", "lock", "schema.partial"}
+        foreign = sorted(entry.name for entry in self.root.iterdir() if entry.name not in ours)
+        if foreign and not (self / "schema").exists():
+            raise DataDirectoryError(
+                f"{self.root} is not empty and not a data directory of NeuroShard (it holds {foreign[0]}); "
+                "choose an empty one with --data-dir"
+            )
 
     def check_schema(self) -> None:
         try:
@@ -74,6 +78,7 @@ class DataDirectory:
         """Keep every other node away from this directory until the process ends."""
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._refuse_foreign()
             descriptor = os.open(self / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DataDirectoryError(

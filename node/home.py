@@ -80,12 +80,22 @@ def _wallet(directory: DataDirectory, given: Secrets, ask: AskPassword, notes: l
 
 def _from_token(token: str, given: Secrets, ask: AskPassword) -> Wallet:
     """The wallet of a mnemonic, or of the keystore at a path."""
-    if " " in token.strip() or not Path(token).expanduser().exists():
+    path = _existing(token)
+    if path is None:
         return Wallet.from_words(token)
     password = given.password or (ask(False) if ask else None)
     if password is None:
         raise NodeError("the token is a keystore: give its password in NEUROSHARD_PASSWORD or with --password-file")
-    return Wallet.load(Path(token).expanduser(), password)
+    return Wallet.load(path, password)
+
+
+def _existing(token: str) -> Path | None:
+    """The file that a token names, if there is one."""
+    try:
+        path = Path(token).expanduser()
+        return path if path.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long for a name, or of an unknown user
+        return None
 
 
 def _password(directory: DataDirectory, given: Secrets, ask: AskPassword) -> str:

@@ -10,10 +10,13 @@ from node.errors import NodeError
 
 
 def choose(argument: str | None, file: str | None) -> str | None:
-    """The token given by argument, file or NEUROSHARD_TOKEN. Raises NodeError if it came twice."""
-    given = [token for token in (argument, file, os.environ.pop("NEUROSHARD_TOKEN", None)) if token]
+    """The token given by argument, file or NEUROSHARD_TOKEN. Raises NodeError if it came twice or is empty."""
+    given = [token for token in (argument, file, os.environ.pop("NEUROSHARD_TOKEN", None) or None) if token is not None]
     if len(given) > 1:
         raise NodeError("give the token once: by --token-file, NEUROSHARD_TOKEN or --token")
+    if given and not given[0].strip():
+        # Taking it for no token at all would silently make a new wallet.
+        raise NodeError("the token is empty: give the twelve words, or the path of a keystore")
     if argument:
         # The argument list is public on most systems: overwrite it as early as possible.
         setproctitle("neuroshard")

@@ -21,12 +21,14 @@ from consensus.events import (
 )
 from consensus.messages import FINALIZE, NOTARIZE, NULLIFY, CertificateRequest, Proposal
 from consensus.state import Own, Root
+from consensus.step import start
 from tests.consensus.builders import (
     ANCHOR,
     FOUR,
     LAST,
     OTHERS,
     PEER,
+    SCHEME,
     A,
     B,
     a_certificate,
@@ -80,6 +82,14 @@ def test_the_epoch_ends_with_the_finality_of_its_last_block_and_only_answers_aft
     votes = nullify(SHORT, 2, OTHERS)
     assert feed(state, SHORT, *votes, TimerFired(VIEW, 1), Signed(a_vote(SHORT, NULLIFY, 2, 1))) == (state, ())
     assert feed(state, SHORT, CertificateRequest(0, 1, 1))[1] == (Send(PEER, final),)
+
+
+def test_our_own_votes_of_another_epoch_or_below_the_root_come_too_late():
+    state = start(LAST, Root(5, A, 4), scheme=SCHEME)[0]
+    later = replace(LAST, number=1)
+    for vote in (a_vote(later, NULLIFY, 6, 3), a_vote(LAST, NULLIFY, 5, 3)):
+        assert feed(state, LAST, Signed(vote)) == (state, ())
+    assert feed(state, LAST, Signed(a_vote(LAST, NULLIFY, 6, 3)))[1]
 
 
 def test_views_restart_in_each_epoch():

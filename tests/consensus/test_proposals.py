@@ -5,6 +5,7 @@ from dataclasses import replace
 from chain.crypto.hashing import ZERO
 from consensus.events import (
     LEADER,
+    RETRY,
     VIEW,
     Blame,
     Broadcast,
@@ -54,6 +55,15 @@ def test_the_leaders_signed_vote_travels_as_the_proposal():
     vote = a_vote(FOUR, NOTARIZE, 1, 0, A)
     _, effects = feed(state, FOUR, Signed(vote))
     assert of_kind(effects, Broadcast) == [Broadcast(Proposal(0, 1, 0, ANCHOR, A, 1, vote))]
+
+
+def test_the_leader_neither_gives_up_its_own_proposal_early_nor_forgets_to_repeat_it():
+    state, effects = feed(begun()[0], FOUR, Built(1, A), Signed(a_vote(FOUR, NOTARIZE, 1, 0, A)))
+    proposal = of_kind(effects, Broadcast)
+    state, effects = feed(state, FOUR, TimerFired(LEADER, 1))
+    assert casts(effects) == []
+    _, effects = feed(state, FOUR, TimerFired(VIEW, 1), TimerFired(RETRY, 1))
+    assert casts(effects)[0] == (NULLIFY, 1, ZERO) and proposal[0] in effects
 
 
 def test_a_block_built_too_late_is_dropped():

@@ -26,7 +26,7 @@ from node.model_store import ModelStore
 from node.outcomes import Outcomes
 from node.payload_store import PayloadStore
 from node.producer import Producer, Registration
-from node.round_driver import RoundDriver, Work
+from node.round_driver import RoundDriver
 from node.store import Store
 from node.template import Learning, create_network, read_template, template_path
 from node.trainer_messages import Command, RoundDone, SegmentDone

@@ -12,14 +12,15 @@ from click.testing import CliRunner
 
 from chain.address import address_of
 from chain.crypto import bls
-from chain.transactions import Transfer
 from chain.transactions import Transaction as Signed
+from chain.transactions import Transfer
 from consensus.messages import FINALIZE, NOTARIZE, NULLIFY
 from node.archive import ArchiveDiffers, Replay
 from node.cli import cli
 from node.data_directory import DataDirectory
 from node.identity import EMPTY
 from node.key_value import open_key_value
+from node.model_store import load_base
 from node.payload_store import PayloadStore
 from node.store import CHAIN, GENESIS_ROOT, SCHEMA_KEY, TIP, number
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, certificate_of, named, tiny_network, with_rounds
@@ -115,7 +116,9 @@ def test_blocks_under_a_descendants_certificate_are_covered(honest: LoneNode) ->
 # ---- What was changed is found
 
 
-@pytest.mark.parametrize(("prefix", "sample"), flips(), ids=lambda value: value if isinstance(value, int) else value.decode())
+@pytest.mark.parametrize(
+    ("prefix", "sample"), flips(), ids=lambda value: value if isinstance(value, int) else value.decode()
+)
 def test_a_changed_byte_of_any_stored_value_is_found(honest: LoneNode, prefix: bytes, sample: int) -> None:
     draw = random.Random(f"{prefix!r} {sample}")
     records = [(key, value) for key, value in honest.database.items(prefix) if value and key not in (CHAIN,)]
@@ -138,9 +141,9 @@ def test_a_changed_byte_of_any_payload_is_found(honest: LoneNode, tmp_path: Path
 
 @pytest.mark.parametrize("prefix", sorted(set(SAMPLES) - {b"k"}))
 def test_a_missing_record_of_any_kind_is_found(honest: LoneNode, prefix: bytes) -> None:
-    for key, _ in honest.database.items(prefix):
-        if key != CHAIN:
-            assert_differs(honest, {key: None})
+    keys = [key for key, _ in honest.database.items(prefix) if key != CHAIN]
+    for key in random.Random(1).sample(keys, min(4, len(keys))):
+        assert_differs(honest, {key: None})
 
 
 def test_a_missing_entry_of_the_address_index_is_found(honest: LoneNode) -> None:
@@ -272,8 +275,8 @@ def test_the_command_says_ok_and_what_was_checked(stopped: Path) -> None:
 
 def test_the_command_writes_a_lost_model_down_again(stopped: Path, honest: LoneNode) -> None:
     CliRunner().invoke(cli, ["archive", "verify", "--data-dir", str(stopped)])
-    wanted = honest.outcomes.models.path(3).read_bytes()
-    assert (stopped / "model" / "outer-3.safetensors").read_bytes() == wanted
+    saved = load_base(stopped / "model" / "outer-3.safetensors", honest.learning)
+    assert (saved.root, saved.round) == (honest.outcomes.model_root, 3)
 
 
 def test_the_command_is_refused_while_a_node_runs_there(stopped: Path) -> None:

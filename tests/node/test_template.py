@@ -68,7 +68,7 @@ def test_a_missing_template_is_refused(tmp_path: Path) -> None:
 def test_a_missing_number_is_refused(name: str) -> None:
     numbers = LAB["parameters"] | TINY
     del numbers[name]
-    with pytest.raises(InvalidGenesis, match=name.split(".")[-1]):
+    with pytest.raises(InvalidGenesis, match=name.rsplit(".", maxsplit=1)[-1]):
         created(numbers)
 
 

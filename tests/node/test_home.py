@@ -1,0 +1,285 @@
+"""The first start and every later one: a private directory, one node in it, one wallet, and secrets in one place only."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.data_directory import SCHEMA, DataDirectory, read_json, write_atomically
+from node.errors import DataDirectoryError, NodeError
+from node.home import Home, Secrets, open_home
+from node.settings import Settings
+from wallet.errors import MnemonicError, WrongPassword
+from wallet.keys import Wallet
+
+WORDS = Wallet(bytes(range(16))).words()
+OTHER_WORDS = Wallet(bytes(16)).words()
+NOBODY = None
+
+
+@pytest.fixture(autouse=True)
+def _passwords_are_cheap_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of scrypt is for attackers, not for tests."""
+    defaults: Any = Wallet.to_keystore.__kwdefaults__
+    monkeypatch.setitem(defaults, "scrypt_n", 2)
+
+
+@pytest.fixture(autouse=True)
+def _private() -> Iterator[None]:
+    """As the command line sets it before anything is written."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def settings(root: Path, network_file: Path | None = None) -> Settings:
+    return Settings(root, network_file, "lab", True, False, "cpu", 1, None, None)
+
+
+def opened(root: Path, given: Secrets | None = None, network_file: Path | None = None, ask: Any = NOBODY) -> Home:
+    """Open a home and let go of it again, as a node that ends."""
+    home = open_home(settings(root, network_file), given or Secrets(), ask)
+    home.directory.unlock()
+    return home
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+# ---- The directory
+
+
+def test_the_first_start_makes_everything_for_its_owner_only(root: Path) -> None:
+    opened(root)
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    assert {path.name for path in root.iterdir()} == {
+        "schema", "lock", "network", "keystore.json", "keystore.password",
+        "ledger", "model", "payloads", "work", "tokens",
+    }  # fmt: skip
+    for path in root.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path.name
+
+
+def test_the_second_start_finds_the_same_wallet_and_network(root: Path) -> None:
+    first, before = opened(root), content(root)
+    second = opened(root)
+    assert (second.identity, second.network) == (first.identity, first.network)
+    assert content(root) == before
+
+
+def test_an_empty_directory_is_taken_and_one_with_something_else_in_it_is_left_alone(root: Path) -> None:
+    root.mkdir()
+    (root / "thesis.txt").write_text("years of work")
+    with pytest.raises(DataDirectoryError, match=r"is not empty .*\(it holds thesis.txt\)"):
+        opened(root)
+    assert content(root) == {"thesis.txt": b"years of work"}
+    (root / "thesis.txt").unlink()
+    assert opened(root).words is not None
+
+
+@pytest.mark.parametrize("schema", ["0", "2", "", f"{SCHEMA}1"])
+def test_a_directory_of_another_schema_is_refused_untouched(root: Path, schema: str) -> None:
+    opened(root)
+    (root / "schema").write_text(schema)
+    before = content(root)
+    with pytest.raises(DataDirectoryError, match="has schema"):
+        opened(root)
+    assert content(root) == before
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused_in_words(root: Path) -> None:
+    root.write_text("a file")
+    with pytest.raises(DataDirectoryError, match="cannot use .*--data-dir"):
+        opened(root)
+    assert root.read_text() == "a file"
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_in_words(root: Path) -> None:
+    opened(root)
+    (root / "work").rmdir()
+    (root / "work").write_text("a file")
+    with pytest.raises(DataDirectoryError, match="cannot use"):
+        opened(root)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_directory_that_may_only_be_read_is_refused_in_words(root: Path) -> None:
+    root.mkdir(mode=0o500)
+    with pytest.raises(DataDirectoryError, match="cannot use .*permissions"):
+        opened(root)
+
+
+def test_a_second_node_on_the_directory_is_refused_until_the_first_ends(root: Path) -> None:
+    first = open_home(settings(root), Secrets(), NOBODY)
+    with pytest.raises(DataDirectoryError, match="another node is running"):
+        opened(root)
+    first.directory.unlock()
+    assert opened(root).identity == first.identity
+
+
+def test_a_start_that_fails_lets_go_of_the_directory(root: Path) -> None:
+    with pytest.raises(MnemonicError):
+        opened(root, Secrets(token="twelve words these are not"))
+    assert opened(root, Secrets(token=WORDS)).words is None
+
+
+def test_a_directory_that_no_node_has_used_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(DataDirectoryError, match="is no data directory"):
+        DataDirectory(tmp_path).check_schema()
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    (tmp_path / "file.partial").write_bytes(b"left by a killed process, and longer")
+    for text in (b"old", b"new"):
+        write_atomically(path, text)
+        assert path.read_bytes() == text
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"{", b"[]", b"\xff", b"5"])
+def test_a_damaged_note_counts_as_none(tmp_path: Path, damage: bytes | None) -> None:
+    if damage is not None:
+        (tmp_path / "note").write_bytes(damage)
+    assert read_json(tmp_path / "note") is None
+
+
+# ---- The wallet
+
+
+def test_a_new_wallets_words_are_shown_once_and_stand_in_no_file(root: Path) -> None:
+    first = opened(root)
+    assert first.words is not None and len(first.words.split()) == 12
+    assert opened(root).words is None
+    assert_no_secret(root, first.words)
+
+
+def assert_no_secret(root: Path, words: str) -> None:
+    wallet = Wallet.from_words(words)
+    keys = [wallet.wallet_key(), wallet.node_key(), wallet.validator_key(), wallet.entropy, wallet.seed]
+    for name, found in content(root).items():
+        assert words.encode() not in found, name
+        assert not any(key in found or key.hex().encode() in found for key in keys), name
+
+
+def test_a_given_token_is_the_wallet_and_is_not_shown_again(root: Path) -> None:
+    home = opened(root, Secrets(token=WORDS))
+    assert home.words is None and home.identity.address == Wallet.from_words(WORDS).address()
+    assert_no_secret(root, WORDS)
+
+
+def test_printing_secrets_or_an_identity_shows_none(root: Path) -> None:
+    home = opened(root, Secrets(token=WORDS, password="hunter2"))
+    shown = repr(Secrets(WORDS, "hunter2")) + repr(home.identity) + repr(home)
+    assert WORDS.split()[0] not in shown and "hunter2" not in shown
+    assert home.identity.wallet_secret.hex() not in shown and repr(home.identity.wallet_secret) not in shown
+
+
+def test_the_token_of_the_same_wallet_is_accepted_and_of_another_refused(root: Path) -> None:
+    opened(root, Secrets(token=WORDS))
+    before = content(root)
+    opened(root, Secrets(token=f"  {WORDS.upper()} "))
+    with pytest.raises(NodeError, match="belongs to another wallet"):
+        opened(root, Secrets(token=OTHER_WORDS))
+    assert content(root) == before
+
+
+def test_a_token_may_be_the_path_of_a_keystore(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "moved.json"
+    Wallet.from_words(WORDS).save(path, "hunter2")
+    with pytest.raises(NodeError, match="give its password"):
+        opened(root, Secrets(token=str(path)))
+    with pytest.raises(WrongPassword):
+        opened(root, Secrets(token=str(path), password="hunter3"))
+    assert (
+        opened(root, Secrets(token=str(path), password="hunter2")).identity.address
+        == Wallet.from_words(WORDS).address()
+    )
+
+
+@pytest.mark.parametrize("token", ["nosuchfile.json", "x" * 5000, "~nobody-of-this-name/x", "\x00", ""])
+def test_a_token_that_is_neither_words_nor_a_file_is_refused_in_words(root: Path, token: str) -> None:
+    with pytest.raises(MnemonicError):
+        opened(root, Secrets(token=token))
+
+
+def test_a_given_password_locks_the_wallet_and_is_kept_nowhere(root: Path) -> None:
+    opened(root, Secrets(password="hunter2"))
+    assert not (root / "keystore.password").exists()
+    assert not any(b"hunter2" in found for found in content(root).values())
+    with pytest.raises(NodeError, match="needs its password"):
+        opened(root)
+    with pytest.raises(WrongPassword):
+        opened(root, Secrets(password="hunter3"))
+    opened(root, Secrets(password="hunter2"))
+
+
+def test_a_made_password_stands_in_its_own_file_only(root: Path) -> None:
+    opened(root)
+    found = content(root)
+    password = found.pop("keystore.password")
+    assert len(password) >= 16 and not any(password in each for each in found.values())
+
+
+def test_who_can_be_asked_chooses_a_password_and_is_asked_for_it_later(root: Path) -> None:
+    questions = []
+
+    def ask(new: bool) -> str:
+        questions.append(new)
+        return "hunter2"
+
+    opened(root, ask=ask)
+    assert not (root / "keystore.password").exists()
+    opened(root, ask=ask)
+    assert questions == [True, False]
+
+
+# ---- The network
+
+
+def test_a_network_file_is_taken_over_by_the_first_start(root: Path, tmp_path: Path) -> None:
+    made = opened(tmp_path / "maker", Secrets(token=WORDS))
+    shared = tmp_path / "maker" / "network"
+    home = opened(root, Secrets(token=WORDS), shared)
+    assert home.network == made.network
+    assert (root / "network").read_bytes() == shared.read_bytes()
+    opened(root, Secrets(token=WORDS), shared)
+
+
+def test_the_file_of_another_network_is_refused_later(root: Path, tmp_path: Path) -> None:
+    opened(root, Secrets(token=WORDS))
+    opened(tmp_path / "other", Secrets(token=OTHER_WORDS))
+    with pytest.raises(NodeError, match="belongs to another network"):
+        opened(root, network_file=tmp_path / "other" / "network")
+
+
+def test_a_network_of_other_validators_cannot_be_joined_yet_and_says_so(root: Path, tmp_path: Path) -> None:
+    opened(tmp_path / "other", Secrets(token=OTHER_WORDS))
+    with pytest.raises(NodeError, match="validators on other machines"):
+        opened(root, Secrets(token=WORDS), tmp_path / "other" / "network")
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["first start", "later start"])
+def test_a_network_file_that_is_missing_is_told_in_words(root: Path, tmp_path: Path, later: bool) -> None:
+    if later:
+        opened(root)
+    with pytest.raises(NodeError, match="cannot read .*nowhere"):
+        opened(root, network_file=tmp_path / "nowhere")
+
+
+def test_a_damaged_network_file_is_told_in_words(root: Path) -> None:
+    opened(root)
+    path = root / "network"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Exception, match="network file is damaged") as caught:
+        opened(root)
+    assert type(caught.value).__name__ == "InvalidGenesis"

@@ -1,0 +1,102 @@
+"""One node through stops and kills: nothing is trained twice, nothing is proven twice, and the ledger replays."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from chain.genesis import parse_network
+from node.archive import Replay
+from node.key_value import open_key_value
+from node.payload_store import PayloadStore
+from node.store import Store
+from node.trainer_messages import SegmentDone, from_line
+from tests.node.conftest import NUMBERS, ROUNDS, WORDS, Life
+from tests.node.processes import PASSWORD, is_alive
+
+pytestmark = pytest.mark.timeout(400)
+KEYS = {
+    "chain_id", "phase", "height", "state_root", "minted_nanos", "burned_nanos", "circulating_nanos", "round",
+    "outer_root", "model_root", "parameters", "validation_loss", "first_validation_loss", "bigram_loss",
+    "tokens_trained", "balance_nanos", "vesting_nanos", "peers", "device",
+}  # fmt: skip
+
+
+def segments(log: bytes) -> list[SegmentDone]:
+    found = [from_line(line) for line in log.splitlines(keepends=True) if line.endswith(b"\n")]
+    assert all(isinstance(each, SegmentDone) for each in found)
+    return found  # type: ignore[return-value]
+
+
+def test_the_status_of_a_running_node_has_every_key(life: Life) -> None:
+    assert life.first_status.keys() >= KEYS
+    assert life.first_status["phase"] == "bootstrap" and life.first_status["device"] == "cpu"
+    assert life.first_status["round"] == 1 and life.first_status["peers"] == 0
+
+
+def test_ctrl_c_ends_with_status_0_and_says_where_everything_is(life: Life) -> None:
+    assert life.stopped.status == 0
+    assert str(life.home) in life.stopped.out.replace("\n", "") and "goes on from there" in life.stopped.out
+
+
+def test_the_next_start_goes_on_at_the_same_height_and_round(life: Life) -> None:
+    assert life.resumed_status["height"] >= life.first_status["height"] > 0
+    assert life.resumed_status["round"] == life.first_status["round"] == 1
+    assert life.resumed_status["chain_id"] == life.first_status["chain_id"]
+    assert life.resumed_status["first_validation_loss"] == life.first_status["first_validation_loss"]
+
+
+def test_segments_finished_before_a_stop_are_not_trained_again(life: Life) -> None:
+    before = segments(life.before_stop)
+    assert 2 <= len(before) < NUMBERS["chain.inner_steps"] // NUMBERS["chain.segment_steps"]
+    assert life.after_resume.startswith(life.before_stop)
+    assert [each.segment for each in segments(life.after_resume)] == list(range(len(segments(life.after_resume))))
+
+
+def test_segments_finished_before_a_kill_are_not_trained_again(life: Life) -> None:
+    before, after = segments(life.before_kill), segments(life.after_kill)
+    # The last one may have been written down without its state: then it is trained again, to the same bits.
+    assert len(before) >= 2 and after[: len(before) - 1] == before[:-1]
+    assert after[len(before) - 1].state_after == before[-1].state_after
+
+
+def test_a_killed_trainer_is_started_again_and_rounds_go_on(life: Life) -> None:
+    first, second = life.trainers
+    assert first and second and first != second
+    assert life.after_trainer_kill["closed_rounds"] >= 2
+    assert not is_alive(first) and not is_alive(second)
+
+
+def test_a_node_that_reaches_its_round_ends_with_status_0_and_one_object_on_stdout(life: Life) -> None:
+    assert life.finished.status == 0
+    status = json.loads(life.finished.out)
+    assert status.keys() >= KEYS and status["closed_rounds"] == ROUNDS
+    assert status["height"] > life.killed_status["height"] and int(status["minted_nanos"]) > 0
+    assert status["tokens_trained"] == ROUNDS * NUMBERS["chain.inner_steps"] * 4 * 64
+    assert status["validation_loss"] < status["first_validation_loss"]
+
+
+def test_the_ledger_replays_and_no_segment_is_proven_twice_nor_left_out(life: Life) -> None:
+    network = parse_network((life.home / "network").read_bytes())
+    database = open_key_value(life.home / "ledger")
+    try:
+        counts = Replay(database, network, PayloadStore(life.home / "payloads")).run()
+        store = Store(database, network)
+        blocks = [stored.block for height in range(1, store.height + 1) if (stored := store.block(height))]
+    finally:
+        database.close()
+    proven = [(proof.round, proof.segment) for block in blocks for proof in block.body.proofs]
+    assert proven == [
+        (number, segment) for number in range(1, ROUNDS + 1) for segment in range(network.params.segments)
+    ]
+    assert (counts.rounds_closed, counts.rounds_void) == (ROUNDS, 0)
+    assert all(one.header.time_ms < other.header.time_ms for one, other in pairwise(blocks))
+
+
+def test_no_output_and_no_file_holds_a_secret(life: Life) -> None:
+    for ended in (life.stopped, life.finished):
+        assert WORDS not in " ".join((ended.out + ended.err).split()) and PASSWORD not in ended.out + ended.err
+    for path in life.home.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert WORDS.encode() not in content and PASSWORD.encode() not in content, path
