@@ -55,7 +55,7 @@ class Engine:
         self.on_final = on_final
         self.network: Network = view.network
         self.pacing = Pacing(view, producer, identity)
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | BaseException] = asyncio.Queue()
         self._state: State | None = None
         self._epoch: Epoch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,6 +65,8 @@ class Engine:
         await self._begin_epoch(epoch_of(self.view.tip.height + 1, self.network.params))
         while True:
             event = await self._events.get()
+            if isinstance(event, BaseException):
+                raise event
             assert self._state is not None and self._epoch is not None
             self._state, effects = step(self._state, event, self._epoch)
             for effect in effects:
@@ -150,7 +152,13 @@ class Engine:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # A proposal that fails must end the node with its reason: nothing else would ever propose again.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._events.put_nowait(error)
 
     def _cancel_tasks(self) -> None:
         for task in self._tasks:

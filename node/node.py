@@ -84,6 +84,7 @@ class Node:
         self.live = Live()
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
+        self._error: BaseException | None = None
         self._thoughts: set[asyncio.Task[None]] = set()
 
     def _make_trainer(self) -> Trainer:
@@ -108,6 +109,8 @@ class Node:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            if self._error is not None:
+                raise self._error
         finally:
             if self.trainer is not None:
                 await self.trainer.stop()
@@ -189,7 +192,17 @@ class Node:
     def _think(self, thought: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(thought)
         self._thoughts.add(task)
-        task.add_done_callback(self._thoughts.discard)
+        task.add_done_callback(self._thought_ended)
+
+    def _thought_ended(self, task: asyncio.Task[None]) -> None:
+        self._thoughts.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End `run` with this error."""
+        self._error = self._error or error
+        self._reached.set()
 
     def _on_trainer(self, event: TrainerEvent) -> None:
         live = self.live

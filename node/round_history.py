@@ -33,8 +33,10 @@ class RoundHistory:
         if any(known.round == entry.round for known in self.entries):
             return
         self.entries.append(entry)
+        # After a kill the last line may lack its end.
+        torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
         with self.path.open("a") as file:
-            file.write(json.dumps(asdict(entry)) + "\n")
+            file.write("\n" * torn + json.dumps(asdict(entry)) + "\n")
 
     @property
     def first(self) -> float | None:

@@ -120,5 +120,7 @@ def _rates(network: Network) -> tuple[OuterRate, ...]:
     counts = sorted({int(head) for name in section if (head := name.split(".")[0]).isdecimal()})
     wanted = {f"{n}.{name}" for n in counts for name in ("rate_milli", "momentum_milli")}
     if section.keys() != wanted or 1 not in counts:
-        raise InvalidGenesis(f"outer.* must be outer.N.rate_milli and outer.N.momentum_milli from N = 1 on: {sorted(section)}")
+        raise InvalidGenesis(
+            f"outer.* must be outer.N.rate_milli and outer.N.momentum_milli from N = 1 on: {sorted(section)}"
+        )
     return tuple(OuterRate(n, section[f"{n}.rate_milli"], section[f"{n}.momentum_milli"]) for n in counts)

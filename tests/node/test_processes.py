@@ -44,7 +44,7 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Idle]:
         second_copy = NodeProcess(home, "--no-training").ended()
         later = node.until(lambda status: status["height"] > height)["height"]
         first = node.end(signal.SIGINT)
-        words = next(line.strip() for line in first.out.splitlines() if len(line.split()) == 12 and line[:4] == "    ")
+        words = _shown_words(first.out)
         node = NodeProcess(home, "--no-training", "--token", words)
         resumed = node.until(lambda status: True)["height"]
         seen = command_line(node.process.pid)
@@ -52,6 +52,12 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Idle]:
     finally:
         node.process.kill()
     yield Idle(home, words, (height, later), maps, second_copy, first, resumed, seen, second)
+
+
+def _shown_words(out: str) -> str:
+    """The twelve words, which may be broken into two lines."""
+    _, _, rest = " ".join(out.split()).partition("cannot be made good. ")
+    return " ".join(rest.split()[:12])
 
 
 def test_the_first_start_shows_the_words_of_a_new_wallet(idle: Idle) -> None:
@@ -189,7 +195,9 @@ async def hear(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) ->
 READY = '{"kind": "Ready", "device": "cpu", "reason": "", "threads": 1, "bigram_loss": 5.0}'
 
 
-async def test_what_a_trainer_says_is_heard_and_its_end_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_what_a_trainer_says_is_heard_and_its_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     ready, failed = await hear(monkeypatch, tmp_path, f"echo '{READY}'; exit 3")
     assert ready == Ready("cpu", "", 1, 5.0)
     assert isinstance(failed, Failed) and "ended with status 3" in failed.message
@@ -200,7 +208,9 @@ async def test_the_last_words_of_a_trainer_are_passed_on(monkeypatch: pytest.Mon
     assert isinstance(failed, Failed) and failed.message.startswith("no corpus; the node goes on without training")
 
 
-@pytest.mark.parametrize("junk", ["echo junk; sleep 60", "head -c 70000 /dev/zero; sleep 60"], ids=["junk", "endless"])
+@pytest.mark.parametrize(
+    "junk", ["echo junk; exec sleep 60", "head -c 70000 /dev/zero; exec sleep 60"], ids=["junk", "endless"]
+)
 async def test_a_trainer_that_talks_nonsense_is_ended(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, junk: str
 ) -> None:
@@ -211,5 +221,5 @@ async def test_a_trainer_that_talks_nonsense_is_ended(
 async def test_a_started_trainer_is_asked_again_what_was_wanted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    await hear(monkeypatch, tmp_path, f"read line; echo \"$line\" > {tmp_path}/asked; exit 1")
+    await hear(monkeypatch, tmp_path, f'read line; echo "$line" > {tmp_path}/asked; exit 1')
     assert '"Validate"' in (tmp_path / "asked").read_text() and "7" in (tmp_path / "asked").read_text()
