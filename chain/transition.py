@@ -38,6 +38,7 @@ class Parent:
     view: int
     time_ms: int
     state_root: bytes
+    phase: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,18 @@ class Applied:
 
     @property
     def parent(self) -> Parent:
-        header = self.block.header
-        return Parent(header.hash(), header.height, header.epoch, header.view, header.time_ms, header.state_root)
+        return parent_of(self.block.header)
+
+
+def parent_of(header: Header) -> Parent:
+    """A block as what the next one builds on."""
+    place = header.height, header.epoch, header.view, header.time_ms
+    return Parent(header.hash(), *place, header.state_root, header.phase)
 
 
 def genesis_parent(network: Network, state_root: bytes) -> Parent:
     """What block 1 builds on: the chain id stands for the hash of block 0."""
-    return Parent(network.chain_id, 0, 0, 0, network.created_ms, state_root)
+    return Parent(network.chain_id, 0, 0, 0, network.created_ms, state_root, BOOTSTRAP)
 
 
 def apply_block(state: State, parent: Parent, block: Block, network: Network, read_node: ReadNode) -> Applied:

@@ -5,6 +5,7 @@ One event is handled at a time and its effects in their order; a vote is on disk
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from chain.crypto import bls
 from chain.genesis import Network
@@ -36,6 +37,8 @@ from node.pacing import Pacing
 from node.producer import Producer
 from node.sign_state import SignState
 
+T = TypeVar("T")
+
 
 class Engine:
     """Consensus for one validator. `on_final` hears of every finalized block, after it is on disk."""
@@ -59,6 +62,7 @@ class Engine:
         self._state: State | None = None
         self._epoch: Epoch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._disk_work: set[asyncio.Future[Any]] = set()
 
     async def run(self) -> None:
         """Take part until cancelled. Raises NodeError if the disk fails or finality is contradicted."""
@@ -77,23 +81,25 @@ class Engine:
         self.pacing.wake()
 
     async def stop(self) -> None:
+        """End all that `run` has begun. Afterwards nothing touches the files any more."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._disk_work, return_exceptions=True)
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
             case CastVote(kind, epoch, view, block_hash):
-                await asyncio.to_thread(self.sign_state.record, kind, epoch, view, block_hash)
+                await self._on_disk(self.sign_state.record, kind, epoch, view, block_hash)
                 self._post(Signed(self._signed(kind, epoch, view, block_hash)))
             case Keep(certificate):
-                await asyncio.to_thread(self.view.keep, certificate)
+                await self._on_disk(self.view.keep, certificate)
             case Propose(view, parent_hash, _):
                 self._spawn(self._propose(view, parent_hash))
             case SetTimer(kind, view, delay_ms):
                 self._spawn(self._wait(TimerFired(kind, view), delay_ms))
             case Finalized(block_hash, _, certificate):
-                for applied in await asyncio.to_thread(self.view.finalize, block_hash, certificate):
+                for applied in await self._on_disk(self.view.finalize, block_hash, certificate):
                     self.on_final(applied)
             case FetchBlock(_, block_hash) if self.view.knows(block_hash):
                 header = self.view.block(block_hash).header
@@ -133,12 +139,19 @@ class Engine:
         assert self._epoch is not None and self._epoch.us is not None
         applied = await self.pacing.build(self._epoch.number, view, self._epoch.us, parent_hash)
         block_hash = applied.block.header.hash()
-        await asyncio.to_thread(self.view.hold, block_hash)
+        await self._on_disk(self.view.hold, block_hash)
         self._post(Built(view, block_hash))
 
     async def _wait(self, event: Event, delay_ms: int) -> None:
         await asyncio.sleep(delay_ms / 1000)
         self._post(event)
+
+    async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do `work` in a thread. Cancelling cannot end a thread: `stop` waits for it, since files are closed then."""
+        future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+        self._disk_work.add(future)
+        future.add_done_callback(self._disk_work.discard)
+        return await asyncio.shield(future)
 
     def _signed(self, kind: int, epoch: int, view: int, block_hash: bytes) -> Vote:
         assert self._epoch is not None and self._epoch.us is not None

@@ -52,7 +52,7 @@ def status_of(node: Node) -> Status:
     work = node.driver.work
     return Status(
         chain_id=node.network.chain_id.hex(),
-        phase=PHASES[0],
+        phase=PHASES[node.view.tip.phase],
         height=node.view.tip.height,
         state_root=node.view.tip.state_root.hex(),
         minted_nanos=str(supply.minted),

@@ -18,7 +18,7 @@ from chain.genesis import Network, genesis_state
 from chain.receipts import RoundClosed, RoundVoid
 from chain.state import State
 from chain.transactions import RegisterNode, Transaction
-from chain.transition import Applied, Parent, genesis_parent
+from chain.transition import Applied, Parent, genesis_parent, parent_of
 from chain.tree import Update
 from consensus.messages import Certificate
 from node.errors import StoreError
@@ -81,8 +81,7 @@ class Store:
         stored = self.block(self.height)
         if stored is None:
             return genesis_parent(self.network, self._need(GENESIS_ROOT))
-        header = stored.block.header
-        return Parent(header.hash(), header.height, header.epoch, header.view, header.time_ms, header.state_root)
+        return parent_of(stored.block.header)
 
     def block(self, height: int) -> Stored | None:
         data = self.database.get(b"b" + number(height))

@@ -1,5 +1,7 @@
-"""A node's life in real processes, lived once and looked at by many tests: it is stopped, its trainer is killed, it is killed
-itself, and it ends by reaching its round."""
+"""A node's life in real processes, lived once and looked at by many tests.
+
+It is killed, its trainer is killed, Ctrl-C stops it, and it ends by having reached its round.
+"""
 
 import os
 import signal
@@ -17,8 +19,8 @@ from wallet.keys import Wallet
 
 WORDS = Wallet(bytes(range(16))).words()
 # Long rounds of short segments, so that a signal meets a round in the middle.
-NUMBERS = {"chain.inner_steps": 40, "chain.segment_steps": 4}
-ROUNDS = 3
+NUMBERS = {"chain.inner_steps": 30, "chain.segment_steps": 3}
+ROUNDS = 2  # closed in this life; it ends in the third
 
 
 @dataclass
@@ -27,17 +29,13 @@ class Life:
 
     home: Path
     first_status: dict[str, Any] = field(default_factory=dict)
-    before_stop: bytes = b""  # the segments of round 1 on disk when the node had been stopped
-    stopped: Ended = field(default_factory=lambda: Ended(-1, "", ""))
-    height_stopped: int = 0
+    before_kill: bytes = b""  # the segments of round 1 on disk when node and trainer were gone
     resumed_status: dict[str, Any] = field(default_factory=dict)
-    after_resume: bytes = b""
+    after_kill: bytes = b""
     trainers: list[int] = field(default_factory=list)
     after_trainer_kill: dict[str, Any] = field(default_factory=dict)
-    before_kill: bytes = b""
-    killed_status: dict[str, Any] = field(default_factory=dict)
-    after_kill: bytes = b""
-    last_status: dict[str, Any] = field(default_factory=dict)
+    stopped_status: dict[str, Any] = field(default_factory=dict)
+    stopped: Ended = field(default_factory=lambda: Ended(-1, "", ""))
     finished: Ended = field(default_factory=lambda: Ended(-1, "", ""))
 
     def segments(self, round_number: int) -> bytes:
@@ -74,44 +72,42 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 
 
 def _first_start(seen: Life, folder: Path) -> None:
-    """Stopped by Ctrl-C in the middle of round 1."""
+    """Killed in the middle of round 1."""
     arguments = ("--token-file", str(folder / "token"), "--network", str(_network_file(folder)))
     node = NodeProcess(seen.home, *arguments, environment={"NEUROSHARD_PASSWORD": PASSWORD})
     with _never_left_behind(node):
         wait_for(lambda: seen.segments(1).count(b"\n") >= 2, node)
         seen.first_status = node.status()
-        seen.stopped = node.end(signal.SIGINT)
-        seen.before_stop = seen.segments(1)
+        trainer = wait_for(node.trainer, node)
+        node.end(signal.SIGKILL)
+        # It ends by itself when the node is gone.
+        while is_alive(trainer):
+            os.sched_yield()
+        seen.before_kill = seen.segments(1)
 
 
 def _second_start(seen: Life) -> None:
-    """Goes on in round 1; the trainer is killed in round 2, the node in round 3."""
+    """Goes on in round 1; the trainer is killed in round 2, and Ctrl-C ends it in round 3."""
     node = NodeProcess(seen.home, environment={"NEUROSHARD_PASSWORD": PASSWORD})
     with _never_left_behind(node):
         seen.resumed_status = node.until(lambda status: True)
-        wait_for(lambda: seen.segments(1).count(b"\n") > seen.before_stop.count(b"\n"), node)
-        seen.after_resume = seen.segments(1)
+        wait_for(lambda: seen.segments(1).count(b"\n") > seen.before_kill.count(b"\n"), node)
+        seen.after_kill = seen.segments(1)
         wait_for(lambda: seen.segments(2).count(b"\n") >= 2, node)
         seen.trainers.append(node.trainer() or 0)
         os.kill(seen.trainers[0], signal.SIGKILL)
         seen.trainers.append(wait_for(lambda: (pid := node.trainer()) != seen.trainers[0] and pid, node))
         seen.after_trainer_kill = node.until(lambda status: status["closed_rounds"] >= 2)
         wait_for(lambda: seen.segments(3).count(b"\n") >= 2, node)
-        seen.killed_status = node.status()
-        trainer = seen.trainers[1]
-        node.end(signal.SIGKILL)
-        # It ends by itself when the node is gone.
-        while is_alive(trainer):
-            os.sched_yield()
-        seen.before_kill = seen.segments(3)
+        seen.stopped_status = node.status()
+        seen.stopped = node.end(signal.SIGINT)
 
 
 def _third_start(seen: Life) -> None:
-    """Ends by itself when three rounds are closed."""
-    node = NodeProcess(seen.home, "--until-round", str(ROUNDS), "--json", environment={"NEUROSHARD_PASSWORD": PASSWORD})
+    """Ends by itself, since two rounds are closed."""
+    arguments = ("--no-training", "--until-round", str(ROUNDS), "--json")
+    node = NodeProcess(seen.home, *arguments, environment={"NEUROSHARD_PASSWORD": PASSWORD})
     with _never_left_behind(node):
-        wait_for(lambda: seen.segments(3).count(b"\n") > seen.before_kill.count(b"\n"), node)
-        seen.after_kill = seen.segments(3)
         seen.finished = node.ended()
 
 

@@ -28,7 +28,7 @@ from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, certificate
 ANY_HEIGHT = r"height \d+"
 # How many bytes of each kind of record are changed, one at a time.
 SAMPLES = {
-    b"b": 24, b"f": 12, b"s": 10, b"t": 8, b"h": 4, b"x": 2, b"o": 2, b"k": 4, b"m": 4,
+    b"b": 18, b"f": 10, b"s": 8, b"t": 7, b"h": 4, b"x": 2, b"o": 2, b"k": 4, b"m": 4,
 }  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """The lone validator's engine: it goes on after a crash at any write, and whatever the wall clock says."""
 
 import asyncio
+import threading
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,40 @@ async def run_until_cut(node: LoneNode, wires: Wires) -> None:
     raise PowerCut
 
 
+class SlowKeyValue(MemoryKeyValue):
+    """Writes take until they are let go."""
+
+    def __init__(self, records: Mapping[bytes, bytes]) -> None:
+        super().__init__(records)
+        self.begun, self.let_go = threading.Event(), threading.Event()
+        self.done = False
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        self.begun.set()
+        self.let_go.wait(PATIENCE_SECONDS)
+        super().write(changes)
+        self.done = True
+
+
+async def test_stopping_waits_for_a_write_that_has_begun(tmp_path: Path) -> None:
+    """The files are closed next, and a database that is closed under a write takes the process down."""
+    node = LoneNode(tmp_path)
+    slow = node.view.store.database = SlowKeyValue(node.database.records)  # type: ignore[attr-defined]
+    sign_state = SignState.open(tmp_path / "sign-state", bytes(32))
+    engine = Engine(node.view, IDENTITY, node.producer, sign_state, lambda applied: None)
+    running = asyncio.create_task(engine.run())
+    assert await asyncio.to_thread(slow.begun.wait, PATIENCE_SECONDS)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    stopping = asyncio.create_task(engine.stop())
+    await asyncio.wait([stopping], timeout=0.05)
+    assert not stopping.done() and not slow.done
+    slow.let_go.set()
+    await stopping
+    sign_state.close()
+    assert slow.done
+
+
 @pytest.mark.parametrize("wall_ms", [0, CREATED_MS - HOUR_MS, CREATED_MS + 10_000 * HOUR_MS])
 async def test_a_wrong_wall_clock_neither_stalls_the_chain_nor_breaks_a_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_ms: int
@@ -136,7 +172,7 @@ async def test_a_wrong_wall_clock_neither_stalls_the_chain_nor_breaks_a_rule(
     blocks = await run_until(node, 6)
     times = [node.network.created_ms] + [applied.block.header.time_ms for applied in blocks]
     shortest = node.network.params.block_interval_min_ms
-    assert all(later - earlier >= shortest for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= shortest for earlier, later in pairwise(times))
     assert Replay(node.database, node.network, node.payloads).run().blocks >= 6
 
 
@@ -159,7 +195,7 @@ async def test_blocks_are_never_closer_than_the_shortest_interval_on_the_monoton
     build = node.view.build
     monkeypatch.setattr(node.view, "build", lambda *place: built.append(pacing.time.monotonic()) or build(*place))  # type: ignore[func-returns-value]
     await run_until(node, 5)
-    assert all(later - earlier >= 0.0245 for earlier, later in zip(built, built[1:], strict=False))
+    assert all(later - earlier >= 0.0245 for earlier, later in pairwise(built))
 
 
 def test_reading_the_state_costs_the_same_however_many_blocks_were_built_ahead_of_finality(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The first start and every later one: a private directory, one node in it, one wallet, and secrets in one place only."""
+"""The first start and every later one: a private directory, one node, one wallet, and secrets in one place only."""
 
 import os
 import stat
@@ -98,7 +98,7 @@ def test_a_directory_of_another_schema_is_refused_untouched(root: Path, schema: 
 
 def test_a_file_in_the_place_of_the_directory_is_refused_in_words(root: Path) -> None:
     root.write_text("a file")
-    with pytest.raises(DataDirectoryError, match="cannot use .*--data-dir"):
+    with pytest.raises(DataDirectoryError, match=r"cannot use .*--data-dir"):
         opened(root)
     assert root.read_text() == "a file"
 
@@ -114,7 +114,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused_in_words(root: Path) -> None
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_directory_that_may_only_be_read_is_refused_in_words(root: Path) -> None:
     root.mkdir(mode=0o500)
-    with pytest.raises(DataDirectoryError, match="cannot use .*permissions"):
+    with pytest.raises(DataDirectoryError, match=r"cannot use .*permissions"):
         opened(root)
 
 
@@ -272,7 +272,7 @@ def test_a_network_of_other_validators_cannot_be_joined_yet_and_says_so(root: Pa
 def test_a_network_file_that_is_missing_is_told_in_words(root: Path, tmp_path: Path, later: bool) -> None:
     if later:
         opened(root)
-    with pytest.raises(NodeError, match="cannot read .*nowhere"):
+    with pytest.raises(NodeError, match=r"cannot read .*nowhere"):
         opened(root, network_file=tmp_path / "nowhere")
 
 

@@ -1,25 +1,60 @@
 """One node through stops and kills: nothing is trained twice, nothing is proven twice, and the ledger replays."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 
-from chain.genesis import parse_network
+from chain.crypto.hashing import merkle_root, tagged_hash
+from chain.genesis import Network, parse_network
+from chain.state import Claim, claim_key
 from node.archive import Replay
-from node.key_value import open_key_value
+from node.key_value import KeyValue, open_key_value
 from node.payload_store import PayloadStore
 from node.store import Store
+from node.template import Learning
 from node.trainer_messages import SegmentDone, from_line
+from node.work_log import WorkLog
 from tests.node.conftest import NUMBERS, ROUNDS, WORDS, Life
 from tests.node.processes import PASSWORD, is_alive
+from training.pages import inner_root
 
+SEGMENTS = NUMBERS["chain.inner_steps"] // NUMBERS["chain.segment_steps"]
 pytestmark = pytest.mark.timeout(400)
 KEYS = {
     "chain_id", "phase", "height", "state_root", "minted_nanos", "burned_nanos", "circulating_nanos", "round",
     "outer_root", "model_root", "parameters", "validation_loss", "first_validation_loss", "bigram_loss",
     "tokens_trained", "balance_nanos", "vesting_nanos", "peers", "device",
 }  # fmt: skip
+
+
+@dataclass
+class Opened:
+    """The files of the stopped node."""
+
+    network: Network
+    database: KeyValue
+    store: Store
+
+    def work_log(self, life: Life) -> WorkLog:
+        learning = Learning.of(self.network)
+        return WorkLog(life.home / "work", ROUNDS + 1, learning.parameters, state_root)
+
+
+def state_root(theta: NDArray[Any], m: NDArray[Any], v: NDArray[Any]) -> bytes:
+    return inner_root((theta, m, v), merkle_root, tagged_hash)
+
+
+@pytest.fixture(scope="module")
+def opened(life: Life) -> Iterator[Opened]:
+    network = parse_network((life.home / "network").read_bytes())
+    database = open_key_value(life.home / "ledger")
+    yield Opened(network, database, Store(database, network))
+    database.close()
 
 
 def segments(log: bytes) -> list[SegmentDone]:
@@ -37,58 +72,56 @@ def test_the_status_of_a_running_node_has_every_key(life: Life) -> None:
 def test_ctrl_c_ends_with_status_0_and_says_where_everything_is(life: Life) -> None:
     assert life.stopped.status == 0
     assert str(life.home) in life.stopped.out.replace("\n", "") and "goes on from there" in life.stopped.out
+    assert f"round {ROUNDS + 1}." in " ".join(life.stopped.out.split())
 
 
-def test_the_next_start_goes_on_at_the_same_height_and_round(life: Life) -> None:
+def test_the_start_after_a_kill_goes_on_at_the_same_height_and_round(life: Life) -> None:
     assert life.resumed_status["height"] >= life.first_status["height"] > 0
     assert life.resumed_status["round"] == life.first_status["round"] == 1
     assert life.resumed_status["chain_id"] == life.first_status["chain_id"]
     assert life.resumed_status["first_validation_loss"] == life.first_status["first_validation_loss"]
 
 
-def test_segments_finished_before_a_stop_are_not_trained_again(life: Life) -> None:
-    before = segments(life.before_stop)
-    assert 2 <= len(before) < NUMBERS["chain.inner_steps"] // NUMBERS["chain.segment_steps"]
-    assert life.after_resume.startswith(life.before_stop)
-    assert [each.segment for each in segments(life.after_resume)] == list(range(len(segments(life.after_resume))))
-
-
 def test_segments_finished_before_a_kill_are_not_trained_again(life: Life) -> None:
     before, after = segments(life.before_kill), segments(life.after_kill)
     # The last one may have been written down without its state: then it is trained again, to the same bits.
-    assert len(before) >= 2 and after[: len(before) - 1] == before[:-1]
+    assert 2 <= len(before) < SEGMENTS and after[: len(before) - 1] == before[:-1]
     assert after[len(before) - 1].state_after == before[-1].state_after
+    assert [each.segment for each in after] == list(range(len(after)))
 
 
 def test_a_killed_trainer_is_started_again_and_rounds_go_on(life: Life) -> None:
     first, second = life.trainers
     assert first and second and first != second
-    assert life.after_trainer_kill["closed_rounds"] >= 2
+    assert life.after_trainer_kill["closed_rounds"] >= ROUNDS
     assert not is_alive(first) and not is_alive(second)
 
 
-def test_a_node_that_reaches_its_round_ends_with_status_0_and_one_object_on_stdout(life: Life) -> None:
+def test_segments_finished_before_a_stop_are_there_to_be_gone_on_with(life: Life, opened: Opened) -> None:
+    before = segments(life.segments(ROUNDS + 1))
+    claim = opened.store.state().find(Claim, claim_key(ROUNDS + 1, bytes.fromhex(life.stopped_status["node"])))
+    state, known = opened.work_log(life).resume()
+    assert state is not None and 2 <= len(known) < SEGMENTS and known == before[: len(known)]
+    assert claim is not None and claim.states == tuple(each.state_after for each in known[: len(claim.states)])
+
+
+def test_a_node_that_has_reached_its_round_ends_with_status_0_and_one_object_on_stdout(life: Life) -> None:
     assert life.finished.status == 0
     status = json.loads(life.finished.out)
-    assert status.keys() >= KEYS and status["closed_rounds"] == ROUNDS
-    assert status["height"] > life.killed_status["height"] and int(status["minted_nanos"]) > 0
-    assert status["tokens_trained"] == ROUNDS * NUMBERS["chain.inner_steps"] * 4 * 64
+    assert status.keys() >= KEYS and status["closed_rounds"] == ROUNDS and status["round"] == ROUNDS + 1
+    assert status["height"] >= life.stopped_status["height"] and int(status["minted_nanos"]) >= 0
+    assert status["tokens_trained"] >= ROUNDS * NUMBERS["chain.inner_steps"] * 4 * 64
     assert status["validation_loss"] < status["first_validation_loss"]
 
 
-def test_the_ledger_replays_and_no_segment_is_proven_twice_nor_left_out(life: Life) -> None:
-    network = parse_network((life.home / "network").read_bytes())
-    database = open_key_value(life.home / "ledger")
-    try:
-        counts = Replay(database, network, PayloadStore(life.home / "payloads")).run()
-        store = Store(database, network)
-        blocks = [stored.block for height in range(1, store.height + 1) if (stored := store.block(height))]
-    finally:
-        database.close()
+def test_the_ledger_replays_and_no_segment_is_proven_twice_nor_left_out(life: Life, opened: Opened) -> None:
+    counts = Replay(opened.database, opened.network, PayloadStore(life.home / "payloads")).run()
+    store = opened.store
+    blocks = [stored.block for height in range(1, store.height + 1) if (stored := store.block(height))]
     proven = [(proof.round, proof.segment) for block in blocks for proof in block.body.proofs]
-    assert proven == [
-        (number, segment) for number in range(1, ROUNDS + 1) for segment in range(network.params.segments)
-    ]
+    whole = [(number, segment) for number in range(1, ROUNDS + 1) for segment in range(SEGMENTS)]
+    begun = [(ROUNDS + 1, segment) for segment in range(len(proven) - len(whole))]
+    assert proven == whole + begun
     assert (counts.rounds_closed, counts.rounds_void) == (ROUNDS, 0)
     assert all(one.header.time_ms < other.header.time_ms for one, other in pairwise(blocks))
 

@@ -1,4 +1,4 @@
-"""Payloads and models on disk: whatever is lost or damaged is made again from the payloads, to the bit, or told in words."""
+"""Payloads and models on disk: whatever is lost or damaged is made again from the payloads, or told in words."""
 
 import asyncio
 from pathlib import Path

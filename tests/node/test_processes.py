@@ -1,4 +1,4 @@
-"""Node processes that do not train: the first start, a second copy, heartbeats, secrets in the argument list, the end."""
+"""Node processes that do not train: first start, second copy, heartbeats, secrets in the argument list, the end."""
 
 import signal
 from collections.abc import Iterator
@@ -179,13 +179,13 @@ async def hear(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) ->
     script.write_text(f"#!/bin/sh\n{program}\n")
     script.chmod(0o700)
     monkeypatch.setattr("node.trainer.sys.executable", str(script))
-    trainer = Trainer(TrainerOptions(tmp_path, bytes(32), "cpu", 1), lambda event: _note(event))
 
-    def _note(event: TrainerEvent) -> None:
+    def note(event: TrainerEvent) -> None:
         heard.append(event)
         if isinstance(event, Failed):
             trainer._stopping = True
 
+    trainer = Trainer(TrainerOptions(tmp_path, bytes(32), "cpu", 1), note)
     monkeypatch.setattr("node.trainer.RESTART_SECONDS", (0,))
     trainer.ask(Validate(7, "base"))
     await trainer.run()

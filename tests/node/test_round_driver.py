@@ -1,4 +1,4 @@
-"""What a node says in a round follows from ledger and finished work: it says everything once, and the same after a restart."""
+"""What a node says in a round follows from ledger and finished work: everything once, the same after a restart."""
 
 import asyncio
 from dataclasses import replace

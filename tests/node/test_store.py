@@ -1,4 +1,4 @@
-"""The finalized ledger on disk: blocks, tip, indexes and certificates belong together, and strangers' data are refused."""
+"""The finalized ledger on disk: blocks, tip, indexes and certificates agree, and strangers' data are refused."""
 
 from pathlib import Path
 

@@ -38,13 +38,13 @@ def test_every_profile_has_the_numbers_that_this_program_knows(profile: str) -> 
 
 
 def test_an_unknown_profile_is_refused_and_the_known_are_named() -> None:
-    with pytest.raises(InvalidGenesis, match="'nosuch'.*dev, main, lab"):
+    with pytest.raises(InvalidGenesis, match=r"'nosuch'.*dev, main, lab"):
         read_template(template_path(), "nosuch")
 
 
 @pytest.mark.parametrize("value", [1.5, 1.0, -1, "1", None, True, [1]])
 def test_a_number_that_is_not_whole_and_not_negative_is_refused_by_name(tmp_path: Path, value: Any) -> None:
-    with pytest.raises(InvalidGenesis, match="chain.seats must be a whole number"):
+    with pytest.raises(InvalidGenesis, match=r"chain\.seats must be a whole number"):
         read_template(written(tmp_path, "chain.seats", value), "lab")
 
 
@@ -55,7 +55,7 @@ def test_zero_is_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b'{"parameters": {}}', b"\xff", b'{"parameters": 1}'])
 def test_a_file_that_is_no_template_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "genesis.json").write_bytes(content)
-    with pytest.raises(InvalidGenesis, match="genesis.json"):
+    with pytest.raises(InvalidGenesis, match=r"genesis\.json"):
         read_template(tmp_path / "genesis.json", "lab")
 
 

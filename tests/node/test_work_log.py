@@ -1,4 +1,4 @@
-"""The round in training on disk: what can be gone on with is, whatever a kill left behind; everything else begins anew."""
+"""The round in training on disk: what can be gone on with is, whatever a kill left behind; the rest begins anew."""
 
 from pathlib import Path
 from typing import Any
