@@ -73,5 +73,6 @@ def test_a_missing_field_and_an_unknown_kind_are_refused() -> None:
 
 
 def test_a_line_nested_as_deep_as_a_line_can_be_is_refused() -> None:
-    with pytest.raises(TrainerError):
-        from_line(b"[" * LINE_MAXIMUM)
+    for line in (b"[" * LINE_MAXIMUM, b'{"kind":' * (LINE_MAXIMUM // 8)):
+        with pytest.raises(TrainerError):
+            from_line(line)
