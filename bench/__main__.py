@@ -10,6 +10,7 @@ NAMES = {
     "first": "a fresh node until it has learnt and earned",
     "learning": "the loss over tokens, without a ledger",
     "corpus": "drawing batches against training on them",
+    "crypto": "checking signatures, library against library",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

@@ -3,8 +3,14 @@
 import json
 
 
-def report(name: str, value: float, unit: str, reference: float | None = None, note: str = "") -> None:
-    """Print a figure as one JSON line."""
-    ratio = None if reference in (None, 0) else float(f"{value / reference:.4g}")
-    line = {"name": name, "value": float(f"{value:.6g}"), "unit": unit, "reference": reference, "ratio": ratio, "note": note}
+def report(name: str, value: float | None, unit: str, reference: float | None = None, note: str = "") -> None:
+    """Print a figure as one JSON line. `value` is None for what was not reached; `note` then says so."""
+    line = {
+        "name": name,
+        "value": None if value is None else float(f"{value:.6g}"),
+        "unit": unit,
+        "reference": reference,
+        "ratio": None if value is None or not reference else float(f"{value / reference:.4g}"),
+        "note": note,
+    }
     print(json.dumps(line), flush=True)

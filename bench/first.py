@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,15 @@ def watch(process: subprocess.Popen[bytes], directory: Path, seconds: float) -> 
     return samples
 
 
-def first(samples: list[dict[str, Any]], reached: Any) -> float | None:
+def first(samples: list[dict[str, Any]], reached: Callable[[dict[str, Any]], bool]) -> float | None:
+    """Seconds until the first sample that has reached a mark, None if none has."""
     return next((sample["seconds"] for sample in samples if reached(sample)), None)
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench first")
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--record", type=Path, help="write the loss curve there")
+    parser.add_argument("--record", type=Path, help="write all figures and the loss curve there")
     options = parser.parse_args(arguments)
     directory = Path(tempfile.mkdtemp(prefix="neuroshard-first-"))
     command = [sys.executable, "-m", "node", "--data-dir", str(directory)]
@@ -66,32 +68,37 @@ def main(arguments: list[str]) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(30)
         shutil.rmtree(directory)
-    limit = options.minutes * 60
-    marks = {
-        "seconds_to_first_block": lambda s: s["height"] > 0,
-        "seconds_to_first_proof": lambda s: s["tokens_trained"] > 0,
-        "seconds_to_first_reward": lambda s: int(s["minted_nanos"]) > 0,
-        "seconds_below_bigram": lambda s: (s["validation_loss"] or 99) < (s["bigram_loss"] or 0),
-    }
-    for name, reached in marks.items():
-        at = first(samples, reached)
-        report(name, limit if at is None else at, "s", limit, "not reached" if at is None else "")
-    last = samples[-1]
-    report("validation_loss", last["validation_loss"], "nats/token", last["bigram_loss"], "reference: the bigram")
-    report(
-        "tokens_per_second",
-        last["tokens_trained"] / last["seconds"],
-        "tokens/s",
-        None,
-        "of the whole run, start-up included",
-    )
-    report(
-        "rss_total_mib", max(sample["rss_mib"] for sample in samples), "MiB", 2048, "node and trainer; a 2 GB machine"
-    )
+    if not samples:
+        sys.exit("the node never answered")
+    marks = figures(samples, options.minutes * 60)
     if options.record:
-        options.record.write_text(
-            json.dumps({"bigram_loss": last["bigram_loss"], "curve": curve(samples)}, indent=1) + "\n"
-        )
+        content = {"bigram_loss": samples[-1]["bigram_loss"], **marks, "curve": curve(samples)}
+        options.record.write_text(json.dumps(content, indent=1) + "\n")
+
+
+MARKS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "seconds_to_first_block": lambda s: s["height"] > 0,
+    "seconds_to_first_proof": lambda s: s["tokens_trained"] > 0,
+    "seconds_to_first_reward": lambda s: int(s["minted_nanos"]) > 0,
+    "seconds_below_bigram": lambda s: (s["validation_loss"] or 99) < (s["bigram_loss"] or 0),
+}
+
+
+def figures(samples: list[dict[str, Any]], limit: float) -> dict[str, float | None]:
+    """Report every figure, and return it under the name that it was reported by."""
+    last = samples[-1]
+    found: dict[str, float | None] = {}
+    for name, reached in MARKS.items():
+        at = found[name] = first(samples, reached)
+        report(name, at, "s", limit, "not reached within the reference" if at is None else "")
+    loss = found["validation_loss"] = last["validation_loss"]
+    note = "not measured yet" if loss is None else "reference: the bigram"
+    report("validation_loss", loss, "nats/token", last["bigram_loss"], note)
+    speed = found["tokens_per_second"] = last["tokens_trained"] / last["seconds"]
+    report("tokens_per_second", speed, "tokens/s", None, "of the whole run, start-up included")
+    memory = found["rss_total_mib"] = max(sample["rss_mib"] for sample in samples)
+    report("rss_total_mib", memory, "MiB", 2048, "node and trainer; a 2 GB machine")
+    return found
 
 
 def curve(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:

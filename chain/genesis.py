@@ -125,7 +125,7 @@ def _params(network: Network) -> Params:
 def parse_network(data: bytes) -> Network:
     """The network of a file's bytes, fully checked. Raises InvalidGenesis with what is wrong."""
     if len(data) > NETWORK_BYTES_MAXIMUM or data[:2] != NETWORK_PREFIX:
-        raise InvalidGenesis("this is no network file: a file made by `neuroshard network create` is wanted")
+        raise InvalidGenesis("this is no network file: the file `network` of a data directory is wanted")
     try:
         network = Network.decode(data[2:])
     except DecodeError as error:

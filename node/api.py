@@ -1,5 +1,6 @@
 """The node's HTTP face on this machine: its status as JSON and one page that shows it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class Api:
     def __init__(self, node: Node, directory: DataDirectory) -> None:
         self._runner = web.AppRunner(make_app(node), access_log=None)
         self._note = directory / "api.json"
+        self._chain_id = node.network.chain_id.hex()
 
     async def start(self, wanted: str | None) -> str:
         """Raises NodeError if an address that was asked for is taken."""
@@ -67,9 +69,16 @@ class Api:
                 reason = error.strerror
                 continue
             address = f"{host}:{candidate or self._runner.addresses[0][1]}"
-            write_atomically(self._note, f'{{"address": "{address}", "pid": {os.getpid()}}}\n'.encode())
+            self._write_note(address)
             return address
         raise NodeError(f"cannot listen on {host}:{port}: {reason}; choose another with --api HOST:PORT")
+
+    def _write_note(self, address: str) -> None:
+        content = {"address": address, "pid": os.getpid(), "chain_id": self._chain_id}
+        try:
+            write_atomically(self._note, json.dumps(content).encode() + b"\n")
+        except OSError as error:
+            raise NodeError(f"cannot write {self._note}: {error.strerror}; free some disk space") from error
 
     async def stop(self) -> None:
         self._note.unlink(missing_ok=True)

@@ -32,4 +32,7 @@ def open_corpus(network: Network, cache: Path, progress: Progress) -> Corpus:
         )
     if manifest.tokenizer_sha256 != network.tokenizer_hash:
         raise CorpusError("the manifest was made with another tokenizer than the network's; reinstall the program")
+    vocabulary = network.section("model").get("vocabulary", 0)
+    if manifest.vocabulary > vocabulary:
+        raise CorpusError(f"the corpus has {manifest.vocabulary} tokens, the network's model only {vocabulary}")
     return Corpus.open(manifest, folder_source(package_folder()), tokenizer_path(), cache, progress)

@@ -25,7 +25,7 @@ def load_base(path: Path, learning: Learning) -> SavedOuter:
 
 
 class ModelStore:
-    """model/outer-R.safetensors is the state after R ended rounds that closed last at R."""
+    """outer-R.safetensors: the state after round R closed. candidate-ROOT.safetensors: computed, not agreed on yet."""
 
     def __init__(self, folder: Path, learning: Learning) -> None:
         self.folder = folder
@@ -34,29 +34,45 @@ class ModelStore:
     def path(self, round_number: int) -> Path:
         return self.folder / f"outer-{round_number}.safetensors"
 
-    def save(self, state: OuterState, round_number: int, root: bytes) -> Path:
-        """Write durably, and forget all but the newest. Raises CheckpointError."""
-        path = self.path(round_number)
-        save_outer(path, SavedOuter(state, round_number, root), self.learning.fragment_sizes)
-        for old in self._rounds()[:-KEPT]:
-            self.path(old).unlink(missing_ok=True)
-        return path
+    def save(self, state: OuterState, round_number: int, root: bytes) -> None:
+        """Write a state that the ledger has. Raises CheckpointError."""
+        self.save_candidate(state, round_number, root)
+        self.accept(round_number, root)
+
+    def save_candidate(self, state: OuterState, round_number: int, root: bytes) -> None:
+        """Write durably what may become the model. Raises CheckpointError."""
+        saved = SavedOuter(state, round_number, root)
+        save_outer(self._candidate(root), saved, self.learning.fragment_sizes)
+
+    def accept(self, round_number: int, root: bytes) -> None:
+        """The ledger has this candidate as its model now: keep it and its predecessor, forget the rest."""
+        self._candidate(root).replace(self.path(round_number))
+        for old in [*(self.path(number) for number in self._rounds()[:-KEPT]), *self._candidates()]:
+            old.unlink(missing_ok=True)
 
     def find(self, root: bytes) -> SavedOuter | None:
-        """The stored state with this root, if there is a sound file of it."""
-        for number in reversed(self._rounds()):
+        """The stored state with this root, if there is a sound file of it: afterwards it is an accepted one."""
+        for path in [*(self.path(number) for number in reversed(self._rounds())), self._candidate(root)]:
             try:
-                saved = load_base(self.path(number), self.learning)
+                saved = load_base(path, self.learning)
             except CheckpointError:
                 continue
             if saved.root == root:
+                if path == self._candidate(root):
+                    self.accept(saved.round, root)
                 return saved
         return None
 
     def newest(self) -> Path | None:
-        """The file of the newest state, if there is any."""
+        """The file of the newest accepted state, if there is any."""
         rounds = self._rounds()
         return self.path(rounds[-1]) if rounds else None
+
+    def _candidate(self, root: bytes) -> Path:
+        return self.folder / f"candidate-{root.hex()[:16]}.safetensors"
+
+    def _candidates(self) -> list[Path]:
+        return list(self.folder.glob("candidate-*"))
 
     def _rounds(self) -> list[int]:
         names = (

@@ -15,13 +15,14 @@ from chain.rounds import counted
 from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
 from node.engine import Engine
+from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
 from node.key_value import open_key_value
 from node.ledger_view import LedgerView
 from node.mempool import Mempool
 from node.model_store import ModelStore
-from node.outcomes import Outcomes
+from node.outcomes import Claimed, Outcomes
 from node.payload_store import PayloadStore
 from node.producer import Producer, Registration
 from node.round_driver import RoundDriver
@@ -82,6 +83,8 @@ class Node:
         self.sign_state = SignState.open(directory / "sign-state", owner)
         self.engine = Engine(self.view, home.identity, self.producer, self.sign_state, self._on_final)
         self.live = Live()
+        self.address_text = home.address_text
+        self.facts = Facts.read(self.store.state(), self.view.tip, home.identity.address)
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
         self._error: BaseException | None = None
@@ -160,6 +163,7 @@ class Node:
         self._react(state)
 
     def _react(self, state: State) -> None:
+        self.facts = Facts.read(state, self.view.tip, self.home.identity.address)
         self.driver.follow(state, self.view.tip.height)
         current = state.round(state.ledger.round)
         if current is not None and current.phase in (HOLDING, RESULT):
@@ -174,7 +178,7 @@ class Node:
         assert current is not None
         if current.phase == HOLDING:
             for revealed in current.revealed:
-                await self.outcomes.check(revealed.payload_root, revealed.path)
+                await self.outcomes.check(Claimed(revealed.payload_root, revealed.payload_bytes, revealed.path))
         else:
             pairs = [(revealed.node, revealed.payload_root) for revealed in counted(state, current)]
             await self.outcomes.prepare(current.number, pairs)
@@ -182,8 +186,10 @@ class Node:
 
     async def _foresee(self, done: RoundDone) -> None:
         """Our payload is ready: judge it, and compute the outer step over it alone, as a lone trainer needs."""
+        if done.round != self.driver.work.round:
+            return  # Its round has ended meanwhile.
         path = sum(segment.distance for segment in self.driver.work.segments[: done.segments])
-        await self.outcomes.check(done.payload_root, path)
+        await self.outcomes.check(Claimed(done.payload_root, done.payload_bytes, path))
         current = self.store.state().round(done.round)
         if current is not None and current.participants == 1:
             await self.outcomes.prepare(done.round, [(self.driver.node, done.payload_root)])

@@ -11,11 +11,11 @@ from pathlib import Path
 from chain.block import Outcome
 from chain.crypto.hashing import merkle_root
 from chain.rounds import counted
-from chain.state import CLOSED, HOLDING, RESULT, Round, State
+from chain.state import CLOSED, State
 from node.errors import StoreError
 from node.model_store import ModelStore, step_from_payloads
 from node.payload_store import PayloadStore
-from training.errors import TrainingError
+from training.errors import PayloadError
 from training.outer import OuterState
 from training.payload import decode_payload, payload_norm
 
@@ -33,6 +33,15 @@ class Prepared:
     state: OuterState
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a reveal says of its payload: root, length, and how far the node went (units of 2⁻²⁴)."""
+
+    payload_root: bytes
+    payload_bytes: int
+    path: int
+
+
 class Outcomes:
     """The model after the last closed round, and candidates for the next."""
 
@@ -42,45 +51,51 @@ class Outcomes:
         self.model: OuterState | None = None
         self.model_root = b""
         self.model_round = 0
-        self._held: dict[bytes, bool] = {}
+        self._held: dict[Claimed, bool] = {}
+        # One computation at a time: a second wish for the same outer step then finds it done.
+        self._busy = asyncio.Lock()
         self._prepared: dict[bytes, Prepared] = {}
 
     @property
     def model_path(self) -> Path:
         return self.models.path(self.model_round)
 
-    def holds(self, payload_root: bytes) -> bool | None:
-        """Whether we have a sound payload with this root; None while nobody has looked."""
-        return self._held.get(payload_root)
+    def holds(self, claimed: Claimed) -> bool | None:
+        """Whether we have this payload and it is sound; None while nobody has looked."""
+        return self._held.get(claimed)
 
     def prepared(self, counted_root: bytes, base_root: bytes) -> Outcome | None:
         """The outcome of counting these payloads on this base, if it has been computed."""
         found = self._prepared.get(counted_root)
         return found.outcome if found is not None and found.base_root == base_root else None
 
-    async def check(self, payload_root: bytes, path: int) -> None:
-        """Look whether a payload is here, decodes, and is no longer than its node's path (units of 2⁻²⁴)."""
-        if payload_root not in self._held:
-            self._held[payload_root] = await asyncio.to_thread(self._is_sound, payload_root, path)
+    async def check(self, claimed: Claimed) -> None:
+        """Look whether a payload is here, is as long as claimed, decodes, and moves no further than its node went."""
+        async with self._busy:
+            if claimed not in self._held:
+                self._held[claimed] = await asyncio.to_thread(self._is_sound, claimed)
 
-    def _is_sound(self, root: bytes, path: int) -> bool:
+    def _is_sound(self, claimed: Claimed) -> bool:
         try:
-            numbers = decode_payload(self.payloads.get(root), self.models.learning.fragment_sizes)
-        except (StoreError, TrainingError):
+            payload = self.payloads.get(claimed.payload_root)
+            numbers = decode_payload(payload, self.models.learning.fragment_sizes)
+        except (StoreError, PayloadError):
             return False
-        return 100 * payload_norm(numbers) <= (100 + NORM_SLACK_PERCENT) * path
+        is_short = 100 * payload_norm(numbers) <= (100 + NORM_SLACK_PERCENT) * claimed.path
+        return len(payload) == claimed.payload_bytes and is_short
 
     async def prepare(self, round_number: int, pairs: Sequence[tuple[bytes, bytes]]) -> Prepared | None:
         """Compute and save the outer step over (node id, payload root) pairs, by node id. None if a payload is bad."""
         root = merkle_root([node + payload for node, payload in pairs])
-        known = self._prepared.get(root)
-        if known is not None and known.base_root == self.model_root:
-            return known
-        assert self.model is not None
-        prepared = await asyncio.to_thread(self._compute, round_number, self.model, self.model_root, pairs)
-        if prepared is not None:
-            self._prepared = {root: prepared}
-        return prepared
+        async with self._busy:
+            known = self._prepared.get(root)
+            if known is not None and known.base_root == self.model_root:
+                return known
+            assert self.model is not None
+            prepared = await asyncio.to_thread(self._compute, round_number, self.model, self.model_root, pairs)
+            if prepared is not None:
+                self._prepared = {root: prepared}
+            return prepared
 
     def _compute(
         self, round_number: int, base: OuterState, base_root: bytes, pairs: Sequence[tuple[bytes, bytes]]
@@ -88,10 +103,10 @@ class Outcomes:
         learning = self.models.learning
         try:
             state = step_from_payloads(base, [payload for _, payload in pairs], self.payloads, learning)
-        except (StoreError, TrainingError):
+        except (StoreError, PayloadError):
             return None
         outcome = learning.outcome(merkle_root([node + payload for node, payload in pairs]), state)
-        self.models.save(state, round_number, outcome.outer_root)
+        self.models.save_candidate(state, round_number, outcome.outer_root)
         return Prepared(round_number, base_root, outcome, state)
 
     def adopt(self, round_number: int, outcome: Outcome) -> bool:
@@ -99,6 +114,7 @@ class Outcomes:
         prepared = self._prepared.get(outcome.counted_root)
         if prepared is None or prepared.outcome != outcome:
             return False
+        self.models.accept(round_number, outcome.outer_root)
         self._take(prepared.state, outcome.outer_root, round_number)
         return True
 
@@ -142,9 +158,3 @@ class Outcomes:
     def _take(self, state: OuterState, root: bytes, round_number: int) -> None:
         self.model, self.model_root, self.model_round = state, root, round_number
         self._held.clear()
-
-
-def attention(state: State) -> Round | None:
-    """The current round if a validator has to look at payloads or compute for it."""
-    current = state.round(state.ledger.round)
-    return current if current is not None and current.phase in (HOLDING, RESULT) else None

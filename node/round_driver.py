@@ -28,7 +28,7 @@ from chain.state import (
     node_key,
 )
 from node.identity import EMPTY, Identity
-from node.outcomes import Outcomes
+from node.outcomes import Claimed, Outcomes
 from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
 
 # Blocks before the deadline at which a slow node ends its round with the segments that it has.
@@ -84,7 +84,17 @@ class RoundDriver:
     def is_urgent(self, state: State) -> bool:
         """Whether a block is worth making at once: the round waits for it."""
         current = state.round(state.ledger.round)
-        return current is not None and (current.phase == OPENED or bool(self.inputs(state)))
+        if current is None or current.phase == OPENED:
+            return current is not None
+        return bool(self.inputs(state)) or (current.participants == 1 and self._is_lost(state, current))
+
+    def _is_lost(self, state: State, current: Round) -> bool:
+        """Whether nobody but us is waited for, and we cannot continue what an earlier run of ours has proven."""
+        claim = state.find(Claim, claim_key(current.number, self.node))
+        if claim is None or current.phase != TRAINING or self.work.round != current.number:
+            return False
+        ours = [segment.state_after for segment in self.work.segments]
+        return any(one != other for one, other in zip(ours, claim.states, strict=False))
 
     def proofs(self, state: State, time_ms: int) -> list[Proof]:
         """Signed proofs of the segments that the ledger does not know yet, for a block of time `time_ms`."""
@@ -186,7 +196,8 @@ class RoundDriver:
 
     def _hold(self, state: State, current: Round) -> list[RoundInput]:
         validator = self._may_vote(state, current)
-        held: Sequence[bool | None] = [self.outcomes.holds(revealed.payload_root) for revealed in current.revealed]
+        claims = [Claimed(each.payload_root, each.payload_bytes, each.path) for each in current.revealed]
+        held: Sequence[bool | None] = [self.outcomes.holds(claimed) for claimed in claims]
         if validator is None or None in held:
             return []
         bitmap = write_bitmap([bool(flag) for flag in held])

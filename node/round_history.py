@@ -1,6 +1,7 @@
 """What each round did to the model, as this node measured it: rounds.jsonl, one line per measurement. Not consensus."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,8 +23,12 @@ class RoundHistory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries: list[Measured] = []
+        # After a kill the last line may lack its end.
+        self._torn = False
         if path.exists():
-            for line in path.read_bytes().splitlines():
+            content = path.read_bytes()
+            self._torn = not content.endswith(b"\n")
+            for line in content.splitlines():
                 try:
                     self.entries.append(Measured(**json.loads(line)))
                 except (ValueError, TypeError):
@@ -33,10 +38,11 @@ class RoundHistory:
         if any(known.round == entry.round for known in self.entries):
             return
         self.entries.append(entry)
-        # After a kill the last line may lack its end.
-        torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-        with self.path.open("a") as file:
-            file.write("\n" * torn + json.dumps(asdict(entry)) + "\n")
+        line = "\n" * self._torn + json.dumps(asdict(entry)) + "\n"
+        self._torn = False
+        # A measurement is not worth ending the node for: a full disk will be reported by the ledger.
+        with suppress(OSError), self.path.open("a") as file:
+            file.write(line)
 
     @property
     def first(self) -> float | None:

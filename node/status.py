@@ -2,11 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from chain.address import to_text
 from chain.block import PHASES
-from chain.payouts import claims_of
-from chain.state import ROUND_PHASES, State, Vesting, vesting_key
-from chain.transfers import spendable
 from node.node import Node
 
 
@@ -46,20 +42,18 @@ class Status:
 
 def status_of(node: Node) -> Status:
     """What is true at the last finalized block, and what the trainer said last."""
-    state = node.store.state()
-    ledger, supply, live = state.ledger, state.supply, node.live
-    current = state.round(ledger.round)
-    work = node.driver.work
+    facts, live, work = node.facts, node.live, node.driver.work
+    ledger, supply, tip = facts.ledger, facts.supply, facts.tip
     return Status(
         chain_id=node.network.chain_id.hex(),
-        phase=PHASES[node.view.tip.phase],
-        height=node.view.tip.height,
-        state_root=node.view.tip.state_root.hex(),
+        phase=PHASES[tip.phase],
+        height=tip.height,
+        state_root=tip.state_root.hex(),
         minted_nanos=str(supply.minted),
         burned_nanos=str(supply.burned),
         circulating_nanos=str(supply.circulating),
         round=ledger.round,
-        round_phase=ROUND_PHASES[current.phase] if current else ROUND_PHASES[0],
+        round_phase=facts.round_phase,
         closed_rounds=ledger.closed_rounds,
         segments_proven=len(work.segments) if work.round == ledger.round else 0,
         segments=node.network.params.segments,
@@ -72,26 +66,14 @@ def status_of(node: Node) -> Status:
         training_loss=live.training_loss,
         tokens_trained=ledger.tokens,
         tokens_per_second=round(live.tokens_per_second, 1),
-        address=to_text(node.home.identity.address),
+        address=node.address_text,
         node=node.driver.node.hex(),
-        balance_nanos=str(spendable(state, node.home.identity.address)),
-        vesting_nanos=str(vesting_of(state, node.home.identity.address)),
+        balance_nanos=str(facts.balance_nanos),
+        vesting_nanos=str(facts.vesting_nanos),
         peers=0,
         device=live.device,
         self_verified=len(node.network.validators) == 1,
     )
-
-
-def vesting_of(state: State, address: bytes) -> int:
-    """Nanos of a wallet that are minted and not released yet."""
-    ledger = state.ledger
-    total = 0
-    for number in range(ledger.released_round + 1, ledger.settled_round + 1):
-        for node, claim in claims_of(state, number):
-            if claim.wallet == address:
-                record = state.find(Vesting, vesting_key(number, node))
-                total += record.amount if record else 0
-    return total
 
 
 def as_json(status: Status) -> dict[str, object]:

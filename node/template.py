@@ -11,8 +11,9 @@ from chain.block import Outcome
 from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.errors import InvalidGenesis
 from chain.genesis import BootstrapValidator, Network, Parameter, check_network
+from chain.state import NO_OUTCOME
 from training.birth import birth
-from training.errors import TrainingError
+from training.errors import ConfigError, TrainingError
 from training.layout import ModelConfig, parameter_layout
 from training.outer import OuterRate, OuterState, genesis_state, roots
 from training.schedule import InnerSpec
@@ -49,9 +50,8 @@ def create_network(
     numbers: dict[str, int] = template["parameters"]
     parameters = tuple(Parameter(key.encode("ascii"), numbers[key]) for key in sorted(numbers))
     seed = bytes.fromhex(template["model_seed"])
-    blank = Outcome(ZERO, ZERO, ZERO, ZERO, ZERO)
     tokenizer, corpus = (bytes.fromhex(template[key]) for key in ("tokenizer_sha256", "corpus_root"))
-    draft = Network(name.encode(), created_ms, seed, tokenizer, corpus, blank, parameters, validators)
+    draft = Network(name.encode(), created_ms, seed, tokenizer, corpus, NO_OUTCOME, parameters, validators)
     learning = Learning.of(draft)
     network = Network(
         name.encode(),
@@ -87,12 +87,10 @@ class Learning:
             "length": chain["sequence_length"],
         }
         try:
-            return cls(
-                ModelConfig(**network.section("model")),
-                InnerSpec(**shared, **inner),
-                _rates(network),
-                network.model_seed,
-            )
+            model = ModelConfig(**network.section("model"))
+            if shared["length"] > model.context:
+                raise ConfigError(f"sequences of {shared['length']} tokens exceed the context of {model.context}")
+            return cls(model, InnerSpec(**shared, **inner), _rates(network), network.model_seed)
         except (TypeError, TrainingError) as error:
             raise InvalidGenesis(f"the network's training numbers are not those of this program: {error}") from error
 

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.errors import TrainerError
-from node.trainer_messages import LINE_MAXIMUM, Command, Failed, Train, TrainerEvent, Validate, from_line, to_line
+from node.trainer_messages import (
+    LINE_MAXIMUM,
+    Command,
+    Failed,
+    SegmentDone,
+    Train,
+    TrainerEvent,
+    Validate,
+    from_line,
+    to_line,
+)
 
 RESTART_SECONDS = (1, 5, 15, 60)
 STOP_SECONDS = 10
@@ -96,7 +106,8 @@ class Trainer:
                 message = from_line(line)
                 if isinstance(message, Failed):
                     return message.message
-                self.failures = 0
+                if isinstance(message, SegmentDone):
+                    self.failures = 0  # It works: a trainer that only starts well has not shown that.
                 self.hear(message)  # type: ignore[arg-type]
         except (TrainerError, ValueError) as error:
             process.kill()

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ from training.bigram import bigram_loss
 from training.checkpoint import InnerState as SavedInner
 from training.device import choose_device
 from training.draw import draw_batch
-from training.errors import TrainingError
+from training.errors import ConfigError, TrainingError
 from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_loss, validation_windows
 from training.inner import InnerLoop, InnerState
 from training.model import NeuroLLM, load_flat
@@ -112,6 +113,9 @@ class TrainerProcess:
         """Read commands until the end of stdin; the two that interrupt take effect at once."""
         for line in lines:
             command = from_line(line)
+            if isinstance(command, Train):
+                # A new round means that every earlier one is over.
+                self.ended_round = max(self.ended_round, command.round - 1)
             if isinstance(command, Abandon):
                 self.ended_round = max(self.ended_round, command.round)
             elif isinstance(command, WrapUp):
@@ -184,6 +188,11 @@ class RoundWatch:
             self.process.say(Stepped(self.round, report.step + 1, report.loss, speed))
 
     def on_segment(self, report: SegmentReport) -> None:
+        if not isfinite(report.loss):
+            raise ConfigError(
+                f"the loss of round {self.round}, segment {report.segment} is {report.loss}: training has diverged; "
+                "lower inner.peak_rate_nanos in a network of your own, or wait for the round to end"
+            )
         self.finish()
         self.pending = self.process.background.submit(self._record, report)
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -224,6 +225,17 @@ def test_the_import_contracts_hold():
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
+
+
+def test_consensus_may_see_three_modules_of_the_chain_and_no_other():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [contract] = [c for c in contracts if c["name"].startswith("Consensus never opens a block")]
+    modules = {
+        path.stem for path in (ROOT / "chain").glob("*") if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    hidden = modules - {"__init__", "crypto", "codec", "errors"}
+    assert contract["source_modules"] == ["consensus"] and not contract["ignore_imports"]
+    assert sorted(contract["forbidden_modules"]) == sorted(f"chain.{name}" for name in hidden)
 
 
 def test_nothing_imports_a_pickle():

@@ -1,5 +1,6 @@
 """docs/protocol.md says what the code does: every layout, every domain tag, every number and every parameter."""
 
+import json
 import re
 from dataclasses import fields
 from functools import cache
@@ -14,6 +15,9 @@ from chain.genesis import Params
 from chain.receipts import RECEIPTS
 from chain.transactions import ACTIONS
 from tests.chain.wire_strategies import wire_types
+from training.layout import ModelConfig
+from training.outer import MOMENTUM_LIMIT_MILLI, RATE_LIMIT_MILLI
+from training.schedule import InnerSpec
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
@@ -148,6 +152,34 @@ def test_tags_are_listed_once():
 def test_every_parameter_of_the_ledger_is_documented():
     documented = [row[0] for row in table_after("## 13. Parameters")]
     assert documented == [f"chain.{field.name}" for field in fields(Params)]
+
+
+def names_in_genesis() -> set[str]:
+    """Every parameter of the template, with N for the number of payloads in `outer.N.*`."""
+    template = json.loads((ROOT / "genesis.json").read_text())
+    groups = [template["parameters"], *template["profiles"].values()]
+    return {re.sub(r"^outer\.\d+\.", "outer.N.", name) for group in groups for name in group}
+
+
+def names_documented() -> list[str]:
+    headings = ("## 13. Parameters", "### The model's shape", "### The inner loop", "### The outer step's rates")
+    return [row[0] for heading in headings for row in table_after(heading)]
+
+
+def test_the_parameters_of_genesis_and_of_the_document_are_the_same():
+    assert sorted(names_documented()) == sorted(names_in_genesis())
+
+
+def test_the_parameters_of_training_are_documented_in_the_order_of_the_code():
+    ledgers = ("round_steps", "segment_steps", "sequences", "length")
+    inner = [f"inner.{field.name}" for field in fields(InnerSpec) if field.name not in ledgers]
+    assert [row[0] for row in table_after("### The model's shape")] == [f"model.{f.name}" for f in fields(ModelConfig)]
+    assert [row[0] for row in table_after("### The inner loop")] == inner
+
+
+def test_the_limits_of_the_outer_rates_are_as_documented():
+    limits = [int(row[1].split(" to ")[-1].replace(",", "")) for row in table_after("### The outer step's rates")]
+    assert limits == [RATE_LIMIT_MILLI, MOMENTUM_LIMIT_MILLI]
 
 
 def test_gas_is_as_documented():

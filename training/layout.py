@@ -12,6 +12,10 @@ from training.errors import ConfigError
 # How a tensor is born: drawn at the common scale, at the smaller scale of writers into the residual, or all ones.
 Kind = Literal["matrix", "residual", "norm"]
 
+# Beyond these a genesis is a mistake or an attack on memory, not a model.
+LAYERS_MAXIMUM = 4096
+VALUES_MAXIMUM = 1 << 32
+
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
@@ -36,8 +40,17 @@ class ModelConfig:
             raise ConfigError(f"{self.heads} heads cannot share {self.kv_heads} key-value heads")
         if self.head_width % 2:
             raise ConfigError(f"rotary embedding needs an even head width, not {self.head_width}")
+        if self.layers > LAYERS_MAXIMUM or self._values > VALUES_MAXIMUM:
+            raise ConfigError(f"{self.layers} layers and {self._values} parameters are more than any machine holds")
         if self.vocabulary > 65_536:
             raise ConfigError(f"a vocabulary of {self.vocabulary} does not fit the 16-bit tokens of the corpus")
+
+    @property
+    def _values(self) -> int:
+        """Number of parameters, by arithmetic alone."""
+        kv_width = self.kv_heads * self.head_width
+        matrices = self.width * (2 * self.width + 2 * kv_width + 3 * self.ffn_width)
+        return self.vocabulary * self.width + self.layers * (matrices + 2 * self.width) + self.width
 
     @property
     def head_width(self) -> int:

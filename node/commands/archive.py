@@ -8,9 +8,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from chain.genesis import parse_network
 from node.archive import Counts, Replay
-from node.commands.opening import opened
+from node.commands.opening import network_of, opened
 from node.key_value import open_key_value
 from node.model_store import ModelStore
 from node.payload_store import PayloadStore
@@ -20,7 +19,7 @@ from node.progress import neuro
 def verify(data_directory: Path, as_json: bool) -> None:
     """Replay the ledger of a stopped node and print what was checked. Raises ArchiveDiffers at the first difference."""
     with opened(data_directory) as directory:
-        network = parse_network((directory / "network").read_bytes())
+        network = network_of(directory)
         database = open_key_value(directory / "ledger")
         try:
             with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bars:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from chain.genesis import parse_network
+from node.commands.opening import network_of
 from node.corpus_choice import tokenizer_path
 from node.data_directory import DataDirectory
 from node.errors import NodeError
@@ -23,11 +23,7 @@ class Choice:
 def show(data_directory: Path, prompt: str, choice: Choice) -> None:
     """Print `prompt` and its continuation as it is made."""
     directory = DataDirectory(data_directory)
-    directory.check_schema()
-    try:
-        learning = Learning.of(parse_network((directory / "network").read_bytes()))
-    except OSError as error:
-        raise NodeError(f"{data_directory} has no network yet ({error.strerror}): start a node there first") from error
+    learning = Learning.of(network_of(directory))
     newest = ModelStore(directory / "model", learning).newest()
     if newest is None:
         raise NodeError(f"{data_directory} has no model yet: let the node finish a round first")

@@ -6,19 +6,13 @@ from pathlib import Path
 import click
 
 from chain.address import to_text
-from chain.genesis import parse_network
+from node.commands.opening import network_of
 from node.data_directory import DataDirectory
-from node.errors import NodeError
 
 
 def show(data_directory: Path, as_json: bool) -> None:
     """Print the network of a data directory."""
-    directory = DataDirectory(data_directory)
-    directory.check_schema()
-    try:
-        network = parse_network((directory / "network").read_bytes())
-    except OSError as error:
-        raise NodeError(f"{data_directory} has no network yet ({error.strerror}): start a node there first") from error
+    network = network_of(DataDirectory(data_directory))
     content = {
         "chain_id": network.chain_id.hex(),
         "name": network.name.decode("ascii", "replace"),

@@ -71,16 +71,20 @@ async def _run(home: Home, settings: Settings, console: Console) -> dict[str, ob
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     api = Api(node, home.directory)
     screen = asyncio.create_task(Screen(node, console).run())
+    # A screen that fails ends the node with its reason, like everything else that runs here.
+    screen.add_done_callback(lambda task: None if task.cancelled() else stop.set())
     try:
         address = await api.start(settings.api)
         console.print(f"Explorer: http://{address}/")
         await node.run(stop)
+        if screen.done():
+            screen.result()
     finally:
         screen.cancel()
         await asyncio.gather(screen, return_exceptions=True)
         await api.stop()
-        status = as_json(status_of(node))
         await node.close()
+    status = as_json(status_of(node))
     console.print(
         f"Stopped at height {status['height']}, round {status['round']}. Everything is in {home.directory.root};"
     )

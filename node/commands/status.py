@@ -17,9 +17,12 @@ PAGE_BYTES_MAXIMUM = 1 << 20
 def ask(directory: Path) -> dict[str, Any]:
     """The status of the node that runs on `directory`. Raises NodeError if none does."""
     note = read_json(directory / "api.json")
-    if note is None:
+    if note is None or not isinstance(note.get("address"), str):
         raise NodeError(f"no node is running on {directory}: start one with `neuroshard --data-dir {directory}`")
-    connection = http.client.HTTPConnection(note["address"], timeout=SECONDS)
+    try:
+        connection = http.client.HTTPConnection(note["address"], timeout=SECONDS)
+    except http.client.InvalidURL as error:
+        raise NodeError(f"{directory / 'api.json'} is damaged ({error}): start the node again") from error
     try:
         connection.request("GET", "/v1/status")
         answer: dict[str, Any] = json.loads(connection.getresponse().read(PAGE_BYTES_MAXIMUM))
@@ -29,6 +32,8 @@ def ask(directory: Path) -> dict[str, Any]:
         ) from error
     finally:
         connection.close()
+    if not isinstance(answer, dict) or answer.get("chain_id") != note.get("chain_id"):
+        raise NodeError(f"another program answers at {note['address']}: the node has ended; start it again")
     return answer
 
 

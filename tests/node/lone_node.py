@@ -23,7 +23,7 @@ from node.key_value import KeyValue
 from node.ledger_view import LedgerView
 from node.mempool import Mempool
 from node.model_store import ModelStore
-from node.outcomes import Outcomes
+from node.outcomes import Claimed, Outcomes
 from node.payload_store import PayloadStore
 from node.producer import Producer, Registration
 from node.round_driver import RoundDriver
@@ -199,7 +199,7 @@ class LoneNode:
         done = RoundDone(work.round, len(work.segments), self.payloads.put(payload), len(payload))
         self.driver.add_payload(done)
         path = sum(segment.distance for segment in work.segments)
-        asyncio.run(self.outcomes.check(done.payload_root, path))
+        asyncio.run(self.outcomes.check(Claimed(done.payload_root, done.payload_bytes, path)))
         asyncio.run(self.outcomes.prepare(done.round, [(self.driver.node, done.payload_root)]))
         return done
 

@@ -8,7 +8,7 @@ import pytest
 
 from node.errors import StoreError
 from node.model_store import ModelStore, check_outcome, load_base
-from node.outcomes import NORM_SLACK_PERCENT, Outcomes
+from node.outcomes import NORM_SLACK_PERCENT, Claimed, Outcomes, Prepared
 from node.payload_store import PayloadStore, payload_root
 from node.store import Store
 from tests.node.lone_node import LoneNode, with_rounds
@@ -94,12 +94,14 @@ def a_payload(node: LoneNode) -> bytes:
 def test_a_payload_longer_than_its_claimed_path_is_not_held(node: LoneNode, shorter: int, held: bool) -> None:
     payload = a_payload(node)
     root = node.payloads.put(payload)
-    asyncio.run(node.outcomes.check(root, path_limit(node, payload) - shorter))
-    assert node.outcomes.holds(root) is held
+    claimed = Claimed(root, len(payload), path_limit(node, payload) - shorter)
+    asyncio.run(node.outcomes.check(claimed))
+    assert node.outcomes.holds(claimed) is held
 
 
 def test_nothing_is_said_of_a_payload_that_nobody_has_looked_at(node: LoneNode) -> None:
-    assert node.outcomes.holds(node.payloads.put(a_payload(node))) is None
+    payload = a_payload(node)
+    assert node.outcomes.holds(Claimed(node.payloads.put(payload), len(payload), 2**60)) is None
 
 
 def test_a_missing_damaged_or_foreign_payload_is_not_held(node: LoneNode) -> None:
@@ -107,8 +109,9 @@ def test_a_missing_damaged_or_foreign_payload_is_not_held(node: LoneNode) -> Non
     damaged, foreign = node.payloads.put(payload), node.payloads.put(b"no payload")
     node.payloads.path(damaged).write_bytes(payload[:-1])
     for root in (b"\x07" * 32, damaged, foreign):
-        asyncio.run(node.outcomes.check(root, 2**60))
-        assert node.outcomes.holds(root) is False
+        claimed = Claimed(root, len(a_payload(node)), 2**60)
+        asyncio.run(node.outcomes.check(claimed))
+        assert node.outcomes.holds(claimed) is False
 
 
 def test_no_outcome_is_prepared_over_a_bad_payload(node: LoneNode) -> None:
@@ -127,6 +130,50 @@ def test_an_outcome_is_only_for_the_base_that_it_was_computed_on(node: LoneNode)
 
 def test_an_outcome_that_was_not_computed_here_is_not_adopted(node: LoneNode) -> None:
     assert not node.outcomes.adopt(4, node.network.start)
+
+
+def test_a_payload_of_another_length_than_its_node_said_is_not_held(node: LoneNode) -> None:
+    payload = a_payload(node)
+    root = node.payloads.put(payload)
+    for length, held in ((len(payload), True), (len(payload) - 1, False), (len(payload) + 1, False)):
+        claimed = Claimed(root, length, 2**60)
+        asyncio.run(node.outcomes.check(claimed))
+        assert node.outcomes.holds(claimed) is held
+
+
+def test_two_wishes_for_one_outer_step_compute_it_once(node: LoneNode) -> None:
+    pairs = [(node.driver.node, node.payloads.put(a_payload(node)))]
+
+    async def both() -> list[Prepared | None]:
+        return list(await asyncio.gather(node.outcomes.prepare(4, pairs), node.outcomes.prepare(4, pairs)))
+
+    first, second = asyncio.run(both())
+    assert first is not None and first is second
+
+
+def test_candidates_of_void_rounds_never_push_out_the_model(node: LoneNode, closed: LoneNode) -> None:
+    for number in (4, 5, 6):
+        root = node.payloads.put(a_payload(node))
+        assert asyncio.run(node.outcomes.prepare(number, [(bytes([number]) * 32, root)])) is not None
+    assert_same_model(node, closed)
+    assert node.outcomes.model_path.exists()
+
+
+def test_a_candidate_is_not_the_newest_model_until_it_is_adopted(node: LoneNode) -> None:
+    models = node.outcomes.models
+    before = models.newest()
+    root = node.payloads.put(a_payload(node))
+    prepared = asyncio.run(node.outcomes.prepare(4, [(node.driver.node, root)]))
+    assert prepared is not None and models.newest() == before
+    assert node.outcomes.adopt(4, prepared.outcome) and models.newest() == models.path(4)
+
+
+def test_a_candidate_that_became_final_before_a_crash_is_found_by_its_root(node: LoneNode) -> None:
+    root = node.payloads.put(a_payload(node))
+    prepared = asyncio.run(node.outcomes.prepare(4, [(node.driver.node, root)]))
+    assert prepared is not None
+    found = node.outcomes.models.find(prepared.outcome.outer_root)
+    assert found is not None and found.round == 4 and node.outcomes.models.newest() == node.outcomes.models.path(4)
 
 
 # ---- Models

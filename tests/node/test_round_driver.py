@@ -9,6 +9,7 @@ import pytest
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
 from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID
 from chain.transition import Applied
+from node.outcomes import Claimed
 from node.round_driver import WRAP_UP_BLOCKS, Work
 from node.trainer_messages import Abandon, RoundDone, Train, WrapUp
 from tests.node.lone_node import LoneNode, named, tiny_network, with_rounds
@@ -127,13 +128,17 @@ def test_a_lone_node_says_everything_of_a_round_in_one_block_and_each_thing_once
     assert node.driver.inputs(node.state) == [] and proofs(node) == 0
 
 
+def claimed_by(node: LoneNode, done: RoundDone) -> Claimed:
+    return Claimed(done.payload_root, done.payload_bytes, sum(each.distance for each in node.driver.work.segments))
+
+
 def test_a_validator_waits_for_its_own_look_and_its_own_result(node: LoneNode) -> None:
     node.train()
     done = node.finish()
     node.outcomes._held.clear()
     node.outcomes._prepared.clear()
     assert kinds(node.block()) == [PayloadCommit, PayloadReveal] and node.round.phase == HOLDING
-    asyncio.run(node.outcomes.check(done.payload_root, 2**60))
+    asyncio.run(node.outcomes.check(claimed_by(node, done)))
     assert kinds(node.block()) == [AvailabilityVote] and node.round.phase == RESULT
     assert kinds(node.block()) == []
     asyncio.run(node.outcomes.prepare(1, [(node.driver.node, done.payload_root)]))
@@ -145,7 +150,7 @@ def test_a_payload_that_is_not_held_is_not_counted_and_the_round_is_void(tmp_pat
     node.register()
     node.train()
     done = node.finish()
-    node.outcomes._held[done.payload_root] = False
+    node.outcomes._held[claimed_by(node, done)] = False
     applied = node.block()
     assert kinds(applied) == [PayloadCommit, PayloadReveal, AvailabilityVote]
     node.block()

@@ -33,7 +33,8 @@ def created(numbers: dict[str, int]) -> Any:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_has_the_numbers_that_this_program_knows(profile: str) -> None:
     numbers = read_template(template_path(), profile)["parameters"]
-    network = created(numbers | {name: value for name, value in TINY.items() if name.startswith("model.")})
+    small = {name: value for name, value in TINY.items() if name.startswith("model.") and name != "model.context"}
+    network = created(numbers | small)
     assert network.params.segments * network.params.segment_steps == network.params.inner_steps
 
 
@@ -103,3 +104,18 @@ def test_another_seed_gives_another_chain_and_another_model() -> None:
     other = create_network({**LAB, "parameters": numbers, "model_seed": "00" * 32}, "tiny", 1, validators)
     same = created(numbers)
     assert other.start.model_root != same.start.model_root and other.chain_id != same.chain_id
+
+
+def test_sequences_as_long_as_the_context_are_allowed_and_longer_ones_refused() -> None:
+    numbers = dict(LAB["parameters"]) | TINY
+    fits = {"chain.sequence_length": 64, "model.context": 64}
+    assert Learning.of(created(numbers | fits)).inner.length == 64
+    with pytest.raises(InvalidGenesis, match="exceed the context"):
+        created(numbers | fits | {"chain.sequence_length": 65})
+
+
+def test_a_model_that_no_machine_holds_is_refused_before_it_is_born() -> None:
+    numbers = dict(LAB["parameters"]) | TINY
+    for name, value in (("model.layers", 4097), ("model.layers", 2**40), ("model.ffn_width", 2**40)):
+        with pytest.raises(InvalidGenesis, match="more than any machine holds"):
+            created(numbers | {name: value})

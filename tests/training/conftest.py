@@ -7,10 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.training.lab_model import LAB_MODEL, LAB_SPEC
 from training.birth import birth
 from training.draw import draw_batch
 from training.inner import InnerLoop
-from training.lab import LAB_MODEL, LAB_SPEC
 from training.model import NeuroLLM
 
 SEED = bytes(range(32))

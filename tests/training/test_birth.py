@@ -5,8 +5,8 @@ from hashlib import sha256, shake_256
 import numpy as np
 import pytest
 
+from tests.training.lab_model import LAB_MODEL
 from training.birth import BIRTH_TAG, MATRIX_SCALE, birth
-from training.lab import LAB_MODEL
 from training.layout import parameter_layout
 
 SEED = bytes(range(32))

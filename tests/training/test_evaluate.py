@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.training.lab_model import LAB_MODEL
 from training.bigram import bigram_loss
 from training.errors import CorpusError
 from training.evaluate import validation_loss, validation_windows
-from training.lab import LAB_MODEL
 from training.model import NeuroLLM, load_flat
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.lab_model import LAB_MODEL
 from training.build import build
 from training.generate import generate, generate_tokens, sample
-from training.lab import LAB_MODEL
 from training.model import NeuroLLM, load_flat
 from training.tokens import Tokenizer
 

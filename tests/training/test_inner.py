@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from tests.training.lab_model import LAB_MODEL, LAB_SPEC
 from training.inner import InnerLoop
-from training.lab import LAB_MODEL, LAB_SPEC
 from training.layout import parameter_layout
 from training.model import NeuroLLM, load_flat, read_flat
 from training.schedule import learning_rate

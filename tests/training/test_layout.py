@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.training.lab_model import LAB_MODEL
 from training.errors import ConfigError
-from training.lab import LAB_MODEL
 from training.layout import parameter_count, parameter_layout
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from tests.training.lab_model import LAB_MODEL
 from training.birth import birth
-from training.lab import LAB_MODEL
 from training.layout import ModelConfig, parameter_layout
 from training.model import NORM_EPSILON, NeuroLLM, load_flat, read_flat
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from tests.training.lab_model import LAB_MODEL, LAB_SPEC
 from training.evaluate import validation_loss
 from training.inner import InnerLoop
-from training.lab import LAB_MODEL, LAB_SPEC
 from training.model import NeuroLLM
 from training.round import Watch, train_round
 

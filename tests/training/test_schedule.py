@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.training.lab_model import LAB_SPEC
 from training.errors import ConfigError
-from training.lab import LAB_SPEC
 from training.schedule import learning_rate, learning_rate_nanos
 
 SPEC = replace(

@@ -1,4 +1,4 @@
-"""The `lab` profile: about 0.1 M parameters that read the real tokenizer, for tests and experiments."""
+"""A model small enough for tests: about 0.1 M parameters that read the real tokenizer, and rounds of 20 steps."""
 
 from training.layout import ModelConfig
 from training.schedule import InnerSpec
