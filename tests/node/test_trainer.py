@@ -1,0 +1,66 @@
+"""The trainer process and the node's hold on it."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from node.trainer import Trainer, TrainerOptions
+from node.trainer_main import TrainerProcess, TrainerSettings
+from node.trainer_messages import Failed, Ready, SegmentDone, Train, TrainerEvent, WrapUp, to_line
+from tests.node.lone_node import tiny_network
+
+READY = Ready("cpu", "as asked", 1, 5.0)
+SEGMENT = SegmentDone(1, 0, bytes(32), 1000, 1, 0)
+
+
+def heard_by(trainer: Trainer, *events: TrainerEvent) -> str:
+    """What the trainer makes of a child that says this and ends."""
+
+    async def listen() -> str:
+        reader = asyncio.StreamReader()
+        reader.feed_data(b"".join(map(to_line, events)))
+        reader.feed_eof()
+        return await trainer._listen(cast(Any, SimpleNamespace(stdout=reader, kill=lambda: None)))
+
+    return asyncio.run(listen())
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Trainer:
+    return Trainer(TrainerOptions(tmp_path, bytes(32), "cpu", 1), lambda event: None)
+
+
+def test_a_trainer_that_only_starts_well_is_restarted_ever_more_slowly(trainer: Trainer) -> None:
+    trainer.failures = 3
+    heard_by(trainer, READY)
+    assert trainer.failures == 3
+
+
+def test_a_finished_segment_ends_the_slowing_down(trainer: Trainer) -> None:
+    trainer.failures = 3
+    heard_by(trainer, READY, SEGMENT)
+    assert trainer.failures == 0
+
+
+def test_the_last_words_of_a_trainer_are_its_reason(trainer: Trainer) -> None:
+    assert heard_by(trainer, READY, Failed("no memory")) == "no memory"
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> TrainerProcess:
+    (tmp_path / "network").write_bytes(tiny_network().file_bytes())
+    return TrainerProcess(TrainerSettings(tmp_path, bytes(32), "cpu", 1), lambda event: None)
+
+
+def test_a_new_round_ends_the_training_of_every_earlier_one(process: TrainerProcess) -> None:
+    process.listen([to_line(Train(3, bytes(32), "base"))])
+    assert process.ended_round == 2
+    assert process.commands.get_nowait() == Train(3, bytes(32), "base")
+
+
+def test_the_end_of_the_nodes_commands_ends_the_trainer(process: TrainerProcess) -> None:
+    process.listen([to_line(WrapUp(1))])
+    assert process.closing and process.wrapped_round == 1 and process.commands.get_nowait() is None
