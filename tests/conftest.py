@@ -7,6 +7,7 @@ import pytest
 NODE_TESTS = Path(__file__).parent / "node"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the node's tests together: they share one life of real processes, which is worth living only once."""
     for item in items:
