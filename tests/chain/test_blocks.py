@@ -65,7 +65,7 @@ def neighbours(value: int | bytes) -> list[int | bytes]:
 
 def test_a_built_block_is_accepted(full, with_input):
     for chain, block in (full, with_input):
-        chain.judge(block)
+        assert chain.judge(block).block == block
 
 
 # These four decide what the rules give; the others must be what the rules give.

@@ -1,5 +1,6 @@
 """The first start and every later one: a private directory, one node, one wallet, and secrets in one place only."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -111,9 +112,11 @@ def test_a_file_in_the_place_of_a_folder_is_refused_in_words(root: Path) -> None
         opened(root)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_directory_that_may_only_be_read_is_refused_in_words(root: Path) -> None:
-    root.mkdir(mode=0o500)
+def test_a_directory_that_may_not_be_written_is_refused_in_words(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
     with pytest.raises(DataDirectoryError, match=r"cannot use .*permissions"):
         opened(root)
 
