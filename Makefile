@@ -40,7 +40,7 @@ run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"
 	@$(BIN)/neuroshard $(ARGS)
 
 test: $(VENV)/dev.stamp ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.stamp lint types contracts test ## format and lint, types, import contracts, tests
 
