@@ -14,7 +14,7 @@ def main() -> None:
     os.umask(0o077)  # What a node writes is its owner's alone, also in a directory that others may enter.
     try:
         cli(standalone_mode=True)
-    except (NeuroError, TrainingError) as error:
+    except (NeuroError, TrainingError, OSError, UnicodeError) as error:
         print(f"neuroshard: {error}", file=sys.stderr)
         sys.exit(1)
 

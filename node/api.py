@@ -88,6 +88,6 @@ class Api:
 def parse_address(text: str) -> tuple[str, int]:
     """HOST:PORT. Raises NodeError."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise NodeError(f"{text!r} is no address: HOST:PORT is wanted, for example {DEFAULT_API}")
     return host.strip("[]"), int(port)

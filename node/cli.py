@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from node.errors import NodeError
 from node.settings import DEFAULT_DIRECTORY, PROFILES, Settings, usual_threads
 
 DATA_DIRECTORY = click.option(
@@ -70,7 +71,10 @@ def _settings(options: dict[str, object]) -> Settings:
 
 
 def _read(file: object) -> str | None:
-    return file.read().strip() if file is not None else None  # type: ignore[attr-defined]
+    try:
+        return file.read().lstrip("\ufeff").strip() if file is not None else None  # type: ignore[attr-defined]
+    except ValueError as error:
+        raise NodeError(f"the file is not text in UTF-8: {error}") from error
 
 
 def _token(options: dict[str, object]) -> str | None:
@@ -97,7 +101,9 @@ def status(data_dir: Path, as_json: bool) -> None:
 @DATA_DIRECTORY
 @click.option("--tokens", type=click.IntRange(1, 10_000), default=80, show_default=True, help="Length of the text.")
 @click.option("--temperature", type=click.FloatRange(0, 5), default=0.8, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same text.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="The same seed gives the same text."
+)
 def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed: int) -> None:
     """Let the newest model of the data directory continue PROMPT.
 

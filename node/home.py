@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chain.address import to_text
-from chain.genesis import Network, parse_network
+from chain.genesis import NETWORK_BYTES_MAXIMUM, Network, parse_network
 from node.data_directory import DataDirectory, write_atomically
 from node.errors import NodeError
 from node.identity import Identity
@@ -49,33 +49,81 @@ def open_home(settings: Settings, given: Secrets, ask: AskPassword) -> Home:
     try:
         directory.create()
         notes: list[str] = []
-        wallet, words = _wallet(directory, given, ask, notes)
+        _check_complete(directory, given)
+        # The keystore is written last: a start that fails before leaves nothing behind that hides the words.
+        content = None if settings.network_file is None else _read(settings.network_file)
+        is_new = not (directory / "keystore.json").exists()
+        wallet = _new_wallet(given, ask) if is_new else _opened_wallet(directory, given, ask)
+        words = wallet.words() if is_new and given.token is None else None
         identity = Identity.of(wallet)
-        network = _network(directory, settings, identity, notes)
+        network = _network(directory, settings, identity, content)
+        if is_new:
+            _save_wallet(directory, wallet, _new_password(directory, given, ask, notes), notes)
+        if not (directory / "network").exists():
+            write_atomically(directory / "network", network.file_bytes())
+            notes.append(f"New network of one: chain {network.chain_id.hex()[:16]}, profile {settings.profile}")
     except BaseException:
         directory.unlock()
         raise
     return Home(directory, network, identity, words, notes)
 
 
-def _wallet(directory: DataDirectory, given: Secrets, ask: AskPassword, notes: list[str]) -> tuple[Wallet, str | None]:
-    path = directory / "keystore.json"
-    if path.exists():
-        wallet = Wallet.load(path, _password(directory, given, ask))
-        if given.token is not None and _from_token(given.token, given, ask) != wallet:
-            raise NodeError(f"{directory.root} belongs to another wallet than the token's: choose another --data-dir")
-        return wallet, None
-    wallet = Wallet.create() if given.token is None else _from_token(given.token, given, ask)
-    password = given.password or (ask(True) if ask else None)
-    if password is None:
-        password = secrets.token_urlsafe(24)
-        write_atomically(directory / "keystore.password", password.encode())
-        notes.append(
-            f"Nobody could be asked for a password: one was made and kept in {directory / 'keystore.password'}"
+def _check_complete(directory: DataDirectory, given: Secrets) -> None:
+    """Refuse a directory that has lost a part which cannot be made again: making a new one would bury the old."""
+    has_ledger = any((directory / "ledger").iterdir())
+    if has_ledger and not (directory / "network").exists():
+        raise NodeError(
+            f"{directory / 'network'} is missing and the ledger beside it belongs to that network: "
+            "restore the file from a backup, or start anew with another --data-dir"
         )
+    leftovers = has_ledger or (directory / "network").exists() or (directory / "keystore.password").exists()
+    if leftovers and given.token is None and not (directory / "keystore.json").exists():
+        raise NodeError(
+            f"{directory / 'keystore.json'} is missing: restore it from a backup, or give your twelve words "
+            "with --token-file; to start anew choose another --data-dir"
+        )
+    if has_ledger and not (directory / "sign-state").exists() and any((directory / "payloads").iterdir()):
+        raise NodeError(
+            f"{directory / 'sign-state'} is missing, so this node no longer knows what it has voted: "
+            "restore it from a backup, or start anew with another --data-dir"
+        )
+
+
+def _opened_wallet(directory: DataDirectory, given: Secrets, ask: AskPassword) -> Wallet:
+    wallet = Wallet.load(directory / "keystore.json", _password(directory, given, ask))
+    if given.token is not None and _from_token(given.token, given, ask) != wallet:
+        raise NodeError(f"{directory.root} belongs to another wallet than the token's: choose another --data-dir")
+    return wallet
+
+
+def _new_wallet(given: Secrets, ask: AskPassword) -> Wallet:
+    return Wallet.create() if given.token is None else _from_token(given.token, given, ask)
+
+
+def _new_password(directory: DataDirectory, given: Secrets, ask: AskPassword, notes: list[str]) -> str:
+    """The password of a new keystore. A generated one is never overwritten: an older keystore may need it."""
+    path = directory / "keystore.password"
+    if given.password is not None or ask is not None or path.exists():
+        return given.password or (_generated(path) if path.exists() else ask(True) if ask else "")
+    password = secrets.token_urlsafe(24)
+    write_atomically(path, password.encode())
+    notes.append(f"Nobody could be asked for a password: one was made and kept in {path}")
+    return password
+
+
+def _generated(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise NodeError(
+            f"cannot read {path} ({error}): restore it, or give the password with --password-file"
+        ) from error
+
+
+def _save_wallet(directory: DataDirectory, wallet: Wallet, password: str, notes: list[str]) -> None:
+    path = directory / "keystore.json"
     wallet.save(path, password)
     notes.append(f"Wallet kept in {path}")
-    return wallet, None if given.token is not None else wallet.words()
 
 
 def _from_token(token: str, given: Secrets, ask: AskPassword) -> Wallet:
@@ -103,15 +151,15 @@ def _password(directory: DataDirectory, given: Secrets, ask: AskPassword) -> str
         return given.password
     generated = directory / "keystore.password"
     if generated.exists():
-        return generated.read_text().strip()
+        return _generated(generated)
     if ask is None:
         raise NodeError("the wallet needs its password: set NEUROSHARD_PASSWORD or give --password-file")
     return ask(False)
 
 
-def _network(directory: DataDirectory, settings: Settings, identity: Identity, notes: list[str]) -> Network:
+def _network(directory: DataDirectory, settings: Settings, identity: Identity, content: bytes | None) -> Network:
+    """The network to run: the directory's, the given file's, or a new one. Nothing is written here."""
     path = directory / "network"
-    content = None if settings.network_file is None else _read(settings.network_file)
     if path.exists():
         network = parse_network(path.read_bytes())
         if content is not None and content != path.read_bytes():
@@ -120,24 +168,22 @@ def _network(directory: DataDirectory, settings: Settings, identity: Identity, n
             )
     elif content is not None:
         network = parse_network(content)
-        write_atomically(path, content)
     else:
         template = read_template(template_path(), settings.profile)
         created_ms = time.time_ns() // 1_000_000
         network = create_network(template, template["name"], created_ms, (identity.bootstrap_validator(),))
-        write_atomically(path, network.file_bytes())
-        notes.append(f"New network of one: chain {network.chain_id.hex()[:16]}, profile {settings.profile}")
     keys = [validator.public_key for validator in network.validators]
     if keys != [identity.validator_public_key]:
         raise NodeError(
             "this network has validators on other machines and this version cannot connect to them: "
-            "start without --network to run a network of one"
+            "start without --network, with an empty --data-dir, to run a network of one"
         )
     return network
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(NETWORK_BYTES_MAXIMUM + 1)
     except OSError as error:
         raise NodeError(f"cannot read {path}: {error.strerror}") from error

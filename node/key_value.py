@@ -30,11 +30,14 @@ class LevelDb:
         import plyvel
 
         self._error = plyvel.Error
+        # LevelDB takes a folder without CURRENT for a new database, and deletes the old one's files.
+        is_new = not any(path.glob("*.ldb")) and not any(path.glob("*.log"))
         try:
-            self._database = plyvel.DB(str(path), create_if_missing=True, paranoid_checks=True)
-        except (plyvel.Error, OSError) as error:
+            self._database = plyvel.DB(str(path), create_if_missing=is_new, paranoid_checks=True)
+        except (plyvel.Error, OSError, ValueError) as error:
             raise StoreError(
-                f"cannot open the ledger at {path}: {error}; run `neuroshard archive verify` to find the damage"
+                f"cannot open the ledger at {path}: {error}; restore the data directory from a backup, "
+                "or start anew with another --data-dir"
             ) from error
 
     def get(self, key: bytes) -> bytes | None:

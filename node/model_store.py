@@ -79,7 +79,7 @@ class ModelStore:
             path.name.removeprefix("outer-").removesuffix(".safetensors")
             for path in self.folder.glob("outer-*.safetensors")
         )
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
 def step_from_payloads(

@@ -15,6 +15,7 @@ from chain.rounds import counted
 from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
 from node.engine import Engine
+from node.errors import StoreError
 from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
@@ -81,6 +82,11 @@ class Node:
         self.producer = Producer(home.network, self.driver, self.mempool)
         owner = owner_of(home.network.chain_id, home.identity.validator_public_key)
         self.sign_state = SignState.open(directory / "sign-state", owner)
+        if self.sign_state.floor > (self.view.tip.epoch, self.view.tip.view):
+            raise StoreError(
+                f"the ledger ends at height {self.view.tip.height}, but this node has finalized blocks after it: "
+                "they are lost; restore the whole data directory from a backup, or start anew with another --data-dir"
+            )
         self.engine = Engine(self.view, home.identity, self.producer, self.sign_state, self._on_final)
         self.live = Live()
         self.address_text = home.address_text

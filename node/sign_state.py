@@ -102,6 +102,11 @@ class SignState:
             raise
         return state
 
+    @property
+    def floor(self) -> tuple[int, int]:
+        """The (epoch, view) up to which votes are forgotten: a block there was final."""
+        return self._floor
+
     def close(self) -> None:
         """Let go of the file; nothing can be voted afterwards."""
         self._sound = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ def start(settings: Settings, token: str | None, password: str | None, json_want
     """Run a node until Ctrl-C, SIGTERM or the wanted round. Raises an error of the family if it cannot go on."""
     # With --json, stdout belongs to the one object at the end.
     console = Console(stderr=json_wanted, highlight=False)
+    # A stranger's malformed request is not worth a traceback on the screen.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # Taken out in any case: the trainer inherits the environment.
     from_environment = os.environ.pop("NEUROSHARD_PASSWORD", None)
     password = password or from_environment

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +287,45 @@ def test_a_damaged_network_file_is_told_in_words(root: Path) -> None:
     with pytest.raises(Exception, match="network file is damaged") as caught:
         opened(root)
     assert type(caught.value).__name__ == "InvalidGenesis"
+
+
+def lived_in(root: Path) -> Home:
+    """A directory whose node has written a ledger."""
+    home = open_home(settings(root), Secrets(), NOBODY)
+    home.directory.unlock()
+    (root / "ledger" / "000001.log").write_bytes(b"blocks")
+    return home
+
+
+def test_a_lost_keystore_is_asked_for_and_its_password_is_never_overwritten(root: Path) -> None:
+    home = lived_in(root)
+    kept, password = (root / "keystore.json").read_bytes(), (root / "keystore.password").read_bytes()
+    (root / "keystore.json").unlink()
+    with pytest.raises(NodeError, match=r"keystore\.json is missing"):
+        opened(root)
+    assert (root / "keystore.password").read_bytes() == password
+    (root / "keystore.json").write_bytes(kept)
+    again = opened(root)
+    assert again.identity == home.identity
+    again.directory.unlock()
+
+
+def test_a_lost_network_file_is_asked_for_and_never_replaced_by_a_new_network(root: Path) -> None:
+    lived_in(root)
+    (root / "network").unlink()
+    with pytest.raises(NodeError, match="network is missing"):
+        opened(root)
+    assert not (root / "network").exists()
+
+
+def test_a_start_that_is_refused_leaves_no_wallet_and_no_network_behind(root: Path, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger"
+    other = open_home(settings(stranger), Secrets(), NOBODY)
+    other.directory.unlock()
+    wish = replace(settings(root), network_file=stranger / "network")
+    with pytest.raises(NodeError, match="validators on other machines"):
+        open_home(wish, Secrets(), NOBODY)
+    assert not (root / "keystore.json").exists() and not (root / "network").exists()
+    first = open_home(settings(root), Secrets(), NOBODY)
+    assert first.words is not None
+    first.directory.unlock()

@@ -8,6 +8,7 @@ from chain.address import address_of
 from chain.errors import InvalidBlock
 from consensus.messages import FINALIZE, NOTARIZE, NULLIFY
 from node.errors import StoreError
+from node.key_value import LevelDb
 from node.ledger_view import LedgerView
 from node.store import SCHEMA_KEY, Store, number
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, certificate_of, named, tiny_network, with_rounds
@@ -146,3 +147,17 @@ def test_a_gap_in_the_blocks_is_told_in_words(node: LoneNode) -> None:
     node.database.write({b"b" + number(2): None})
     with pytest.raises(StoreError, match="lacks block 2"):
         node.store.hash_at(2)
+
+
+def test_a_ledger_without_its_directory_file_is_refused_and_nothing_is_deleted(tmp_path: Path) -> None:
+    database = LevelDb(tmp_path)
+    database.write({b"key": b"value"})
+    database.close()
+    current = (tmp_path / "CURRENT").read_bytes()
+    (tmp_path / "CURRENT").unlink()
+    with pytest.raises(StoreError, match="restore the data directory"):
+        LevelDb(tmp_path)
+    (tmp_path / "CURRENT").write_bytes(current)
+    database = LevelDb(tmp_path)
+    assert database.get(b"key") == b"value"
+    database.close()
