@@ -32,7 +32,7 @@ its parent. Whichever of these views finalizes it ends the epoch.
 
 **Where this differs from the paper, and why.**
 - Stake instead of heads; leaders by schedule instead of by hash: fair shares, and no coins to toss.
-- Blocks name their parent, and blocks of given-up views are certified holes instead of dummy blocks in the chain.
+- Blocks name their parent, and blocks of given-up views are certified holes instead of empty blocks in the chain.
 - The paper sends whole notarized chains; here a certificate moves the view and missing ones are asked for, because a
   validator that comes back after an hour must not be sent the hour by everybody.
 - No NOTARIZE after NULLIFY. The paper allows it; refusing costs nothing, since the view is nullified anyway.
