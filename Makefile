@@ -34,6 +34,10 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
 	@touch $@
 
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/bench.txt
+	@touch $@
+
 setup: $(VENV)/run.stamp ## create the environment only
 
 run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"

@@ -7,3 +7,4 @@ options="--universal --generate-hashes --python-version 3.11 --no-emit-index-url
 uv pip compile -q $options run.in -o run.txt
 uv pip compile -q $options --no-deps nodeps.in -o nodeps.txt
 uv pip compile -q $options dev.in -o dev.txt
+uv pip compile -q $options bench.in -o bench.txt
