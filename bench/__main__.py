@@ -9,6 +9,7 @@ import sys
 NAMES = {
     "first": "a fresh node until it has learnt and earned",
     "learning": "the loss over tokens, without a ledger",
+    "training": "the node against a bare loop, that against a textbook model, and memory",
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
     "drift": "how far two honest machines drift apart on one segment",

@@ -86,7 +86,17 @@ class RoundDriver:
         current = state.round(state.ledger.round)
         if current is None or current.phase == OPENED:
             return current is not None
-        return bool(self.inputs(state)) or (current.participants == 1 and self._is_lost(state, current))
+        is_lost = self._is_lost(state, current)
+        return bool(self.inputs(state)) or self._is_awaited(state, current) or (current.participants == 1 and is_lost)
+
+    def _is_awaited(self, state: State, current: Round) -> bool:
+        """Whether the next block can take our last proofs and the commitment to them together."""
+        done = self.work.done
+        if current.phase != TRAINING or self.work.round != current.number or done is None:
+            return False
+        claim = state.find(Claim, claim_key(current.number, self.node))
+        is_enough = 2 * done.segments >= self.params.segments
+        return is_enough and not self._is_lost(state, current) and (claim is None or claim.commitment == ZERO)
 
     def _is_lost(self, state: State, current: Round) -> bool:
         """Whether nobody but us is waited for, and we cannot continue what an earlier run of ours has proven."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.layout import ModelConfig, parameter_count, parameter_layout
+from training.products import head_loss, linear
 
 NORM_EPSILON = 1e-5
 FlatVector = NDArray[np.float32]
@@ -41,13 +42,13 @@ class Layer(nn.Module):
         """x [B, T, width] -> ([B, T, width], keys and values of all tokens so far)."""
         attended, present = self._attend(_norm(x, self.attention_norm), rotary, past)
         x = x + attended
-        gate, up = F.linear(_norm(x, self.ffn_norm), self.gate_up).chunk(2, dim=-1)
-        return x + F.linear(F.silu(gate) * up, self.down), present
+        gate, up = linear(_norm(x, self.ffn_norm), self.gate_up).chunk(2, dim=-1)
+        return x + linear(F.silu(gate) * up, self.down), present
 
     def _attend(self, x: Tensor, rotary: tuple[Tensor, Tensor], past: KeysValues | None) -> tuple[Tensor, KeysValues]:
         batch, length, width = x.shape
         heads, kv_heads, head_width = self.config.heads, self.config.kv_heads, self.config.head_width
-        qkv = F.linear(x, self.qkv).view(batch, length, heads + 2 * kv_heads, head_width).transpose(1, 2)
+        qkv = linear(x, self.qkv).view(batch, length, heads + 2 * kv_heads, head_width).transpose(1, 2)
         rotated = _rotate(qkv[:, : heads + kv_heads], rotary)
         query, key, value = rotated[:, :heads], rotated[:, heads:], qkv[:, heads + kv_heads :]
         if past is not None:
@@ -58,7 +59,7 @@ class Layer(nn.Module):
             value = value.repeat_interleave(heads // kv_heads, dim=1)
         # A single new token may see everything before it; a longer stretch starts from an empty cache.
         out = F.scaled_dot_product_attention(query, key, value, is_causal=past is None)
-        return F.linear(out.transpose(1, 2).reshape(batch, length, width), self.output), present
+        return linear(out.transpose(1, 2).reshape(batch, length, width), self.output), present
 
 
 class NeuroLLM(nn.Module):
@@ -86,6 +87,16 @@ class NeuroLLM(nn.Module):
 
     def read_on(self, tokens: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         """Logits of `tokens` [B, T] after what `cache` holds, and the longer cache. With a cache, T must be 1."""
+        hidden, presents = self._hidden(tokens, cache)
+        return linear(hidden, self.embedding), presents
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Mean cross-entropy in nats per token of batch int64 [B, T + 1]: each token predicts the next."""
+        hidden, _ = self._hidden(batch[:, :-1], None)
+        return head_loss(hidden.flatten(0, 1), self.embedding, batch[:, 1:].flatten())
+
+    def _hidden(self, tokens: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
+        """What the head reads: the normed residual stream [B, T, width]."""
         assert cache is None or tokens.shape[1] == 1
         first = 0 if cache is None else cache[0][0].shape[2]
         last = first + tokens.shape[1]
@@ -96,12 +107,7 @@ class NeuroLLM(nn.Module):
         for index, layer in enumerate(self.layers):
             x, present = layer(x, rotary, None if cache is None else cache[index])
             presents.append(present)
-        return F.linear(_norm(x, self.final_norm), self.embedding), presents
-
-    def loss(self, batch: Tensor) -> Tensor:
-        """Mean cross-entropy in nats per token of batch int64 [B, T + 1]: each token predicts the next."""
-        logits = self(batch[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        return _norm(x, self.final_norm), presents
 
     def _view(self, start: int, shape: tuple[int, ...]) -> nn.Parameter:
         """A parameter, with its gradient, over the values from `start` on."""

@@ -120,6 +120,22 @@ def test_nothing_is_committed_before_its_segments_are_on_the_ledger(node: LoneNo
     assert node.driver.inputs(node.state) == []
 
 
+@pytest.mark.parametrize(("segments", "urgent"), [(1, False), (2, True), (4, True)])
+def test_a_finished_round_does_not_wait_for_the_usual_block(node: LoneNode, segments: int, urgent: bool) -> None:
+    node.train(segments)
+    assert not node.driver.is_urgent(node.state)
+    node.finish()
+    assert node.driver.is_urgent(node.state) is urgent
+
+
+def test_nothing_is_urgent_once_it_is_committed(node: LoneNode) -> None:
+    node.train()
+    node.finish()
+    node.outcomes._held.clear()
+    node.block()
+    assert node.round.phase == HOLDING and not node.driver.is_urgent(node.state)
+
+
 def test_a_lone_node_says_everything_of_a_round_in_one_block_and_each_thing_once(node: LoneNode) -> None:
     node.train()
     node.finish()
