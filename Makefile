@@ -5,9 +5,13 @@ TORCH := torch==2.13.0
 # Extra words for pip when it installs torch, for example a folder of wheels; its usual build for Linux brings CUDA.
 TORCH_ARGS :=
 ARGS :=
+# Of `make crash`: kills at random moments, where to write what was seen, and the seed to do the same again.
+N := 500
+OUT := crash.json
+SEED :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types contracts lock clean
+.PHONY: help bench setup run test crash check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +42,8 @@ $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/bench.txt
 	@touch $@
 
+bench: $(VENV)/bench.stamp ## install what benchmarks need for their plots; python -m bench lists them
+
 setup: $(VENV)/run.stamp ## create the environment only
 
 run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"
@@ -45,6 +51,9 @@ run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"
 
 test: $(VENV)/dev.stamp ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+crash: $(VENV)/dev.stamp ## end a node at every failpoint and N times at random: make crash N=500 SEED=1 OUT=crash.json
+	@$(BIN)/python -m tests.crash --kills $(N) --out $(OUT) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(VENV)/dev.stamp lint types contracts test ## format and lint, types, import contracts, tests
 

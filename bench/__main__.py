@@ -10,6 +10,8 @@ NAMES = {
     "first": "a fresh node until it has learnt and earned",
     "learning": "the loss over tokens, without a ledger",
     "training": "the node against a bare loop, that against a textbook model, and memory",
+    "memory": "a fresh node under a memory limit",
+    "soak": "an hour of `make run`: memory, descriptors, disk, loss",
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
     "drift": "how far two honest machines drift apart on one segment",

@@ -1,4 +1,4 @@
-"""`python -m bench.bare_loop THREADS KINDS`: train on random tokens and nothing else; prints tokens per second of each kind.
+"""`python -m bench.bare_loop THREADS KINDS`: train on random tokens, nothing else; prints tokens per second by kind.
 
 The kinds take turns of a few steps, so that a neighbour's load falls on all alike.
 """

@@ -12,8 +12,8 @@ from bench.figure import report
 from bench.networks import lone_validator
 from chain.crypto.hashing import tagged_hash
 from node.corpus_choice import shipped_manifest, tokenizer_path
-from node.settings import usual_threads
 from node.template import Learning, create_network, read_template, template_path
+from node.threads import usual_threads
 from training.birth import birth
 from training.corpus import Corpus
 from training.draw import draw_batch

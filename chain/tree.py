@@ -4,12 +4,17 @@ A leaf hashes to SHA-256(0x00 ‖ key hash ‖ value hash). An inner node exists
 below it differ and hashes to SHA-256(0x01 ‖ bit ‖ left ‖ right), bit in 0…255 counted from the most significant. The
 empty tree is 32 zero bytes. Nodes are stored by hash; an inner record also keeps the bits that its keys share, which
 follow from its leaves.
+
+The way of a key through the tree is fixed by its bits. So the leaf at its end proves what the tree holds under the key:
+the key's own leaf its value, another key's leaf that there is none.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Annotated
 
+from chain.codec import U8, Hash, Wire
 from chain.crypto.hashing import ZERO
 
 ReadNode = Callable[[bytes], bytes | None]
@@ -96,6 +101,61 @@ class Update:
         record = self.fresh.get(digest) or self.read(digest)
         assert record is not None, f"the tree lacks node {digest.hex()}"
         return record
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Wire):
+    """An inner node on the way of a key: the bit in which it divides, and the side that the key does not take."""
+
+    bit: U8
+    sibling: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf(Wire):
+    """The hashes of a key and its value."""
+
+    key: Hash
+    value: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class StateProof(Wire):
+    """The way of a key from the root down, and the leaf that it ends at: none in the empty tree."""
+
+    steps: Annotated[tuple[Step, ...], 256]
+    leaf: Annotated[tuple[Leaf, ...], 1]
+
+
+def prove(root: bytes, key: bytes, read: ReadNode) -> StateProof:
+    """What the tree under `root` holds under a state key, or that it holds nothing there."""
+    wanted = key_hash(key)
+    steps: list[Step] = []
+    while root != ZERO:
+        record = read(root)
+        assert record is not None, f"the tree lacks node {root.hex()}"
+        if record[:1] == LEAF:
+            return StateProof(tuple(steps), (Leaf(record[1:33], record[33:65]),))
+        left, right = record[2:34], record[34:66]
+        root, sibling = (right, left) if _bit(wanted, record[1]) else (left, right)
+        steps.append(Step(record[1], sibling))
+    return StateProof((), ())
+
+
+def is_proven(root: bytes, key: bytes, value: bytes | None, proof: StateProof) -> bool:
+    """Whether `proof` shows that the tree under `root` holds `value` under a state key; None: that it holds nothing."""
+    if not proof.leaf:
+        return root == ZERO and value is None and not proof.steps
+    wanted, leaf = key_hash(key), proof.leaf[0]
+    digest, below = sha256(LEAF + leaf.key + leaf.value).digest(), 256
+    for step in reversed(proof.steps):
+        if step.bit >= below:
+            return False
+        pair = (step.sibling, digest) if _bit(wanted, step.bit) else (digest, step.sibling)
+        digest, below = sha256(INNER + bytes((step.bit,)) + pair[0] + pair[1]).digest(), step.bit
+    if value is None:
+        return digest == root and leaf.key != wanted
+    return digest == root and leaf == Leaf(wanted, sha256(value).digest())
 
 
 def _bit(key: bytes, index: int) -> int:

@@ -1,19 +1,77 @@
-"""Options and subcommands. Each command's body lives in `node.commands`, imported only when it runs."""
+"""Options and subcommands. Each command's body lives in `node.commands`, imported only when it runs.
 
+The options that are settings are made from the table in `node.settings`.
+"""
+
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from node.errors import NodeError
-from node.settings import DEFAULT_DIRECTORY, PROFILES, Settings, usual_threads
+from node.setting_kinds import BadValue, Choice, YesOrNo
+from node.settings import BY_NAME, SETTINGS, InEffect, Setting, data_directory, in_effect, settings_of
+
+Command = Callable[..., Any]
+
+
+class _SettingType(click.ParamType[Any]):
+    """A setting's kind, as click wants to know it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.kind = setting.kind
+        self.name = setting.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self.kind.parse(value, Path.cwd()) if isinstance(value, str) else value
+        except BadValue as error:
+            self.fail(str(error), param, ctx)
+
+
+def _metavar(setting: Setting) -> str:
+    if isinstance(setting.kind, Choice):
+        return "|".join(setting.kind.names)
+    words = {"api": "HOST:PORT", "threads": "N|auto", "until_round": "N", "log_files": "N"}
+    sizes = {"memory": "SIZE", "log_file_size": "SIZE", "data_dir": "FOLDER"}
+    return (words | sizes).get(setting.name, "FILE")
+
+
+def _option(setting: Setting) -> Callable[[Command], Command]:
+    """The click option of a setting; None where the flag was not given, so that others may speak."""
+    default = setting.default if setting.default is not None else setting.without
+    text = f"{setting.help}  [default: {default}]"
+    if isinstance(setting.kind, YesOrNo):
+        return click.option(setting.flag, setting.name, is_flag=True, default=None, help=text)
+    kind = _SettingType(setting)
+    return click.option(setting.flag, setting.name, type=kind, metavar=_metavar(setting), default=None, help=text)
+
+
+def setting_options(*names: str) -> Callable[[Command], Command]:
+    """The options of these settings, in the order of the table; of all without names."""
+
+    def decorate(command: Command) -> Command:
+        for setting in reversed(SETTINGS):
+            if not names or setting.name in names:
+                command = _option(setting)(command)
+        return command
+
+    return decorate
+
+
+def _resolved(_: click.Context, __: click.Parameter, flag: Path | None) -> Path:
+    return data_directory(flag, os.environ)
+
 
 DATA_DIRECTORY = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_DIRECTORY,
-    envvar="NEUROSHARD_DATA_DIR",
-    show_default="~/.neuroshard",
-    help="Where the node keeps wallet, ledger and model.",
+    type=_SettingType(BY_NAME["data_dir"]),
+    metavar="FOLDER",
+    callback=_resolved,
+    help=f"{BY_NAME['data_dir'].help}  [default: {BY_NAME['data_dir'].default}]",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 
@@ -24,63 +82,96 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 )
 @click.option("--token-file", type=click.File("r"), help="File with the token; - reads it from stdin.")
 @click.option("--password-file", type=click.File("r"), help="File with the wallet's password.")
-@click.option("--no-training", is_flag=True, help="Keep the ledger without training.")
-@click.option("--validator", is_flag=True, help="Declare that earned rewards are to be bonded.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1, 1024), help="Threads for training.  [default: all cores]")
-@DATA_DIRECTORY
-@click.option("--network", "network_file", type=click.Path(path_type=Path), help="Network file to start from.")
-@click.option(
-    "--profile", type=click.Choice(PROFILES), default="dev", show_default=True, help="Numbers of a new network."
-)
-@click.option(
-    "--api", metavar="HOST:PORT", help="Where to serve status and explorer.  [default: 127.0.0.1:8420 or the next free]"
-)
-@click.option("--until-round", type=click.IntRange(1), help="Stop after this many closed rounds.")
-@JSON
+@setting_options()
 @click.version_option(package_name="neuroshard-node")
 @click.pass_context
-def cli(context: click.Context, /, **options: object) -> None:
+def cli(context: click.Context, /, **options: Any) -> None:
     """Train one shared language model with others and earn NEURO for it.
 
-    Without a command: start a node. The first start makes a wallet and a network of one.
+    Without a command: start a node. The first start makes a wallet and a network of one. An option may also be set by
+    NEUROSHARD_<OPTION> or in a file: `neuroshard settings` shows what is in effect.
 
     Example: neuroshard --data-dir ~/node --until-round 3
     """
     if context.invoked_subcommand is not None:
+        _refuse_misplaced(context, context.invoked_subcommand)
         return
     # Before anything that takes time is imported: a token in the argument list is public until then.
     token = _token(options)
     from node.commands import run
 
-    run.start(_settings(options), token, _read(options["password_file"]), bool(options["as_json"]))
+    run.start(settings_of(_in_effect(options)), token, _password(options))
 
 
-def _settings(options: dict[str, object]) -> Settings:
-    return Settings(
-        data_directory=Path(str(options["data_dir"])).expanduser().resolve(),
-        network_file=options["network_file"],  # type: ignore[arg-type]
-        profile=str(options["profile"]),
-        training=not options["no_training"],
-        validator_intent=bool(options["validator"]),
-        device=str(options["device"]),
-        threads=options["threads"] or usual_threads(),  # type: ignore[arg-type]
-        api=options["api"],  # type: ignore[arg-type]
-        until_round=options["until_round"],  # type: ignore[arg-type]
-    )
+def _refuse_misplaced(context: click.Context, command: str) -> None:
+    """An option before a command's name would have no effect: say so."""
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            flag = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise click.UsageError(
+                f"{flag} stands before {command!r} and would have no effect: write options after the command; "
+                f"neuroshard {command} --help lists them"
+            )
 
 
-def _read(file: object) -> str | None:
+def _in_effect(options: dict[str, Any]) -> dict[str, InEffect]:
+    from node.settings_file import read_settings
+
+    return in_effect(options, os.environ, read_settings)
+
+
+def _read(file: Any) -> str | None:
     try:
-        return file.read().lstrip("\ufeff").strip() if file is not None else None  # type: ignore[attr-defined]
+        return cleaned(file.read()) if file is not None else None
     except ValueError as error:
         raise NodeError(f"the file is not text in UTF-8: {error}") from error
 
 
-def _token(options: dict[str, object]) -> str | None:
+def cleaned(text: str) -> str:
+    """A secret as it was meant: without the end of its line, or the mark that some editors put at the beginning."""
+    return text.lstrip("\ufeff").strip()
+
+
+def _password(options: dict[str, Any]) -> str | None:
+    """The password given by file, else by NEUROSHARD_PASSWORD, which is taken out: the trainer inherits the rest."""
+    from_file, variable = _read(options["password_file"]), os.environ.pop("NEUROSHARD_PASSWORD", None)
+    given = from_file if from_file is not None else cleaned(variable) if variable else None
+    if given == "":
+        # Taking it for no password at all would silently make one.
+        raise NodeError("the password is empty: write one into the file or NEUROSHARD_PASSWORD, or give none of them")
+    return given
+
+
+def _token(options: dict[str, Any]) -> str | None:
     from node.commands import token
 
-    return token.choose(options["token"], _read(options["token_file"]))  # type: ignore[arg-type]
+    return token.choose(options["token"], _read(options["token_file"]))
+
+
+@cli.command()
+@setting_options()
+def settings(**options: Any) -> None:
+    """Show every setting's value in effect and where it comes from.
+
+    Example: neuroshard settings --threads 2
+    """
+    from node.commands import settings as command
+
+    command.show(_in_effect(options), bool(options["json"]))
+
+
+@cli.command()
+@setting_options("data_dir", "config", "device", "memory", "api", "json")
+def doctor(**options: Any) -> None:
+    """Check whether this machine can run a node; ends with status 1 if something prevents it.
+
+    Warnings leave the status at 0. With --json: a list of checks, each with name, verdict, sentence and advice.
+
+    Example: neuroshard doctor --json
+    """
+    from node.commands import doctor as command
+
+    command.show(settings_of(_in_effect(options)), bool(options["json"]))
 
 
 @cli.command()
@@ -93,7 +184,7 @@ def status(data_dir: Path, as_json: bool) -> None:
     """
     from node.commands import status as command
 
-    command.show(data_dir.expanduser(), as_json)
+    command.show(data_dir, as_json)
 
 
 @cli.command()
@@ -111,7 +202,7 @@ def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed:
     """
     from node.commands import generate as command
 
-    command.show(data_dir.expanduser(), prompt, command.Choice(tokens, temperature, seed))
+    command.show(data_dir, prompt, command.Choice(tokens, temperature, seed))
 
 
 @cli.group()
@@ -129,7 +220,7 @@ def verify(data_dir: Path, as_json: bool) -> None:
     """
     from node.commands import archive as command
 
-    command.verify(data_dir.expanduser(), as_json)
+    command.verify(data_dir, as_json)
 
 
 @cli.group()
@@ -147,4 +238,4 @@ def show(data_dir: Path, as_json: bool) -> None:
     """
     from node.commands import network as command
 
-    command.show(data_dir.expanduser(), as_json)
+    command.show(data_dir, as_json)

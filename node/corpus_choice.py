@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from chain.genesis import Network
+from node.errors import disk_advice
+from node.failpoints import reach
 from training.corpus import Corpus, Progress
 from training.errors import CorpusError
 from training.manifest import Manifest, read_manifest
@@ -35,4 +37,10 @@ def open_corpus(network: Network, cache: Path, progress: Progress) -> Corpus:
     vocabulary = network.section("model").get("vocabulary", 0)
     if manifest.vocabulary > vocabulary:
         raise CorpusError(f"the corpus has {manifest.vocabulary} tokens, the network's model only {vocabulary}")
-    return Corpus.open(manifest, folder_source(package_folder()), tokenizer_path(), cache, progress)
+    try:
+        reach("tokens.before")
+        corpus = Corpus.open(manifest, folder_source(package_folder()), tokenizer_path(), cache, progress)
+        reach("tokens.durable")
+    except OSError as error:
+        raise CorpusError(f"cannot keep the corpus in {error.filename or cache}: {disk_advice(error)}") from error
+    return corpus

@@ -7,17 +7,21 @@ keystore.json   the wallet, EIP-2335        keystore.password   only where nobod
 ledger/         finalized blocks and state   sign-state          every vote ever given
 model/          outer states after rounds    payloads/           published pseudo-gradients by root
 work/           the round in training        tokens/             the corpus as token numbers
+logs/           what has happened            neuroshard.toml  settings, if the user wrote some
 rounds.jsonl    what each round did to the loss
 api.json        where the running node listens
+uptime.json     seconds of operation         housekeeping.json  payloads whose round has not ended yet
 """
 
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from node.errors import DataDirectoryError
+from node.errors import DataDirectoryError, disk_advice
+from node.failpoints import moments_of
 
 SCHEMA = "1"
 FOLDERS = ("ledger", "model", "payloads", "work", "tokens")
@@ -40,21 +44,22 @@ class DataDirectory:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._refuse_foreign()
             if not schema.exists():
-                write_atomically(schema, SCHEMA.encode())
+                write_atomically(schema, SCHEMA.encode(), "schema")
             for name in FOLDERS:
                 (self / name).mkdir(exist_ok=True)
         except OSError as error:
-            raise DataDirectoryError(
-                f"cannot use {self.root}: {error.strerror}; check its permissions and free space, or "
-                "choose another with --data-dir"
-            ) from error
+            raise self._unusable(error) from error
         self.check_schema()
 
     def _refuse_foreign(self) -> None:
         """Whatever lies in a directory that is not ours is left as it is."""
-        ours = {"schema", "lock", "schema.partial"}
+        ours = {"schema", "lock", "schema.partial", "neuroshard.toml"}
         foreign = sorted(entry.name for entry in self.root.iterdir() if entry.name not in ours)
         if foreign and not (self / "schema").exists():
+            if {"network", "keystore.json"} <= set(foreign):
+                raise DataDirectoryError(
+                    f"{self / 'schema'} is missing, which says what wrote this directory: restore it from a backup"
+                )
             raise DataDirectoryError(
                 f"{self.root} is not empty and not a data directory of NeuroShard (it holds {foreign[0]}); "
                 "choose an empty one with --data-dir"
@@ -62,12 +67,16 @@ class DataDirectory:
 
     def check_schema(self) -> None:
         try:
-            found = (self / "schema").read_text()
-        except OSError as error:
+            found = (self / "schema").read_text(errors="replace")
+        except FileNotFoundError as error:
             raise DataDirectoryError(
                 f"{self.root} is no data directory of NeuroShard: {error.strerror}; start a node "
                 "there first, or name another with --data-dir"
             ) from error
+        except OSError as error:
+            raise self._unusable(error) from error
+        if not (found.isascii() and found.isdigit()):
+            raise DataDirectoryError(f"{self / 'schema'} is damaged, it holds {found[:20]!r}: restore it from a backup")
         if found != SCHEMA:
             raise DataDirectoryError(
                 f"{self.root} has schema {found!r}, this program knows {SCHEMA!r}: use the program "
@@ -81,17 +90,27 @@ class DataDirectory:
             self._refuse_foreign()
             descriptor = os.open(self / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise DataDirectoryError(
-                f"cannot use {self.root}: {error.strerror}; check its permissions, or choose another with --data-dir"
-            ) from error
+            raise self._unusable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0)
             os.close(descriptor)
+            who = f" (process {int(holder)})" if holder.isdigit() else ""
             raise DataDirectoryError(
-                f"another node is running on {self.root}: stop it first, or choose another directory with --data-dir"
+                f"another node is running on {self.root}{who}: stop it first, or choose another directory with "
+                "--data-dir"
             ) from None
         self._lock = descriptor
+        # Only for the message above: on a full disk it stays away.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+    def _unusable(self, error: OSError) -> DataDirectoryError:
+        return DataDirectoryError(
+            f"cannot use {error.filename or self.root}: {disk_advice(error)}, or choose another with --data-dir"
+        )
 
     def unlock(self) -> None:
         if self._lock is not None:
@@ -99,20 +118,43 @@ class DataDirectory:
             self._lock = None
 
 
-def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace a file as a whole and durably: after a crash the old one or the new one is there."""
+def write_atomically(path: Path, content: bytes, place: str | None = None) -> None:
+    """Replace a file as a whole and durably: after a crash the old one or the new one is there. Raises OSError.
+
+    `place` names the file in `node.failpoints`.
+    """
+    reached = moments_of(place) if place is not None else _unnamed
     draft = path.with_name(path.name + ".partial")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        reached("before")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            reached("written")
+            os.fsync(descriptor)
+        reached("synced")
+        draft.replace(path)
+    except OSError:
+        # On a full disk every block counts.
+        draft.unlink(missing_ok=True)
+        raise
+    reached("renamed")
+    sync_folder(path.parent)
+    reached("durable")
+
+
+def _unnamed(moment: str) -> None:
+    """The place of a file that no test asks for."""
+
+
+def sync_folder(folder: Path) -> None:
+    """A rename lasts only once its folder is synced. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -3,20 +3,25 @@
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chain.address import to_text
+from chain.errors import NeuroError
 from chain.genesis import NETWORK_BYTES_MAXIMUM, Network, parse_network
 from node.data_directory import DataDirectory, write_atomically
-from node.errors import NodeError
+from node.errors import DataDirectoryError, NodeError, disk_advice
+from node.failpoints import moments_of
 from node.identity import Identity
 from node.settings import Settings
 from node.template import create_network, read_template, template_path
+from wallet.errors import KeystoreCorrupt, WrongPassword
 from wallet.keys import Wallet
 
+OTHER_WAY_IN = "restore them from a backup, or move them away and give your twelve words with --token-file"
 # Asks the user for a new password (True) or the existing one (False); None where nobody can be asked.
 AskPassword = Callable[[bool], str] | None
+ShowWords = Callable[[str], None] | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,8 +47,11 @@ class Home:
         return to_text(self.identity.address)
 
 
-def open_home(settings: Settings, given: Secrets, ask: AskPassword) -> Home:
-    """Lock the directory; make or open wallet and network. Raises NodeError, WalletError or InvalidGenesis."""
+def open_home(settings: Settings, given: Secrets, ask: AskPassword, show: ShowWords = None) -> Home:
+    """Lock the directory; make or open wallet and network. Raises NodeError, WalletError or InvalidGenesis.
+
+    The words of a new wallet go to `show` before the wallet is kept: if it raises, nothing that counts has been made.
+    """
     directory = DataDirectory(settings.data_directory)
     directory.lock()
     try:
@@ -58,9 +66,12 @@ def open_home(settings: Settings, given: Secrets, ask: AskPassword) -> Home:
         identity = Identity.of(wallet)
         network = _network(directory, settings, identity, content)
         if is_new:
+            given = _asked(directory, given, ask)
+            if words is not None and show is not None:
+                show(words)
             _save_wallet(directory, wallet, _new_password(directory, given, ask, notes), notes)
         if not (directory / "network").exists():
-            write_atomically(directory / "network", network.file_bytes())
+            _write(directory / "network", network.file_bytes(), "network")
             notes.append(f"New network of one: chain {network.chain_id.hex()[:16]}, profile {settings.profile}")
     except BaseException:
         directory.unlock()
@@ -76,7 +87,8 @@ def _check_complete(directory: DataDirectory, given: Secrets) -> None:
             f"{directory / 'network'} is missing and the ledger beside it belongs to that network: "
             "restore the file from a backup, or start anew with another --data-dir"
         )
-    leftovers = has_ledger or (directory / "network").exists() or (directory / "keystore.password").exists()
+    # A password alone is what a first start leaves behind that was cut short: it is used for the wallet to come.
+    leftovers = has_ledger or (directory / "network").exists()
     if leftovers and given.token is None and not (directory / "keystore.json").exists():
         raise NodeError(
             f"{directory / 'keystore.json'} is missing: restore it from a backup, or give your twelve words "
@@ -85,12 +97,23 @@ def _check_complete(directory: DataDirectory, given: Secrets) -> None:
     if has_ledger and not (directory / "sign-state").exists() and any((directory / "payloads").iterdir()):
         raise NodeError(
             f"{directory / 'sign-state'} is missing, so this node no longer knows what it has voted: "
-            "restore it from a backup, or start anew with another --data-dir"
+            "restore the whole data directory from a backup, or start anew with another --data-dir"
         )
 
 
 def _opened_wallet(directory: DataDirectory, given: Secrets, ask: AskPassword) -> Wallet:
-    wallet = Wallet.load(directory / "keystore.json", _password(directory, given, ask))
+    path = directory / "keystore.json"
+    try:
+        wallet = Wallet.load(path, _password(directory, given, ask))
+    except KeystoreCorrupt as error:
+        raise KeystoreCorrupt(f"{path} is damaged ({error}): {OTHER_WAY_IN}") from error
+    except WrongPassword as error:
+        if given.password is not None or not (directory / "keystore.password").exists():
+            raise
+        raise WrongPassword(
+            f"the password in {directory / 'keystore.password'} does not open {path}, so one of the two is damaged: "
+            f"{OTHER_WAY_IN}"
+        ) from error
     if given.token is not None and _from_token(given.token, given, ask) != wallet:
         raise NodeError(f"{directory.root} belongs to another wallet than the token's: choose another --data-dir")
     return wallet
@@ -100,13 +123,20 @@ def _new_wallet(given: Secrets, ask: AskPassword) -> Wallet:
     return Wallet.create() if given.token is None else _from_token(given.token, given, ask)
 
 
+def _asked(directory: DataDirectory, given: Secrets, ask: AskPassword) -> Secrets:
+    """With the password of a new wallet, if there is somebody to ask: before the words are shown."""
+    if given.password is not None or ask is None or (directory / "keystore.password").exists():
+        return given
+    return replace(given, password=ask(True))
+
+
 def _new_password(directory: DataDirectory, given: Secrets, ask: AskPassword, notes: list[str]) -> str:
     """The password of a new keystore. A generated one is never overwritten: an older keystore may need it."""
     path = directory / "keystore.password"
     if given.password is not None or ask is not None or path.exists():
         return given.password or (_generated(path) if path.exists() else ask(True) if ask else "")
     password = secrets.token_urlsafe(24)
-    write_atomically(path, password.encode())
+    _write(path, password.encode(), "password")
     notes.append(f"Nobody could be asked for a password: one was made and kept in {path}")
     return password
 
@@ -115,14 +145,15 @@ def _generated(path: Path) -> str:
     try:
         return path.read_text().strip()
     except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise NodeError(
-            f"cannot read {path} ({error}): restore it, or give the password with --password-file"
+            f"cannot read {path}: {reason}; restore it, or give the password with --password-file"
         ) from error
 
 
 def _save_wallet(directory: DataDirectory, wallet: Wallet, password: str, notes: list[str]) -> None:
     path = directory / "keystore.json"
-    wallet.save(path, password)
+    wallet.save(path, password, reached=moments_of("keystore"))
     notes.append(f"Wallet kept in {path}")
 
 
@@ -153,7 +184,10 @@ def _password(directory: DataDirectory, given: Secrets, ask: AskPassword) -> str
     if generated.exists():
         return _generated(generated)
     if ask is None:
-        raise NodeError("the wallet needs its password: set NEUROSHARD_PASSWORD or give --password-file")
+        raise NodeError(
+            "the wallet needs its password: set NEUROSHARD_PASSWORD, give --password-file, or restore "
+            f"{generated} if it was kept there"
+        )
     return ask(False)
 
 
@@ -161,7 +195,7 @@ def _network(directory: DataDirectory, settings: Settings, identity: Identity, c
     """The network to run: the directory's, the given file's, or a new one. Nothing is written here."""
     path = directory / "network"
     if path.exists():
-        network = parse_network(path.read_bytes())
+        network = kept_network(path)
         if content is not None and content != path.read_bytes():
             raise NodeError(
                 f"{directory.root} belongs to another network: choose another --data-dir for {settings.network_file}"
@@ -181,9 +215,25 @@ def _network(directory: DataDirectory, settings: Settings, identity: Identity, c
     return network
 
 
+def _write(path: Path, content: bytes, place: str) -> None:
+    try:
+        write_atomically(path, content, place)
+    except OSError as error:
+        raise NodeError(f"cannot write {path}: {disk_advice(error)}") from error
+
+
+def kept_network(path: Path) -> Network:
+    """The network file of a data directory. Raises DataDirectoryError."""
+    content = _read(path)
+    try:
+        return parse_network(content)
+    except NeuroError as error:
+        raise DataDirectoryError(f"{path} is damaged ({error}): restore it from a backup") from error
+
+
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(NETWORK_BYTES_MAXIMUM + 1)
     except OSError as error:
-        raise NodeError(f"cannot read {path}: {error.strerror}") from error
+        raise NodeError(f"cannot read {path}: {disk_advice(error)}") from error

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from chain.block import Outcome
 from chain.crypto.hashing import merkle_root, tagged_hash
-from node.errors import StoreError
+from node.data_directory import sync_folder
+from node.errors import StoreError, disk_advice
+from node.failpoints import moments_of, reach
 from node.payload_store import PayloadStore
 from node.template import Learning
 from training.checkpoint import SavedOuter, load_outer, save_outer
@@ -42,13 +44,25 @@ class ModelStore:
     def save_candidate(self, state: OuterState, round_number: int, root: bytes) -> None:
         """Write durably what may become the model. Raises CheckpointError."""
         saved = SavedOuter(state, round_number, root)
-        save_outer(self._candidate(root), saved, self.learning.fragment_sizes)
+        save_outer(self._candidate(root), saved, self.learning.fragment_sizes, moments_of("model.candidate"))
 
     def accept(self, round_number: int, root: bytes) -> None:
-        """The ledger has this candidate as its model now: keep it and its predecessor, forget the rest."""
-        self._candidate(root).replace(self.path(round_number))
-        for old in [*(self.path(number) for number in self._rounds()[:-KEPT]), *self._candidates()]:
-            old.unlink(missing_ok=True)
+        """The ledger has this candidate as its model now: keep it and its predecessor, forget the rest.
+
+        Raises StoreError.
+        """
+        try:
+            reach("model.accept.before")
+            self._candidate(root).replace(self.path(round_number))
+            reach("model.accept.renamed")
+            # Before the older ones go, the newer one must be sure to stay.
+            sync_folder(self.folder)
+            reach("model.accept.durable")
+            for old in [*(self.path(number) for number in self._rounds()[:-KEPT]), *self._candidates()]:
+                old.unlink(missing_ok=True)
+            reach("model.accept.tidied")
+        except OSError as error:
+            raise StoreError(f"cannot keep the model {self.path(round_number)}: {disk_advice(error)}") from error
 
     def find(self, root: bytes) -> SavedOuter | None:
         """The stored state with this root, if there is a sound file of it: afterwards it is an accepted one."""

@@ -14,8 +14,8 @@ from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
 from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
+from node.consistency import open_sign_state
 from node.engine import Engine
-from node.errors import StoreError
 from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
@@ -26,10 +26,10 @@ from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.payload_store import PayloadStore
 from node.producer import Producer, Registration
+from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
 from node.settings import Settings
-from node.sign_state import SignState, owner_of
 from node.store import Store
 from node.template import Learning
 from node.trainer import Trainer, TrainerOptions
@@ -80,15 +80,14 @@ class Node:
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
         self.producer = Producer(home.network, self.driver, self.mempool)
-        owner = owner_of(home.network.chain_id, home.identity.validator_public_key)
-        self.sign_state = SignState.open(directory / "sign-state", owner)
-        if self.sign_state.floor > (self.view.tip.epoch, self.view.tip.view):
-            raise StoreError(
-                f"the ledger ends at height {self.view.tip.height}, but this node has finalized blocks after it: "
-                "they are lost; restore the whole data directory from a backup, or start anew with another --data-dir"
-            )
+        key = home.identity.validator_public_key
+        self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
         self.engine = Engine(self.view, home.identity, self.producer, self.sign_state, self._on_final)
         self.live = Live()
+        self.readings = Readings()
+        # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
+        self.hear_block: list[Callable[[Applied], None]] = [self.readings.hear_block]
+        self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = Facts.read(self.store.state(), self.view.tip, home.identity.address)
         self.trainer = self._make_trainer() if settings.training else None
@@ -167,6 +166,8 @@ class Node:
         if header.height % self.network.params.epoch_blocks == 0:
             self.sign_state.prune(header.epoch, header.view)
         self._react(state)
+        for hear in self.hear_block:
+            hear(applied)
 
     def _react(self, state: State) -> None:
         self.facts = Facts.read(state, self.view.tip, self.home.identity.address)
@@ -219,10 +220,10 @@ class Node:
     def _on_trainer(self, event: TrainerEvent) -> None:
         live = self.live
         match event:
-            case Ready(device, reason, threads, bigram):
+            case Ready(device, reason, _, bigram):
                 live.device, live.device_reason, live.bigram_loss = device, reason, bigram
                 live.trainer_failure, live.tokenising = "", None
-                self.watch(f"{reason} {threads} threads. Bigram loss to beat: {bigram:.3f}")
+                self.watch(f"{reason} Bigram loss to beat: {bigram:.3f}")
             case Tokenising(done, total):
                 live.tokenising = (done, total) if done < total else None
             case Stepped(_, step, loss, speed):
@@ -238,6 +239,8 @@ class Node:
             case Failed(message):
                 live.trainer_failure = message
                 self.watch(f"Training has stopped: {message}")
+        for hear in self.hear_trainer:
+            hear(event)
 
     def _on_validated(self, round_number: int, loss: float) -> None:
         tokens = self.store.state().ledger.tokens

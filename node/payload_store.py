@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chain.crypto.hashing import merkle_root
 from node.data_directory import write_atomically
-from node.errors import StoreError
+from node.errors import StoreError, disk_advice
 from training.pages import pages_root
 
 
@@ -27,9 +27,9 @@ class PayloadStore:
         root = payload_root(payload)
         path = self.path(root)
         try:
-            write_atomically(path, payload)
+            write_atomically(path, payload, "payload")
         except OSError as error:
-            raise StoreError(f"cannot write the payload {path}: {error.strerror}; free some disk space") from error
+            raise StoreError(f"cannot write the payload {path}: {disk_advice(error)}") from error
         return root
 
     def get(self, root: bytes) -> bytes:
@@ -38,7 +38,11 @@ class PayloadStore:
         try:
             payload = path.read_bytes()
         except OSError as error:
-            raise StoreError(f"the payload {root.hex()} is missing from {self.folder}: {error.strerror}") from error
+            raise StoreError(
+                f"the payload {path} is missing or cannot be read ({error.strerror}): restore this file from a backup"
+            ) from error
         if payload_root(payload) != root:
-            raise StoreError(f"the payload {path} is damaged: its pages have another root")
+            raise StoreError(
+                f"the payload {path} is damaged (its pages have another root): restore this file from a backup"
+            )
         return payload

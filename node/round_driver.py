@@ -112,6 +112,8 @@ class RoundDriver:
         record = state.find(NodeRecord, node_key(self.node))
         if current is None or record is None or current.phase != TRAINING or (claim and claim.commitment != ZERO):
             return []
+        if self.work.round != current.number:
+            return []  # a block may be built before we have heard of the round: old work is not claimed for it
         known = len(claim.states) if claim else 0
         before = claim.states[-1] if claim else current.base.start_state
         if known and (len(self.work.segments) < known or self.work.segments[known - 1].state_after != before):
@@ -160,7 +162,7 @@ class RoundDriver:
             return []
         match current.phase:
             case phase if phase == TRAINING and claim is not None:
-                return self._commit(claim)
+                return self._commit(current, claim)
             case phase if phase == REVEALING and claim is not None:
                 return self._reveal(current, claim)
             case phase if phase == HOLDING:
@@ -174,23 +176,27 @@ class RoundDriver:
         number = state.ledger.round
         return state.round(number), state.find(Claim, claim_key(number, self.node))
 
-    def _commit(self, claim: Claim) -> list[RoundInput]:
-        opening = self._opening(claim)
+    def _commit(self, current: Round, claim: Claim) -> list[RoundInput]:
+        opening = self._opening(current.number, claim)
         if opening is None or claim.commitment != ZERO or 2 * len(claim.states) < self.params.segments:
             return []
         commitment = opening.commitment(self.network.chain_id)
         return [self.identity.sign_commit(opening.round, commitment, self.network.chain_id)]
 
     def _reveal(self, current: Round, claim: Claim) -> list[RoundInput]:
-        opening = self._opening(claim)
+        opening = self._opening(current.number, claim)
         if opening is None or claim.commitment == ZERO or any(r.node == self.node for r in current.revealed):
             return []
         return [self.identity.sign_reveal(opening, self.network.chain_id)]
 
-    def _opening(self, claim: Claim) -> PayloadReveal | None:
+    def _opening(self, number: int, claim: Claim) -> PayloadReveal | None:
         """What the commitment hides, once the payload is done and all its segments are on the ledger."""
         done, segments = self.work.done, self.work.segments
-        if done is None or tuple(s.state_after for s in segments[: done.segments]) != claim.states:
+        if (
+            done is None
+            or number != done.round
+            or tuple(s.state_after for s in segments[: done.segments]) != claim.states
+        ):
             return None
         return PayloadReveal(
             round=done.round,

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from node.failpoints import reach
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -25,9 +27,10 @@ class RoundHistory:
         self.entries: list[Measured] = []
         # After a kill the last line may lack its end.
         self._torn = False
-        if path.exists():
+        # Measurements are worth having, not worth refusing to start: what cannot be read is measured anew.
+        with suppress(OSError):
             content = path.read_bytes()
-            self._torn = not content.endswith(b"\n")
+            self._torn = bool(content) and not content.endswith(b"\n")
             for line in content.splitlines():
                 try:
                     self.entries.append(Measured(**json.loads(line)))
@@ -41,8 +44,11 @@ class RoundHistory:
         line = "\n" * self._torn + json.dumps(asdict(entry)) + "\n"
         self._torn = False
         # A measurement is not worth ending the node for: a full disk will be reported by the ledger.
-        with suppress(OSError), self.path.open("a") as file:
-            file.write(line)
+        with suppress(OSError):
+            reach("history.before")
+            with self.path.open("a") as file:
+                file.write(line)
+            reach("history.written")
 
     @property
     def first(self) -> float | None:

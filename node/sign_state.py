@@ -13,6 +13,7 @@ Anything else that does not check is refused, since a lost record is a lost prom
 a lock file, which stays: the file itself is replaced when it is pruned.
 """
 
+import errno
 import fcntl
 import os
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from typing import Self
 from chain.crypto.hashing import tagged_hash
 from consensus.messages import FINALIZE, KIND_NAMES, NOTARIZE, NULLIFY, is_well_formed
 from consensus.state import Own
-from node.errors import NodeError
+from node.data_directory import sync_folder
+from node.errors import NodeError, disk_advice
+from node.failpoints import reach
 
 MAGIC = b"NEUROSIG"
 CHECK_BYTES = 8
@@ -85,7 +88,11 @@ class SignState:
     @classmethod
     def open(cls, path: Path, owner: bytes) -> Self:
         """Read the file, or make an empty one. Raises SignStateError."""
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        place = path.with_name(path.name + ".lock")
+        try:
+            lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SignStateError(f"{place} cannot be opened: {disk_advice(error)}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -107,6 +114,10 @@ class SignState:
         """The (epoch, view) up to which votes are forgotten: a block there was final."""
         return self._floor
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
     def close(self) -> None:
         """Let go of the file; nothing can be voted afterwards."""
         self._sound = False
@@ -118,6 +129,10 @@ class SignState:
     def own_votes(self, epoch: int) -> dict[int, Own]:
         """Our votes of one epoch, by view."""
         return {view: own for (each, view), own in self._own.items() if each == epoch}
+
+    def finalized(self) -> dict[tuple[int, int], bytes]:
+        """The blocks that we voted to be final above the floor, by (epoch, view)."""
+        return {place: own.finalized for place, own in self._own.items() if own.finalized is not None}
 
     def record(self, kind: int, epoch: int, view: int, block_hash: bytes) -> None:
         """Return once this vote is on disk and so may be signed and sent; doing it again is allowed.
@@ -162,12 +177,15 @@ class SignState:
         self._sound = False
         content = _encode(record, len(self._records))
         try:
+            reach("sign-state.vote.before")
             written = os.write(self._file, content)
             if written != len(content):
-                raise OSError(f"{written} of {len(content)} bytes written")
+                raise OSError(errno.ENOSPC, f"only {written} of {len(content)} bytes written")
+            reach("sign-state.vote.written")
             os.fdatasync(self._file)
+            reach("sign-state.vote.durable")
         except OSError as error:
-            raise SignStateError(f"{self._path} cannot be written ({error}): free the disk and restart") from error
+            raise self._unwritten(error) from error
         self._records.append(record)
         self._sound = True
 
@@ -175,22 +193,30 @@ class SignState:
         """Replace the file by one of the current floor and records: complete and synced, or not at all."""
         temporary = self._path.with_name(self._path.name + ".new")
         try:
+            reach("sign-state.new.before")
             temporary.unlink(missing_ok=True)
             file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
             records = [_encode(record, number) for number, record in enumerate(self._records)]
             with os.fdopen(os.dup(file), "wb") as stream:
                 stream.write(_head(self._owner, self._floor) + b"".join(records))
+            reach("sign-state.new.written")
             os.fsync(file)
+            reach("sign-state.new.synced")
             temporary.replace(self._path)
-            _sync_folder(self._path.parent)
+            reach("sign-state.new.renamed")
+            sync_folder(self._path.parent)
+            reach("sign-state.new.durable")
         except OSError as error:
-            raise SignStateError(f"{self._path} cannot be written ({error}): free the disk and restart") from error
+            raise self._unwritten(error) from error
         if self._file >= 0:
             os.close(self._file)
         self._file = file
 
     def _read(self) -> None:
-        content = self._path.read_bytes()
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise SignStateError(f"{self._path} cannot be read: {disk_advice(error)}") from error
         head, body = content[:HEAD_BYTES], content[HEAD_BYTES:]
         if len(head) < HEAD_BYTES or _checked(head[:-CHECK_BYTES]) != head or not head.startswith(MAGIC):
             raise SignStateError(self._damage("head"))
@@ -206,9 +232,12 @@ class SignState:
                     break
                 raise SignStateError(self._damage(f"record {number} of {whole}"))
             self._remember(_decode(record), number)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        os.ftruncate(self._file, HEAD_BYTES + whole * RECORD_BYTES)
-        os.fsync(self._file)
+        try:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            os.ftruncate(self._file, HEAD_BYTES + whole * RECORD_BYTES)
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._unwritten(error) from error
 
     def _remember(self, record: _Record, number: int) -> None:
         own = self._own.get((record.epoch, record.view), Own())
@@ -222,13 +251,10 @@ class SignState:
         self._own[record.epoch, record.view] = own.with_vote(record.kind, record.block_hash)
 
     def _damage(self, part: str) -> str:
-        return f"{self._path} is damaged ({part}): what this key promised is unknown. Restore the file or use a new key"
+        return (
+            f"{self._path} is damaged ({part}), so what this key has promised is unknown and voting would be unsafe: "
+            "restore the whole data directory from a backup, or start anew with another --data-dir"
+        )
 
-
-def _sync_folder(folder: Path) -> None:
-    """A rename lasts only once its folder is synced."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    def _unwritten(self, error: OSError) -> SignStateError:
+        return SignStateError(f"{self._path} cannot be written: {disk_advice(error)}")

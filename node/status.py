@@ -38,12 +38,23 @@ class Status:
     peers: int
     device: str
     self_verified: bool
+    step: int  # of the inner steps of the round in training
+    steps: int
+    waiting_transactions: int
+    uptime_seconds: int
+    total_uptime_seconds: int  # in all runs on this data directory
+    trainer_restarts: int
+    memory_bytes: int
+    open_files: int
+    disk_free_bytes: int | None
+    disk_low: bool
 
 
 def status_of(node: Node) -> Status:
-    """What is true at the last finalized block, and what the trainer said last."""
-    facts, live, work = node.facts, node.live, node.driver.work
+    """What is true at the last finalized block, and what trainer and jobs said last. Reads memory only."""
+    facts, live, work, readings = node.facts, node.live, node.driver.work, node.readings
     ledger, supply, tip = facts.ledger, facts.supply, facts.tip
+    params = node.network.params
     return Status(
         chain_id=node.network.chain_id.hex(),
         phase=PHASES[tip.phase],
@@ -56,7 +67,7 @@ def status_of(node: Node) -> Status:
         round_phase=facts.round_phase,
         closed_rounds=ledger.closed_rounds,
         segments_proven=len(work.segments) if work.round == ledger.round else 0,
-        segments=node.network.params.segments,
+        segments=params.segments,
         outer_root=ledger.model.outer_root.hex(),
         model_root=ledger.model.model_root.hex(),
         parameters=node.learning.parameters,
@@ -73,6 +84,16 @@ def status_of(node: Node) -> Status:
         peers=0,
         device=live.device,
         self_verified=len(node.network.validators) == 1,
+        step=min(live.step, params.inner_steps) if facts.round_phase == "training" else 0,
+        steps=params.inner_steps,
+        waiting_transactions=len(node.mempool),
+        uptime_seconds=int(readings.uptime_seconds),
+        total_uptime_seconds=int(readings.total_seconds),
+        trainer_restarts=readings.trainer_restarts,
+        memory_bytes=readings.memory_bytes,
+        open_files=readings.open_files,
+        disk_free_bytes=readings.disk_free_bytes,
+        disk_low=readings.disk_low,
     )
 
 

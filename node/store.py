@@ -8,7 +8,7 @@ p ‖ height ‖ block hash   block that may have been voted for and is not fina
 m ‖ name     tip, chain id, schema
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chain.address import address_of
@@ -21,8 +21,9 @@ from chain.transactions import RegisterNode, Transaction
 from chain.transition import Applied, Parent, genesis_parent, parent_of
 from chain.tree import Update
 from consensus.messages import Certificate
-from node.errors import StoreError
-from node.key_value import KeyValue
+from node.errors import StoreError, disk_advice
+from node.failpoints import reach
+from node.key_value import RESTORE, KeyValue
 
 SCHEMA = b"1"
 TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesis"
@@ -49,7 +50,8 @@ class Store:
             self._create()
         elif chain_id != network.chain_id:
             raise StoreError(
-                f"this ledger belongs to chain {chain_id.hex()[:16]}, the network file to {network.chain_id.hex()[:16]}"
+                f"this ledger belongs to chain {chain_id.hex()[:16]}, the network file beside it to "
+                f"{network.chain_id.hex()[:16]}: restore the network file from a backup"
             )
         elif database.get(SCHEMA_KEY) != SCHEMA:
             raise StoreError(
@@ -63,7 +65,16 @@ class Store:
         root = tree.apply(ZERO, state.changes)
         changes = _state_changes(state, tree)
         changes |= {CHAIN: self.network.chain_id, SCHEMA_KEY: SCHEMA, TIP: number(0), GENESIS_ROOT: root}
-        self.database.write(changes)
+        self._write("ledger.genesis", changes)
+
+    def _write(self, place: str, changes: Mapping[bytes, bytes | None]) -> None:
+        """One synced batch. Raises StoreError."""
+        try:
+            reach(f"{place}.before")
+            self.database.write(changes)
+            reach(f"{place}.durable")
+        except OSError as error:
+            raise StoreError(f"cannot write to the ledger: {disk_advice(error)}") from error
 
     def state(self) -> State:
         """The state after the last finalized block."""
@@ -108,12 +119,12 @@ class Store:
             return self.network.chain_id
         stored = self.block(height)
         if stored is None:
-            raise StoreError(f"the ledger lacks block {height}: it is damaged")
+            raise StoreError(f"the ledger lacks block {height}: it is damaged; {RESTORE}")
         return stored.block.header.hash()
 
     def keep(self, certificate: Certificate) -> None:
         """Store a certificate of a view that is not final yet."""
-        self.database.write({kept_key(certificate): certificate.encode()})
+        self._write("ledger.keep", {kept_key(certificate): certificate.encode()})
 
     def kept(self) -> list[Certificate]:
         """The certificates of the newest views, oldest first."""
@@ -121,7 +132,7 @@ class Store:
 
     def hold(self, block: Block) -> None:
         """Store a block durably before it is voted for: after a crash the vote binds us, so the block must be there."""
-        self.database.write({b"p" + number(block.header.height) + block.header.hash(): block.encode()})
+        self._write("ledger.hold", {b"p" + number(block.header.height) + block.header.hash(): block.encode()})
 
     def held(self) -> list[Block]:
         """The blocks above the tip that were stored by `hold`, lowest first."""
@@ -147,12 +158,12 @@ class Store:
             if key[1:9] <= number(header.height):
                 changes[key] = None
         changes[TIP] = number(header.height)
-        self.database.write(changes)
+        self._write("ledger.append", changes)
 
     def _need(self, key: bytes) -> bytes:
         value = self.database.get(key)
         if value is None:
-            raise StoreError(f"the ledger lacks the record {key[:1]!r} {key[1:].hex()}: it is damaged")
+            raise StoreError(f"the ledger lacks the record {key[:1]!r} {key[1:].hex()}: it is damaged; {RESTORE}")
         return value
 
     def close(self) -> None:

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from chain.crypto.hashing import merkle_root, tagged_hash
 from chain.genesis import parse_network
 from node.corpus_choice import open_corpus
-from node.errors import TrainerError
+from node.errors import NodeError
 from node.model_store import load_base
 from node.payload_store import PayloadStore
 from node.template import Learning
+from node.threads import Threads
 from node.trainer_messages import (
     Abandon,
     Command,
@@ -69,7 +70,7 @@ class TrainerSettings:
     data_directory: Path
     node: bytes
     device: str
-    threads: int
+    threads: int | None
 
 
 class TrainerProcess:
@@ -90,7 +91,7 @@ class TrainerProcess:
 
     def run(self) -> None:
         """Open the corpus, say that we are ready, then obey until stdin ends."""
-        torch.set_num_threads(self.settings.threads)
+        self.threads = Threads(self.settings.threads)  # before the corpus: a longer look at the load says more
         device, reason = choose_device(self.settings.device)
         folder = self.settings.data_directory / "tokens"
         self.corpus = open_corpus(self.network, folder, lambda done, total: self.say(Tokenising(done, total)))
@@ -98,7 +99,8 @@ class TrainerProcess:
         self.loop = InnerLoop(self.model, self.learning.inner)
         windows = validation_windows(self.corpus.validation, WINDOWS, min(WINDOW_TOKENS, self.learning.model.context))
         bigram = bigram_loss(self.corpus.train, windows, self.learning.model.vocabulary)
-        self.say(Ready(str(device), reason, self.settings.threads, bigram))
+        chosen = self._set_threads(self.threads.choose())
+        self.say(Ready(str(device), f"{reason} {self.threads.why(chosen)}", chosen, bigram))
         while (command := self.commands.get()) is not None:
             match command:
                 case Train():
@@ -131,8 +133,11 @@ class TrainerProcess:
         log = WorkLog(self.settings.data_directory / "work", command.round, self.learning.parameters, state_root)
         saved, segments = log.resume()
         if saved is None:
+            self._set_threads(self.threads.choose())
             self.loop.start(base)
         else:
+            # Another number of threads would round differently, and not continue what has been proven.
+            self._set_threads(segments[-1].threads)
             self.loop.restore(
                 InnerState(saved.theta, saved.m, saved.v, len(segments) * self.learning.inner.segment_steps)
             )
@@ -146,6 +151,11 @@ class TrainerProcess:
         payload = encode_payload(base, report.theta, self.learning.fragment_sizes)
         root = self.payloads.put(payload)
         self.say(RoundDone(command.round, report.segments_done, root, len(payload)))
+
+    def _set_threads(self, count: int) -> int:
+        torch.set_num_threads(count)
+        self.threads_now = count
+        return count
 
     def _draw(self, command: Train) -> Any:
         inner, tokens, node = self.learning.inner, self.corpus.train, self.settings.node
@@ -206,6 +216,7 @@ class RoundWatch:
             round(report.loss * 1000),
             round(report.distance * UNIT),
             time.time_ns() // 1_000_000,
+            self.process.threads_now,
         )
         self.log.record(done, SavedInner(after.theta, after.m, after.v, self.round, report.segment, root))
         self.process.say(done)
@@ -220,6 +231,7 @@ def main() -> None:
     # The terminal sends Ctrl-C to both processes: the node decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     directory, node, device, threads = sys.argv[1:5]
+    wished = None if threads == "auto" else int(threads)
     out, lock = sys.stdout.buffer, threading.Lock()
 
     def say(event: TrainerEvent) -> None:
@@ -231,11 +243,17 @@ def main() -> None:
                 os._exit(1)
 
     try:
-        process = TrainerProcess(TrainerSettings(Path(directory), bytes.fromhex(node), device, int(threads)), say)
+        process = TrainerProcess(TrainerSettings(Path(directory), bytes.fromhex(node), device, wished), say)
         threading.Thread(target=process.listen, args=(sys.stdin.buffer,), daemon=True).start()
         process.run()
-    except (TrainingError, TrainerError, OSError) as error:
+    except (TrainingError, NodeError, OSError) as error:
         say(Failed(str(error)))
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        # torch says so in a RuntimeError.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        say(Failed("memory ran out: close other programs, or start again with --threads 1"))
         sys.exit(1)
 
 

@@ -79,6 +79,7 @@ class SegmentDone:
     loss_milli: int
     distance: int
     time_ms: int
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)

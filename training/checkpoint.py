@@ -1,8 +1,11 @@
 """Saved state on disk: the outer state after a round, and the inner state at a segment boundary. Never pickle.
 
-A checkpoint is one safetensors file. It is written beside its place and renamed over it, so a reader finds the old file
-or the new one, never half of one. Durable writing also syncs file and folder, which survives a power cut; without it
-the file survives the death of the process, which is enough for inner states that are rewritten every second.
+A checkpoint is one safetensors file. An outer state is written beside its place, synced, and renamed over it, so a
+reader finds the old file or the new one, never half of one, also after a power cut.
+
+An inner state is rewritten every second, and a disk wears out. It is written over the bytes of an older one, without
+renaming and without syncing: then the operating system keeps it in memory and writes it to the disk twice a minute.
+What is cut short is noticed by its root, so the caller keeps two files and overwrites them in turn.
 
 Loading checks the file's size, its metadata and every tensor's type and shape against the model before it allocates
 anything, and the state's root at the end. Metadata (strings only) carries a checksum of itself.
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from training.aggregate import aggregate_size
 from training.errors import CheckpointError
@@ -30,9 +33,15 @@ INNER_KIND = "neuroshard-inner-1"
 HEADER_LIMIT_BYTES = 1 << 16
 
 Tensors = dict[str, NDArray[Any]]
+# Told each step of a write: before, written, synced, renamed, durable. Tests end the process there.
+Reached = Callable[[str], None]
 # Name of each tensor: its safetensors type and number of values.
 Shapes = Mapping[str, tuple[str, int]]
 _ITEM_BYTES = {"F32": 4, "I32": 4, "U8": 1}
+
+
+def _unwatched(step: str) -> None:
+    """Nobody asks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +65,8 @@ class InnerState:
     root: bytes
 
 
-def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int]) -> None:
-    """Write an outer state durably. Raises CheckpointError if the disk refuses."""
+def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int], reached: Reached = _unwatched) -> None:
+    """Write an outer state durably. `reached` hears of every step. Raises CheckpointError if the disk refuses."""
     state = saved.state
     assert not state.trust, "trust has no place in a checkpoint yet"
     tensors: Tensors = {
@@ -66,7 +75,21 @@ def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int]) -> 
         "aggregate": np.frombuffer(state.aggregate, dtype=np.uint8),
     }
     metadata = {"round": str(saved.round), "root": saved.root.hex(), "fragments": _text(fragment_sizes)}
-    _write(path, tensors, {"kind": OUTER_KIND, **metadata}, durable=True)
+    metadata |= {"kind": OUTER_KIND}
+    # A fixed name: what a killed process left behind is overwritten, so leftovers cannot pile up.
+    partial = path.with_name(path.name + ".partial")
+    try:
+        reached("before")
+        save_file(tensors, partial, metadata={**metadata, "checksum": _checksum(metadata)})
+        reached("written")
+        _sync(partial)
+        reached("synced")
+        partial.replace(path)
+        reached("renamed")
+        _sync(path.parent)
+        reached("durable")
+    except (OSError, SafetensorError) as error:
+        raise _refused(path, error) from error
 
 
 def load_outer(path: Path, fragment_sizes: Sequence[int], root_of: Callable[[OuterState], bytes]) -> SavedOuter:
@@ -85,11 +108,24 @@ def load_outer(path: Path, fragment_sizes: Sequence[int], root_of: Callable[[Out
     return SavedOuter(state, _number(path, metadata, "round"), root)
 
 
-def save_inner(path: Path, state: InnerState, *, durable: bool) -> None:
-    """Write an inner state; without `durable` a power cut may lose it. Raises CheckpointError if the disk refuses."""
+def save_inner(path: Path, state: InnerState, reached: Reached = _unwatched) -> None:
+    """Write an inner state over what is there; a power cut may lose it, and a kill in the middle leaves neither.
+
+    Raises CheckpointError if the disk refuses.
+    """
     tensors: Tensors = {"theta": state.theta, "m": state.m, "v": state.v}
     metadata = {"round": str(state.round), "segment": str(state.segment), "root": state.root.hex()}
-    _write(path, tensors, {"kind": INNER_KIND, **metadata}, durable=durable)
+    metadata |= {"kind": INNER_KIND}
+    try:
+        reached("before")
+        content = save(tensors, metadata={**metadata, "checksum": _checksum(metadata)})
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.truncate()
+        reached("written")
+    except (OSError, SafetensorError) as error:
+        raise _refused(path, error) from error
 
 
 def load_inner(
@@ -103,18 +139,10 @@ def load_inner(
     return InnerState(tensors["theta"], tensors["m"], tensors["v"], *place, root)
 
 
-def _write(path: Path, tensors: Tensors, metadata: dict[str, str], durable: bool) -> None:
-    # A fixed name: what a killed process left behind is overwritten, so leftovers cannot pile up.
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file(tensors, partial, metadata={**metadata, "checksum": _checksum(metadata)})
-        if durable:
-            _sync(partial)
-        partial.replace(path)
-        if durable:
-            _sync(path.parent)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot write checkpoint {path}: {error}") from error
+def _refused(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"cannot write checkpoint {path}: {error}; free some disk space, or check the permissions of its folder"
+    )
 
 
 def _sync(path: Path) -> None:

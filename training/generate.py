@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.errors import ConfigError
 from training.model import Cache, NeuroLLM
 from training.tokens import Tokenizer
 
@@ -41,8 +42,10 @@ def generate(
 def generate_tokens(
     model: NeuroLLM, context: list[int], max_tokens: int, temperature: float, seed: int
 ) -> Iterator[int]:
-    """Yield `max_tokens` tokens after `context`, which holds at least one."""
+    """Yield `max_tokens` tokens after `context`, which holds at least one. Raises ConfigError."""
     assert context
+    if not temperature >= 0:
+        raise ConfigError(f"the temperature is {temperature}: it must be a number from 0 on")
     random = np.random.default_rng(seed)
     seen = list(context)
     cache: Cache | None = None
@@ -60,8 +63,10 @@ def generate_tokens(
 
 def sample(logits: NDArray[np.float32], temperature: float, random: np.random.Generator) -> int:
     """Draw a token from softmax(logits / temperature)."""
-    if temperature <= 0:
+    if temperature == 0:
         return int(logits.argmax())
-    scaled = logits.astype(np.float64) / temperature
-    weights = np.exp(scaled - scaled.max()).cumsum()
+    # The distance to the likeliest first: however small the temperature, it becomes 0 or -inf and never a NaN.
+    with np.errstate(over="ignore"):
+        scaled = (logits.astype(np.float64) - float(logits.max())) / temperature
+    weights = np.exp(scaled).cumsum()
     return int(np.searchsorted(weights, random.random() * weights[-1], side="right").clip(max=len(weights) - 1))

@@ -68,9 +68,17 @@ class Wallet:
         text = address.to_text(self.address(), test)
         return keystore.seal(self.entropy, password, text, description, scrypt_n)
 
-    def save(self, path: Path, password: str, *, test: bool = False, description: str = "") -> None:
+    def save(
+        self,
+        path: Path,
+        password: str,
+        *,
+        test: bool = False,
+        description: str = "",
+        reached: keystore_file.Reached = keystore_file.unwatched,
+    ) -> None:
         """Write a new keystore file. Raises KeystoreError, KeystoreExists if the name is taken."""
-        keystore_file.save(path, self.to_keystore(password, test=test, description=description))
+        keystore_file.save(path, self.to_keystore(password, test=test, description=description), reached)
 
     @classmethod
     def load(cls, path: Path, password: str) -> Self:

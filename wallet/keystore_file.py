@@ -2,28 +2,44 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from wallet import keystore
 from wallet.errors import KeystoreCorrupt, KeystoreError, KeystoreExists, KeystoreMissing
 
+# Told each step of a write, so that tests can end the process there.
+Reached = Callable[[str], None]
 
-def save(path: Path, content: keystore.Keystore) -> None:
-    """Write a new file. Raises KeystoreExists if the name is taken, KeystoreError if the disk refuses."""
+
+def unwatched(step: str) -> None:
+    """Nobody asks."""
+
+
+def save(path: Path, content: keystore.Keystore, reached: Reached = unwatched) -> None:
+    """Write a new file. Raises KeystoreExists if the name is taken, KeystoreError if the disk refuses.
+
+    `reached` is told each step: before, written, synced, named, durable.
+    """
     draft = path.with_name(f".keystore-{secrets.token_hex(8)}.draft")
     try:
+        reached("before")
         if not path.parent.is_dir():
             path.parent.mkdir(mode=0o700, parents=True)
         try:
-            _write_durably(draft, keystore.to_json(content))
+            _write_durably(draft, keystore.to_json(content), reached)
             _name_without_overwriting(draft, path)
+            reached("named")
         finally:
             draft.unlink(missing_ok=True)
         _make_name_durable(path.parent)
+        reached("durable")
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
             raise KeystoreExists(f"{path} exists already and is not overwritten: choose another name") from None
-        raise KeystoreError(f"{path} cannot be written: {error.strerror}") from error
+        raise KeystoreError(
+            f"{path} cannot be written: {error.strerror}; check the free space of the disk and the permissions"
+        ) from error
 
 
 def load(path: Path) -> keystore.Keystore:
@@ -36,15 +52,17 @@ def load(path: Path) -> keystore.Keystore:
         with path.open("rb") as file:
             return keystore.parse(file.read(keystore.MAX_FILE_BYTES + 1))
     except OSError as error:
-        raise KeystoreError(f"{path} cannot be read: {error.strerror}") from error
+        raise KeystoreError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from error
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def _write_durably(path: Path, content: bytes, reached: Reached) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
+        reached("written")
         os.fsync(descriptor)
+    reached("synced")
 
 
 def _name_without_overwriting(draft: Path, path: Path) -> None:

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from node.archive import Counts, Replay
 from node.commands.opening import network_of, opened
+from node.errors import NodeError
 from node.key_value import open_key_value
 from node.model_store import ModelStore
 from node.payload_store import PayloadStore
@@ -20,6 +21,11 @@ def verify(data_directory: Path, as_json: bool) -> None:
     """Replay the ledger of a stopped node and print what was checked. Raises ArchiveDiffers at the first difference."""
     with opened(data_directory) as directory:
         network = network_of(directory)
+        if not any((directory / "ledger").iterdir()):
+            raise NodeError(
+                f"{directory / 'ledger'} is empty: there is nothing to verify. If a node has run here, restore "
+                "the whole data directory from a backup; else start one first"
+            )
         database = open_key_value(directory / "ledger")
         try:
             with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bars:

@@ -10,6 +10,7 @@ from node.corpus_choice import tokenizer_path
 from node.data_directory import DataDirectory
 from node.errors import NodeError
 from node.model_store import ModelStore, load_base
+from node.setting_kinds import shown
 from node.template import Learning
 
 
@@ -21,7 +22,13 @@ class Choice:
 
 
 def show(data_directory: Path, prompt: str, choice: Choice) -> None:
-    """Print `prompt` and its continuation as it is made."""
+    """Print `prompt` and its continuation as it is made. Raises NodeError."""
+    if not choice.temperature >= 0:
+        raise NodeError(f"the temperature is {choice.temperature}: give a number from 0 to 5")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise NodeError(f"the prompt holds bytes that are no UTF-8: {shown(prompt)}") from error
     directory = DataDirectory(data_directory)
     learning = Learning.of(network_of(directory))
     newest = ModelStore(directory / "model", learning).newest()

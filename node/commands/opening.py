@@ -4,20 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chain.genesis import Network, parse_network
+from chain.genesis import Network
 from node.data_directory import DataDirectory
 from node.errors import DataDirectoryError
+from node.home import kept_network
 
 
 def network_of(directory: DataDirectory) -> Network:
-    """The network of a data directory, whether or not a node runs on it. Raises NodeError or InvalidGenesis."""
+    """The network of a data directory, whether or not a node runs on it. Raises NodeError."""
     directory.check_schema()
-    try:
-        return parse_network((directory / "network").read_bytes())
-    except OSError as error:
-        raise DataDirectoryError(
-            f"{directory.root} has no network yet ({error.strerror}): start a node there first"
-        ) from error
+    if not (directory / "network").exists():
+        raise DataDirectoryError(f"{directory.root} has no network yet: start a node there first")
+    return kept_network(directory / "network")
 
 
 @contextmanager
@@ -27,6 +25,7 @@ def opened(path: Path) -> Iterator[DataDirectory]:
     network_of(directory)
     directory.lock()
     try:
+        directory.create()  # A folder that is gone is made again; what was in it can be rebuilt or is asked for.
         yield directory
     finally:
         directory.unlock()

@@ -2,36 +2,47 @@
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import StringIO
 
 import click
 from rich.console import Console
 
-from node.api import Api
+from node.api.server import Api
+from node.clock import check_clock
+from node.errors import NodeError
 from node.home import AskPassword, Home, Secrets, open_home
+from node.jobs import Jobs
+from node.journal import Journal
+from node.logs import Logs, log_of
+from node.memory import check_memory, expected_need, memory_of_machine
 from node.node import Node
 from node.progress import Screen
 from node.settings import Settings
+from node.settings_file import misspelt_variables
 from node.status import as_json, status_of
+from node.template import Learning
 
 
-def start(settings: Settings, token: str | None, password: str | None, json_wanted: bool) -> None:
+def start(settings: Settings, token: str | None, password: str | None) -> None:
     """Run a node until Ctrl-C, SIGTERM or the wanted round. Raises an error of the family if it cannot go on."""
     # With --json, stdout belongs to the one object at the end.
-    console = Console(stderr=json_wanted, highlight=False)
-    # A stranger's malformed request is not worth a traceback on the screen.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    # Taken out in any case: the trainer inherits the environment.
-    from_environment = os.environ.pop("NEUROSHARD_PASSWORD", None)
-    password = password or from_environment
-    home = open_home(settings, Secrets(token, password), _asker())
-    _greet(home, console)
-    status = _on_loop(_run(home, settings, console))
-    if json_wanted:
+    console = Console(stderr=settings.as_json, highlight=False)
+    check_clock()
+    home = open_home(settings, Secrets(token, password), _asker(), lambda words: _show_words(words, console))
+    try:
+        with Logs(home.directory / "logs", settings.logs, console):
+            _greet(home, console)
+            _warn(home, settings)
+            status = _on_loop(_run(home, settings, console))
+    finally:
+        home.directory.unlock()
+    if settings.as_json:
         print(json.dumps(status))
 
 
@@ -44,7 +55,7 @@ def _on_loop(work: Coroutine[None, None, dict[str, object]]) -> dict[str, object
 
 
 def _asker() -> AskPassword:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
 
     def ask(new: bool) -> str:
@@ -55,39 +66,98 @@ def _asker() -> AskPassword:
     return ask
 
 
+def _show_words(words: str, console: Console) -> None:
+    """Show the words of a new wallet, which is kept only after they have been written out. Raises NodeError."""
+    page = Console(file=StringIO(), force_terminal=console.is_terminal, width=console.width, highlight=False)
+    page.print(
+        "\n[bold]Write these twelve words down and keep them from others.[/bold] They are shown this once, they own"
+    )
+    page.print("all that you earn, and without them a lost password or disk cannot be made good.\n")
+    page.print(f"    [bold]{words}[/bold]\n")
+    stream = sys.stderr if console.stderr else sys.stdout
+    try:
+        if stream is None:
+            raise OSError("it is closed")
+        stream.write(page.file.getvalue())  # type: ignore[attr-defined]
+        stream.flush()
+    except (OSError, ValueError) as error:
+        _forget(stream)
+        reason = getattr(error, "strerror", None) or error
+        raise NodeError(
+            f"the words of a new wallet could not be shown ({reason}), so no wallet was made: start where the output "
+            "can be read, or give your own twelve words with --token-file"
+        ) from error
+
+
+def _forget(stream: object) -> None:
+    """What a broken stream still holds goes nowhere: it would fail once more at the end of the program."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]
+
+
 def _greet(home: Home, console: Console) -> None:
-    if home.words is not None:
-        console.print(
-            "\n[bold]Write these twelve words down and keep them from others.[/bold] They are shown this once, they own"
-        )
-        console.print("all that you earn, and without them a lost password or disk cannot be made good.\n")
-        console.print(f"    [bold]{home.words}[/bold]\n")
     for note in home.notes:
         console.print(note)
     console.print(f"Your address: {home.address_text}")
 
 
+def _warn(home: Home, settings: Settings) -> None:
+    """Tell what may go wrong later. Raises MemoryLimit if the node will not fit into what the user allows."""
+    log = log_of("settings")
+    for sentence in misspelt_variables(os.environ):
+        log.warning(sentence)
+    if settings.training:
+        need = expected_need(Learning.of(home.network))
+        if warning := check_memory(need, settings.memory, memory_of_machine()):
+            log.warning(warning)
+
+
+@dataclass(slots=True)
+class _Ending:
+    """Who asked the node to stop. The first request ends it cleanly, the second without waiting for the trainer."""
+
+    node: Node
+    console: Console
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    reason: str = "the wanted round is closed"
+
+    def request(self, number: int) -> None:
+        if not self.event.is_set():
+            self.reason = signal.Signals(number).name
+            self.event.set()
+        elif self.node.trainer is not None:
+            self.console.print("Asked again: the trainer is ended at once. What it had finished is on disk.")
+            self.node.trainer.kill()
+
+
 async def _run(home: Home, settings: Settings, console: Console) -> dict[str, object]:
-    node = Node(home, settings, console.print)
-    stop = asyncio.Event()
+    node, journal = Node(home, settings, console.print), Journal()
+    node.hear_block.append(journal.hear_block)
+    node.hear_trainer.append(journal.hear_trainer)
+    journal.start(settings, node.network.chain_id, home.address_text)
+    ending = _Ending(node, console)
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, ending.request, number)
     api = Api(node, home.directory)
+    jobs = Jobs(node)
     screen = asyncio.create_task(Screen(node, console).run())
     # A screen that fails ends the node with its reason, like everything else that runs here.
-    screen.add_done_callback(lambda task: None if task.cancelled() else stop.set())
+    screen.add_done_callback(lambda task: None if task.cancelled() else ending.event.set())
     try:
         address = await api.start(settings.api)
         console.print(f"Explorer: http://{address}/")
-        await node.run(stop)
+        await jobs.start()
+        await node.run(ending.event)
         if screen.done():
             screen.result()
     finally:
         screen.cancel()
         await asyncio.gather(screen, return_exceptions=True)
         await api.stop()
+        await jobs.stop()
         await node.close()
     status = as_json(status_of(node))
+    journal.stop(ending.reason, int(str(status["height"])), int(str(status["round"])))
     console.print(
         f"Stopped at height {status['height']}, round {status['round']}. Everything is in {home.directory.root};"
     )

@@ -34,6 +34,7 @@ class Life:
     after_kill: bytes = b""
     trainers: list[int] = field(default_factory=list)
     after_trainer_kill: dict[str, Any] = field(default_factory=dict)
+    refused: bytes = b""  # the API's answer to nonsense
     stopped_status: dict[str, Any] = field(default_factory=dict)
     stopped: Ended = field(default_factory=lambda: Ended(-1, "", ""))
     finished: Ended = field(default_factory=lambda: Ended(-1, "", ""))
@@ -88,9 +89,11 @@ def _first_start(seen: Life, folder: Path) -> None:
 
 def _second_start(seen: Life) -> None:
     """Goes on in round 1; the trainer is killed in round 2, and Ctrl-C ends it in round 3."""
-    node = NodeProcess(seen.home, environment={"NEUROSHARD_PASSWORD": PASSWORD})
+    # The end of the line does not count; the second variable is misspelt.
+    node = NodeProcess(seen.home, environment={"NEUROSHARD_PASSWORD": PASSWORD + "\n", "NEUROSHARD_THREAD": "3"})
     with _never_left_behind(node):
         seen.resumed_status = node.until(lambda status: True)
+        seen.refused = node.told_nonsense()
         wait_for(lambda: seen.segments(1).count(b"\n") > seen.before_kill.count(b"\n"), node)
         seen.after_kill = seen.segments(1)
         wait_for(lambda: seen.segments(2).count(b"\n") >= 2, node)

@@ -182,7 +182,7 @@ class LoneNode:
         """A made-up segment of the newest round; another `run` has done other work."""
         number = self.state.ledger.round
         root = named(f"{run} {number} {index}")
-        return SegmentDone(number, index, root, 9_000 - index, 1 << 20, time_ms or self.view.tip.time_ms)
+        return SegmentDone(number, index, root, 9_000 - index, 1 << 20, time_ms or self.view.tip.time_ms, 1)
 
     def train(self, segments: int = 4, run: str = "") -> None:
         """Segments of the newest round, as if the trainer had reported them."""

@@ -1,7 +1,9 @@
 """Real node processes, watched from outside: what they print, what they answer, and how they end."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +36,7 @@ class NodeProcess:
         self.home = home
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
         command = [sys.executable, "-m", "node", "--data-dir", str(home), "--profile", "lab", "--threads", "1"]
+        command += ["--log-level", "debug"]
         self.process = subprocess.Popen(
             [*command, "--device", "cpu", "--api", "127.0.0.1:0", *arguments],
             cwd=ROOT,
@@ -63,6 +66,13 @@ class NodeProcess:
     def ended(self) -> Ended:
         out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
         return Ended(self.process.returncode, out, err)
+
+    def told_nonsense(self) -> bytes:
+        """What the API answers to something that is no HTTP."""
+        host, _, port = json.loads((self.home / "api.json").read_text())["address"].rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as stream:
+            stream.sendall(b"\x00\x01 nonsense\r\n\r\n")
+            return stream.recv(1000)
 
     def trainer(self) -> int | None:
         """The process id of the trainer."""

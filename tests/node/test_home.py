@@ -88,7 +88,7 @@ def test_an_empty_directory_is_taken_and_one_with_something_else_in_it_is_left_a
     assert opened(root).words is not None
 
 
-@pytest.mark.parametrize("schema", ["0", "2", "", f"{SCHEMA}1"])
+@pytest.mark.parametrize("schema", ["0", "2", f"{SCHEMA}1"])
 def test_a_directory_of_another_schema_is_refused_untouched(root: Path, schema: str) -> None:
     opened(root)
     (root / "schema").write_text(schema)
@@ -118,7 +118,7 @@ def test_a_directory_that_may_not_be_written_is_refused_in_words(root: Path, mon
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    with pytest.raises(DataDirectoryError, match=r"cannot use .*permissions"):
+    with pytest.raises(DataDirectoryError, match=r"cannot use .*right to read and write"):
         opened(root)
 
 
@@ -284,9 +284,8 @@ def test_a_damaged_network_file_is_told_in_words(root: Path) -> None:
     opened(root)
     path = root / "network"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(Exception, match="network file is damaged") as caught:
+    with pytest.raises(DataDirectoryError, match=r"network is damaged .*restore it from a backup"):
         opened(root)
-    assert type(caught.value).__name__ == "InvalidGenesis"
 
 
 def lived_in(root: Path) -> Home:

@@ -115,3 +115,23 @@ def test_a_damaged_database_is_told_in_words(kind: type[KeyValue], open_one: Ope
             path.write_bytes(content)
     with pytest.raises(StoreError, match=r"cannot open the ledger|damaged"):
         list(open_one().items(b""))
+
+
+def test_records_come_from_the_highest_down_between_two_keys_the_upper_one_left_out(open_one: Open) -> None:
+    database = open_one()
+    database.write({bytes((i,)): bytes((i,)) for i in (1, 3, 5, 7)})
+    assert [key[0] for key, _ in database.descending(b"\x03", b"\x07")] == [5, 3]
+    assert [key[0] for key, _ in database.descending(b"\x00", b"\xff")] == [7, 5, 3, 1]
+    assert [key[0] for key, _ in database.descending(b"\x02", b"\x06")] == [5, 3]
+    assert list(database.descending(b"\x08", b"\xff")) == list(database.descending(b"\x00", b"\x01")) == []
+
+
+def test_a_snapshot_does_not_see_what_is_written_after_it(open_one: Open) -> None:
+    database = open_one()
+    database.write({b"kept": b"old", b"gone": b"old"})
+    snapshot = database.snapshot()
+    database.write({b"kept": b"new", b"gone": None, b"later": b"new"})
+    seen = snapshot.get(b"kept"), dict(snapshot.items(b"")), dict(snapshot.descending(b"", b"z"))
+    snapshot.close()
+    assert seen == (b"old", {b"kept": b"old", b"gone": b"old"}, {b"kept": b"old", b"gone": b"old"})
+    assert dict(database.items(b"")) == {b"kept": b"new", b"later": b"new"}

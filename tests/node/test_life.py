@@ -22,6 +22,7 @@ from node.work_log import WorkLog
 from tests.node.conftest import NUMBERS, ROUNDS, WORDS, Life
 from tests.node.processes import PASSWORD, is_alive
 from training.pages import inner_root
+from wallet.keys import Wallet
 
 SEGMENTS = NUMBERS["chain.inner_steps"] // NUMBERS["chain.segment_steps"]
 pytestmark = pytest.mark.timeout(400)
@@ -133,3 +134,48 @@ def test_no_output_and_no_file_holds_a_secret(life: Life) -> None:
         if path.is_file():
             content = path.read_bytes()
             assert WORDS.encode() not in content and PASSWORD.encode() not in content, path
+
+
+# ---- The log
+
+
+def written(life: Life) -> dict[str, bytes]:
+    """Everything that the node wrote and printed, the keystore aside."""
+    files = [path for path in life.home.rglob("*") if path.is_file() and path.name != "keystore.json"]
+    printed = {"stdout": life.stopped.out + life.finished.out, "stderr": life.stopped.err + life.finished.err}
+    return {str(path): path.read_bytes() for path in files} | {name: text.encode() for name, text in printed.items()}
+
+
+def test_no_secret_stands_in_the_log_or_anywhere_but_in_the_keystore(life: Life) -> None:
+    wallet = Wallet.from_words(WORDS)
+    keys = [wallet.entropy, wallet.seed, wallet.wallet_key(), wallet.node_key(), wallet.validator_key()]
+    secrets = [PASSWORD.encode(), *(" ".join(WORDS.split()[at : at + 3]).encode() for at in range(10))]
+    secrets += [form for key in keys for form in (key, key.hex().encode(), key.hex().upper().encode())]
+    for name, content in written(life).items():
+        assert not [secret for secret in secrets if secret in content], name
+    assert Wallet.load(life.home / "keystore.json", PASSWORD) == wallet
+
+
+def test_the_log_tells_a_nodes_life(life: Life) -> None:
+    log = (life.home / "logs" / "node.log").read_text()
+    for event in (
+        "started source=node version=", "block final source=blocks", "round closed source=rounds",
+        "proofs final source=rounds", "segment done source=trainer", "ready source=trainer",
+        "failed, will be started again source=trainer", "stopped source=node reason=SIGINT",
+        'stopped source=node reason="the wanted round is closed"',
+    ):  # fmt: skip
+        assert event in log, event
+    assert f"data_directory={life.home}" in log and log.count(" started source=node") == 3
+
+
+def test_a_refused_request_is_one_line_of_the_log(life: Life) -> None:
+    lines = (life.home / "logs" / "node.log").read_text().splitlines()
+    assert life.refused.startswith(b"HTTP/1.1 400") or life.refused.startswith(b"HTTP/1.0 400")
+    [at] = [number for number, line in enumerate(lines) if "request refused" in line]
+    assert lines[at].split()[1] == "debug" and not lines[at + 1].startswith("    ")
+
+
+def test_the_terminal_shows_warnings_of_the_log_and_none_of_the_rest(life: Life) -> None:
+    shown = " ".join((life.stopped.out + life.stopped.err).split())
+    assert "warning: NEUROSHARD_THREAD is not a setting" in shown
+    assert "block final" not in shown and "segment done" not in shown and shown.count("Training has stopped") == 1

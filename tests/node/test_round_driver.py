@@ -195,3 +195,14 @@ def test_a_round_that_ended_without_us_is_abandoned(node: LoneNode) -> None:
     node.driver.work.done = None
     node.driver.follow(node.state, node.view.tip.height)
     assert node.asked[-1] == Abandon(1)
+
+
+def test_finished_work_is_not_claimed_for_the_next_round_by_a_node_that_has_not_heard_of_it(node: LoneNode) -> None:
+    node.train()
+    node.finish()
+    node.driver.follow = lambda state, height: None  # type: ignore[method-assign]
+    node.block()
+    node.block()
+    assert node.round.phase == TRAINING and node.driver.work.round == node.round.number - 1
+    assert proofs(node) == 0 and node.driver.inputs(node.state) == []
+    assert kinds(node.block()) == []

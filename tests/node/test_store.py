@@ -155,7 +155,7 @@ def test_a_ledger_without_its_directory_file_is_refused_and_nothing_is_deleted(t
     database.close()
     current = (tmp_path / "CURRENT").read_bytes()
     (tmp_path / "CURRENT").unlink()
-    with pytest.raises(StoreError, match="restore the data directory"):
+    with pytest.raises(StoreError, match="restore the whole data directory"):
         LevelDb(tmp_path)
     (tmp_path / "CURRENT").write_bytes(current)
     database = LevelDb(tmp_path)

@@ -13,7 +13,7 @@ from node.trainer_messages import Failed, Ready, SegmentDone, Train, TrainerEven
 from tests.node.lone_node import tiny_network
 
 READY = Ready("cpu", "as asked", 1, 5.0)
-SEGMENT = SegmentDone(1, 0, bytes(32), 1000, 1, 0)
+SEGMENT = SegmentDone(1, 0, bytes(32), 1000, 1, 0, 1)
 
 
 def heard_by(trainer: Trainer, *events: TrainerEvent) -> str:

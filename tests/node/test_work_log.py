@@ -1,5 +1,7 @@
 """The round in training on disk: what can be gone on with is, whatever a kill left behind; the rest begins anew."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from chain.crypto.hashing import merkle_root, tagged_hash
+from node import work_log
+from node.errors import TrainerError
 from node.trainer_messages import SegmentDone, Stepped, to_line
 from node.work_log import WorkLog
 from training.checkpoint import InnerState
+from training.errors import CheckpointError
 from training.pages import inner_root
 
 SIZE = 8
@@ -27,7 +32,7 @@ def state_after(round_number: int, segment: int) -> InnerState:
 
 
 def segment_of(state: InnerState) -> SegmentDone:
-    return SegmentDone(state.round, state.segment, state.root, 9_000, 5, 1_700_000_000_000 + state.segment)
+    return SegmentDone(state.round, state.segment, state.root, 9_000, 5, 1_700_000_000_000 + state.segment, 1)
 
 
 def log_of(folder: Path, round_number: int = 1) -> WorkLog:
@@ -97,16 +102,18 @@ def test_segments_can_be_recorded_after_resuming(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}\n", b"\xff\xfe\n", LINE], ids=["lost", "empty", "junk", "other message"])
-def test_a_state_without_the_line_of_its_segment_begins_anew(tmp_path: Path, damage: bytes) -> None:
-    record(tmp_path, 2)
+def test_a_state_without_the_line_of_its_segment_is_passed_over(tmp_path: Path, damage: bytes) -> None:
+    done = record(tmp_path, 2)
     first = lines(tmp_path).read_bytes().splitlines(keepends=True)[0]
     lines(tmp_path).write_bytes(first + damage)
+    assert log_of(tmp_path).resume()[1] == done[:1]
+    lines(tmp_path).write_bytes(damage)
     assert_begins_anew(tmp_path)
 
 
 def test_a_line_of_other_work_than_the_state_begins_anew(tmp_path: Path) -> None:
     (done,) = record(tmp_path, 1)
-    lines(tmp_path).write_bytes(to_line(SegmentDone(1, 0, bytes(32), 9_000, 5, done.time_ms)))
+    lines(tmp_path).write_bytes(to_line(SegmentDone(1, 0, bytes(32), 9_000, 5, done.time_ms, 1)))
     assert_begins_anew(tmp_path)
 
 
@@ -122,30 +129,81 @@ def test_the_state_of_another_round_is_not_gone_on_with(tmp_path: Path) -> None:
     assert not lines(tmp_path, 1).exists()
 
 
-def test_a_missing_state_file_begins_anew(tmp_path: Path) -> None:
+def states(folder: Path) -> list[Path]:
+    return sorted(folder.glob("segment-*"))
+
+
+def test_without_states_a_round_begins_anew(tmp_path: Path) -> None:
     record(tmp_path, 2)
-    (tmp_path / "segment.safetensors").unlink()
+    for path in states(tmp_path):
+        path.unlink()
     assert_begins_anew(tmp_path)
 
 
-def test_a_damaged_state_file_begins_anew(tmp_path: Path) -> None:
-    path = tmp_path / "segment.safetensors"
-    for place in range(0, 600, 37):
-        record(tmp_path, 1)
-        content = bytearray(path.read_bytes())
+@pytest.mark.parametrize("segments", [2, 3, 4])
+def test_a_round_goes_on_one_segment_earlier_if_the_last_state_is_lost_or_damaged(
+    tmp_path: Path, segments: int
+) -> None:
+    newest = tmp_path / f"segment-{(segments - 1) % 2}.safetensors"
+    done = record(tmp_path, segments)
+    sound = newest.read_bytes()
+    flipped = [bytearray(sound) for _ in range(0, 600, 37)]
+    for place, content in zip(range(0, 600, 37), flipped, strict=True):
         content[place % len(content)] ^= 0x10
-        path.write_bytes(content)
-        assert_begins_anew(tmp_path)
+    for damaged in [*map(bytes, flipped), *(sound[:kept] for kept in (0, 7, 100, -1)), None]:
+        record(tmp_path, segments)
+        newest.unlink() if damaged is None else newest.write_bytes(damaged)
+        state, known = log_of(tmp_path).resume()
+        assert state is not None and state.segment == segments - 2 and known == done[:-1]
+        assert lines(tmp_path).read_bytes() == b"".join(map(to_line, done[:-1]))
+        lines(tmp_path).unlink()
 
 
-def test_a_state_file_that_was_cut_short_begins_anew(tmp_path: Path) -> None:
-    path = tmp_path / "segment.safetensors"
-    for kept in (0, 7, 100, -1):
-        record(tmp_path, 1)
-        path.write_bytes(path.read_bytes()[:kept])
-        assert_begins_anew(tmp_path)
+def test_both_states_damaged_begin_anew(tmp_path: Path) -> None:
+    record(tmp_path, 2)
+    for path in states(tmp_path):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert_begins_anew(tmp_path)
+
+
+def test_only_two_states_are_kept_and_each_is_written_over_in_place(tmp_path: Path) -> None:
+    record(tmp_path, 2)
+    before = {path.name: path.stat().st_ino for path in states(tmp_path)}
+    record(tmp_path, 3, round_number=2)
+    assert {path.name: path.stat().st_ino for path in states(tmp_path)} == before and len(before) == 2
+
+
+@pytest.mark.parametrize("name", ["segment-0.safetensors", "segment-1.safetensors"])
+def test_a_folder_in_the_place_of_a_state_costs_that_state_and_is_told_when_it_is_needed(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(CheckpointError, match="cannot write checkpoint"):
+        record(tmp_path, 2)
+    assert (tmp_path / name).is_dir()
+
+
+def test_a_folder_in_the_place_of_the_log_is_told_in_words(tmp_path: Path) -> None:
+    lines(tmp_path).mkdir()
+    with pytest.raises(TrainerError, match=r"cannot use .*round-1.jsonl.*move that away"):
+        log_of(tmp_path).resume()
 
 
 def test_the_state_of_another_model_begins_anew(tmp_path: Path) -> None:
     record(tmp_path, 1)
     assert WorkLog(tmp_path, 1, SIZE + 1, root_of).resume() == (None, [])
+
+
+def test_two_trainers_never_write_to_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer of a killed node lives on until its next step; the next one waits for it, though not for ever."""
+    monkeypatch.setattr(work_log, "PATIENCE_SECONDS", 0)
+    program = (
+        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True); input()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "1\n"
+        with pytest.raises(TrainerError, match="the trainer of an earlier start still writes"):
+            log_of(tmp_path)
+        other.communicate("\n")
+    assert log_of(tmp_path).resume() == (None, [])

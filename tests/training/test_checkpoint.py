@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -77,9 +78,11 @@ def test_a_loaded_state_takes_the_next_round_as_the_saved_one_does(outer_path):
     assert root_of(steps[0]) == root_of(steps[1])
 
 
-@pytest.mark.parametrize("durable", [True, False])
-def test_an_inner_state_comes_back_as_saved(tmp_path, durable):
-    save_inner(tmp_path / "inner", an_inner(), durable=durable)
+@pytest.mark.parametrize("before", [None, b"", b"short", bytes(100_000)], ids=["new", "empty", "shorter", "longer"])
+def test_an_inner_state_comes_back_as_saved_whatever_lay_there(tmp_path, before):
+    if before is not None:
+        (tmp_path / "inner").write_bytes(before)
+    save_inner(tmp_path / "inner", an_inner())
     assert bits(load_inner(tmp_path / "inner", 4, hash_of)) == bits(an_inner())
     assert [path.name for path in tmp_path.iterdir()] == ["inner"]
 
@@ -123,7 +126,7 @@ def test_a_checkpoint_of_another_model_is_refused(outer_path):
 
 
 def test_an_inner_state_of_another_model_is_refused(tmp_path):
-    save_inner(tmp_path / "inner", an_inner(), durable=False)
+    save_inner(tmp_path / "inner", an_inner())
     for parameters in (3, 5):
         with pytest.raises(CheckpointError, match="other tensors"):
             load_inner(tmp_path / "inner", parameters, hash_of)
@@ -198,7 +201,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, outer_path, monkeypatch):
         save_outer(outer_path, SavedOuter(an_outer().state, 8, an_outer().root), SIZES)
     assert load(outer_path).round == 7
     with pytest.raises(CheckpointError, match="cannot write"):
-        save_inner(tmp_path / "nowhere" / "inner", an_inner(), durable=False)
+        save_inner(tmp_path / "nowhere" / "inner", an_inner())
 
 
 def test_what_a_killed_writer_left_behind_is_overwritten(outer_path):
@@ -209,7 +212,7 @@ def test_what_a_killed_writer_left_behind_is_overwritten(outer_path):
     assert not partial.exists()
 
 
-def test_only_durable_writing_syncs_file_and_folder(tmp_path, monkeypatch):
+def test_an_outer_state_is_synced_with_its_folder_and_an_inner_state_is_written_in_place(tmp_path, monkeypatch):
     synced = []
     sync = os.fsync
 
@@ -218,23 +221,35 @@ def test_only_durable_writing_syncs_file_and_folder(tmp_path, monkeypatch):
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)
-    save_inner(tmp_path / "inner", an_inner(), durable=False)
-    assert synced == []
-    save_inner(tmp_path / "inner", an_inner(), durable=True)
-    assert synced == [str(tmp_path / "inner.partial"), str(tmp_path)]
+    save_inner(tmp_path / "inner", an_inner())
+    place = (tmp_path / "inner").stat().st_ino
+    save_inner(tmp_path / "inner", an_inner(2))
+    assert synced == [] and (tmp_path / "inner").stat().st_ino == place
+    save_outer(tmp_path / "outer", an_outer(), SIZES)
+    assert synced == [str(tmp_path / "outer.partial"), str(tmp_path)]
 
 
-def test_an_inner_state_survives_the_death_of_its_writer(tmp_path):
+def test_of_two_inner_states_written_in_turn_one_survives_the_death_of_the_writer(tmp_path):
     program = (
         "import itertools, sys; from pathlib import Path; from tests.training.test_checkpoint import an_inner;"
         "from training.checkpoint import save_inner\n"
         "for n in itertools.count(1):\n"
-        "    save_inner(Path(sys.argv[1]), an_inner(n), durable=False); print(n, flush=True)"
+        "    save_inner(Path(sys.argv[1]) / str(n % 2), an_inner(n)); print(n, flush=True)"
     )
-    command = [sys.executable, "-c", program, str(tmp_path / "inner")]
+    command = [sys.executable, "-c", program, str(tmp_path)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         for _ in range(20):
             last = int(writer.stdout.readline())
         writer.send_signal(signal.SIGKILL)
-    assert load_inner(tmp_path / "inner", 4, hash_of).round >= last == 20
+    found = []
+    for path in tmp_path.iterdir():
+        with suppress(CheckpointError):
+            found.append(load_inner(path, 4, hash_of).round)
+    assert max(found) >= last == 20
+
+
+def test_every_step_of_writing_an_outer_state_is_told(tmp_path):
+    steps: list[str] = []
+    save_outer(tmp_path / "outer", an_outer(), SIZES, steps.append)
+    assert steps == ["before", "written", "synced", "renamed", "durable"]

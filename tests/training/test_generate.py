@@ -6,6 +6,7 @@ import torch
 
 from tests.training.lab_model import LAB_MODEL
 from training.build import build
+from training.errors import ConfigError
 from training.generate import generate, generate_tokens, sample
 from training.model import NeuroLLM, load_flat
 from training.tokens import Tokenizer
@@ -103,3 +104,16 @@ def test_sampling_follows_the_softmax():
     assert np.abs(counts - [0.7, 0.2, 0.1]).max() < 0.03
     cold = np.bincount([sample(logits, 0.2, random) for _ in range(1000)], minlength=3) / 1000
     assert cold[0] > 0.98
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-300, 1e-9])
+def test_a_tiny_temperature_takes_the_likeliest_like_none(temperature):
+    logits = np.array([-3.0, 8.5, 8.25, -100.0], dtype=np.float32)
+    random = np.random.default_rng(0)
+    assert [sample(logits, temperature, random) for _ in range(20)] == [sample(logits, 0, random)] * 20 == [1] * 20
+
+
+@pytest.mark.parametrize("temperature", [float("nan"), -1.0])
+def test_a_temperature_that_is_no_number_from_0_on_is_refused(model, temperature):
+    with pytest.raises(ConfigError, match="the temperature is"):
+        next(generate_tokens(model, [1], 1, temperature, 0))

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,8 @@ def test_of_two_writers_that_both_saw_a_free_name_one_fails(folder: Path, monkey
     path = folder / "wallet.json"
     write = keystore_file._write_durably
 
-    def outrun(draft: Path, content: bytes) -> None:
-        write(draft, content)
+    def outrun(draft: Path, content: bytes, reached: Callable[[str], None]) -> None:
+        write(draft, content, reached)
         monkeypatch.setattr(keystore_file, "_write_durably", write)
         keystore_file.save(path, OTHER)
 

@@ -1,0 +1,186 @@
+"""The event stream: what happens in the node, sent to every listener as Server-Sent Events.
+
+An event is encoded once, whoever listens, and not at all if nobody does. A listener that does not keep up is dropped.
+"""
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from chain.receipts import RoundClosed, RoundOpened, RoundVoid
+from chain.transition import Applied
+from node.api.block_answers import summary
+from node.node import Node
+from node.status import as_json, status_of
+from node.trainer_messages import Stepped, TrainerEvent, Validated
+
+QUEUE_EVENTS = 64
+HEARTBEAT_SECONDS = 15.0
+WRITE_SECONDS = 10.0
+STATUS_SECONDS = 1.0
+PROGRESS_SECONDS = 0.5
+PROOFS_TOLD = 32  # of one block
+KINDS = {
+    "status": "the whole status, first and whenever it has changed, at most once a second",
+    "block": "a block is final",
+    "proofs": "proofs of work in it",
+    "round_opened": "a round has begun",
+    "round_closed": "a round has changed the model",
+    "round_void": "a round has ended without a result",
+    "progress": "inner steps of this node's trainer, at most twice a second",
+    "validated": "the loss of the model after a round has been measured",
+    "dropped": "this listener did not keep up: the stream ends",
+    "end": "the node stops: the stream ends",
+}
+
+
+class Listener:
+    """One open stream."""
+
+    def __init__(self, events: int) -> None:
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(events + 2)
+        self.events = events
+        self.is_dropped = False
+
+    def tell(self, event: bytes) -> bool:
+        """Queue an event; False if the queue is full."""
+        if self.queue.qsize() >= self.events:
+            return False
+        self.queue.put_nowait(event)
+        return True
+
+    def end(self, last_words: bytes) -> None:
+        """Nothing that waits is sent any more, but these words."""
+        self.is_dropped = True
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(last_words)
+        self.queue.put_nowait(None)
+
+
+class Events:
+    """All open streams of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.heartbeat_seconds = HEARTBEAT_SECONDS
+        self.queue_events = QUEUE_EVENTS
+        self.closed = False
+        self._listeners: set[Listener] = set()
+        self._number = 0
+        self._progress_at = float("-inf")
+        self._last_status: dict[str, object] = {}
+        self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def streams(self) -> int:
+        return len(self._listeners)
+
+    def start(self) -> None:
+        self.node.hear_block.append(self.hear_block)
+        self.node.hear_trainer.append(self.hear_trainer)
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """End every stream with a word."""
+        self.closed = True
+        for listener in list(self._listeners):
+            listener.end(self._encode("end", {"reason": "the node stops"}))
+        ticking, self._ticking = self._ticking, None
+        if ticking is not None:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+            self.node.hear_block.remove(self.hear_block)
+            self.node.hear_trainer.remove(self.hear_trainer)
+
+    def announce(self, kind: str, content: dict[str, Any]) -> None:
+        """Tell every listener; who has not taken the last events is dropped with a word."""
+        if not self._listeners:
+            return
+        event = self._encode(kind, content)
+        for listener in list(self._listeners):
+            if not listener.tell(event):
+                self._listeners.discard(listener)
+                listener.end(self._encode("dropped", {"reason": f"{listener.events} events were not taken in time"}))
+
+    def _encode(self, kind: str, content: dict[str, Any]) -> bytes:
+        self._number += 1
+        return f"id: {self._number}\nevent: {kind}\ndata: {json.dumps(content)}\n\n".encode()
+
+    async def _tick(self) -> None:
+        """The status, once for all listeners, when it has changed."""
+        while True:
+            await asyncio.sleep(STATUS_SECONDS)
+            if self._listeners:
+                status = as_json(status_of(self.node))
+                if status != self._last_status:
+                    self._last_status = status
+                    self.announce("status", status)
+
+    def hear_block(self, applied: Applied) -> None:
+        if not self._listeners:
+            return
+        block = applied.block
+        self.announce("block", summary(block))
+        if block.body.proofs:
+            names = ("round", "segment", "tokens", "loss_milli")
+            told = [
+                {"node": proof.node.hex(), **{name: getattr(proof, name) for name in names}}
+                for proof in block.body.proofs[:PROOFS_TOLD]
+            ]
+            content = {"height": block.header.height, "count": len(block.body.proofs), "proofs": told}
+            self.announce("proofs", content)
+        for receipt in applied.receipts:
+            match receipt:
+                case RoundOpened(number, base):
+                    self.announce("round_opened", {"round": number, "base_outer_root": base.outer_root.hex()})
+                case RoundClosed(number, outcome):
+                    self.announce("round_closed", {"round": number, "model_root": outcome.model_root.hex()})
+                case RoundVoid(number):
+                    self.announce("round_void", {"round": number})
+
+    def hear_trainer(self, event: TrainerEvent) -> None:
+        if not self._listeners:
+            return
+        match event:
+            case Stepped(number, step, loss, speed) if time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
+                self._progress_at = time.monotonic()
+                steps = self.node.network.params.inner_steps
+                content = {"round": number, "step": step, "steps": steps, "training_loss": loss}
+                self.announce("progress", {**content, "tokens_per_second": round(speed, 1)})
+            case Validated(number, loss):
+                self.announce("validated", {"round": number, "validation_loss": loss})
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Send events until the client leaves, falls behind, or the node stops."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+        listener = Listener(self.queue_events)
+        with suppress(ConnectionError, TimeoutError):
+            await response.prepare(request)
+            self._listeners.add(listener)
+            try:
+                listener.tell(b"retry: 2000\n\n" + self._encode("status", as_json(status_of(self.node))))
+                await self._send(listener, response)
+            finally:
+                self._listeners.discard(listener)
+            return response
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+
+    async def _send(self, listener: Listener, response: web.StreamResponse) -> None:
+        """Raises TimeoutError when the client has stopped to read."""
+        while not self.closed or listener.is_dropped:
+            try:
+                async with asyncio.timeout(self.heartbeat_seconds):
+                    event = await listener.queue.get()
+            except TimeoutError:
+                event = b": heartbeat\n\n"
+            if event is None:
+                return
+            async with asyncio.timeout(WRITE_SECONDS):
+                await response.write(event)

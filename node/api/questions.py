@@ -1,0 +1,77 @@
+"""What paths, queries and bodies may hold."""
+
+from marshmallow import Schema, fields, validate
+
+from chain.transactions import TRANSACTION_BYTES_MAXIMUM
+from node.api.fields import (
+    U64_MAXIMUM,
+    AddressText,
+    BlockName,
+    HexText,
+    NumberText,
+    PlaceText,
+    Question,
+    limit,
+    number_cursor,
+)
+
+HEX_MAXIMUM = 2 * TRANSACTION_BYTES_MAXIMUM
+# An index key ends with height and transaction id.
+TRANSACTION_CURSOR_BYTES = 8 + 32
+
+
+class Nothing(Question):
+    """No fields."""
+
+
+class BlockPath(Question):
+    block = BlockName(required=True)
+
+
+class TransactionPath(Question):
+    id = HexText(32, required=True)
+
+
+class AccountPath(Question):
+    address = AddressText(required=True)
+
+
+class RoundPath(Question):
+    round = NumberText(1, U64_MAXIMUM, required=True)
+
+
+class Page(Question):
+    """A page of a list that is ordered by a number, newest first."""
+
+    limit = limit()
+    cursor = number_cursor()
+
+
+class TransactionsPage(Question):
+    limit = limit()
+    cursor = HexText(TRANSACTION_CURSOR_BYTES, load_default=None)
+
+
+class ProofsPage(Question):
+    """Of one round, of one node, or all."""
+
+    limit = limit()
+    cursor = PlaceText(load_default=None)
+    round = NumberText(1, U64_MAXIMUM, load_default=None)
+    node = HexText(32, load_default=None)
+
+
+class Submission(Schema):
+    """A signed transaction in its canonical encoding."""
+
+    class Meta:
+        unknown = "raise"
+
+    transaction = fields.String(
+        required=True,
+        validate=[
+            validate.Length(min=2, max=HEX_MAXIMUM),
+            validate.Regexp("([0-9a-f]{2})+\\Z", error="an even number of lower-case hexadecimal digits is wanted"),
+        ],
+        metadata={"pattern": "^([0-9a-f]{2})+$"},
+    )

@@ -1,0 +1,198 @@
+"""Rounds and proofs as JSON objects: of running rounds from the state, of old ones from the blocks that they took.
+
+A round's records leave the state when its rewards are released. Its reveals then stand in the last blocks before its
+end, and the vote that closed it in the block of its end. What an ended round was never changes, so it is remembered.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+from chain.block import Outcome, PayloadReveal, Proof, ResultVote
+from chain.crypto.hashing import merkle_root
+from chain.rounds import agreed_outcome, counted
+from chain.state import CLOSED, RESULT, ROUND_PHASES, VOID, Round, State
+from node.api.block_answers import Json, proof_fields
+from node.api.faults import Refusal
+from node.round_history import Measured
+from node.store import Store
+
+REMEMBERED = 2_048
+# A page of proofs looks at no more blocks than this; it may then hold fewer proofs than were asked for.
+BLOCKS_SEARCHED = 200
+VOIDS_PASSED = 200  # rounds looked at backwards for the last that closed
+
+
+class RoundAnswers:
+    """Answers about rounds. Shared by the reading threads."""
+
+    def __init__(self) -> None:
+        self._ended: OrderedDict[int, Json] = OrderedDict()
+        self._lock = Lock()
+
+    def page(self, store: Store, history: Sequence[Measured], limit: int, cursor: int | None) -> Json:
+        """Rounds below the cursor, newest first."""
+        newest = store.state().ledger.round
+        newest = newest if cursor is None else min(cursor - 1, newest)
+        numbers = range(newest, max(newest - limit, 0), -1)
+        measured = {entry.round: entry for entry in history}
+        rounds = [with_loss(self._facts(store, number), measured.get(number)) for number in numbers]
+        return {"rounds": rounds, "next_cursor": str(numbers[-1]) if numbers and numbers[-1] > 1 else None}
+
+    def whole(self, store: Store, history: Sequence[Measured], number: int) -> Json:
+        if number > store.state().ledger.round:
+            raise Refusal(404, f"round {number} has not opened; the newest is {store.state().ledger.round}")
+        measured = next((entry for entry in reversed(history) if entry.round == number), None)
+        return with_loss(self._facts(store, number), measured)
+
+    def _facts(self, store: Store, number: int) -> Json:
+        with self._lock:
+            if (known := self._ended.get(number)) is not None:
+                return known
+        state = store.state()
+        current = state.round(number)
+        facts = of_state(store, state, current) if current is not None else of_blocks(store, number)
+        # While its records are there a round may still be told in more detail than later.
+        if current is None:
+            with self._lock:
+                self._ended[number] = facts
+                while len(self._ended) > REMEMBERED:
+                    self._ended.popitem(last=False)
+        return facts
+
+
+def with_loss(facts: Json, measured: Measured | None) -> Json:
+    loss = None if measured is None else measured.validation_loss
+    return {**facts, "validation_loss": loss, "tokens": None if measured is None else measured.tokens}
+
+
+def of_state(store: Store, state: State, current: Round) -> Json:
+    """A round whose records are there."""
+    after_holding = current.phase in (RESULT, CLOSED)
+    included = {payload.node for payload in counted(state, current)} if after_holding else set()
+    outcome = agreed_outcome(state, current) if current.phase == CLOSED else None
+    payloads = [
+        payload_fields(payload.node, payload.payload_root, payload.payload_bytes, payload.steps)
+        | {"counted": payload.node in included if after_holding else None}
+        for payload in current.revealed
+    ]
+    return {
+        "round": current.number,
+        "phase": ROUND_PHASES[current.phase],
+        "opened_height": current.opened_height,
+        "ended_height": store.height_of_round(current.number),
+        "deadline_height": current.deadline_height,
+        "participants": current.participants,
+        "base_outer_root": current.base.outer_root.hex(),
+        "payloads": payloads,
+        "outcome": outcome_fields(outcome),
+    }
+
+
+def of_blocks(store: Store, number: int) -> Json:
+    """A round whose records have left the state."""
+    ended = store.height_of_round(number)
+    assert ended is not None, f"round {number} has neither records nor an end"
+    before = store.height_of_round(number - 1) or 0
+    outcome = _outcome_at(store, number, ended)
+    reveals = _reveals(store, number, ended, before)
+    # Nothing tells which payloads of several were held by enough validators, unless all were.
+    root = merkle_root([reveal.node + reveal.payload_root for reveal in reveals])
+    all_counted = None if outcome is None or outcome.counted_root != root else True
+    return {
+        "round": number,
+        "phase": ROUND_PHASES[VOID if outcome is None else CLOSED],
+        "opened_height": before or None,
+        "ended_height": ended,
+        "deadline_height": None,
+        "participants": None,
+        "base_outer_root": _base(store, number),
+        "payloads": [
+            payload_fields(reveal.node, reveal.payload_root, reveal.payload_bytes, reveal.steps)
+            | {"counted": all_counted}
+            for reveal in reveals
+        ],
+        "outcome": outcome_fields(outcome),
+    }
+
+
+def payload_fields(node: bytes, root: bytes, size: int, steps: int) -> Json:
+    return {"node": node.hex(), "payload_root": root.hex(), "payload_bytes": size, "steps": steps}
+
+
+def outcome_fields(outcome: Outcome | None) -> Json | None:
+    if outcome is None:
+        return None
+    names = ("counted_root", "outer_root", "model_root", "start_state", "aggregate_root")
+    return {name: getattr(outcome, name).hex() for name in names}
+
+
+def _outcome_at(store: Store, number: int, ended: int) -> Outcome | None:
+    """A closed round's outcome: that of the vote that closed it, its last one. A void round's last block has none."""
+    stored = store.block(ended)
+    assert stored is not None
+    votes = [item for item in stored.block.body.rounds if isinstance(item, ResultVote) and item.round == number]
+    return votes[-1].outcome if votes else None
+
+
+def _reveals(store: Store, number: int, ended: int, before: int) -> list[PayloadReveal]:
+    """They come in the last phases only, whose lengths are bounded."""
+    params = store.network.params
+    first = max(before + 1, ended - params.reveal_blocks - params.hold_blocks - params.result_blocks)
+    found = []
+    for height in range(ended, first - 1, -1):
+        stored = store.block(height)
+        assert stored is not None
+        body = stored.block.body
+        found += [item for item in body.rounds if isinstance(item, PayloadReveal) and item.round == number]
+        if any(proof.round == number for proof in body.proofs):
+            break  # Nobody reveals before the training phase is over.
+    return sorted(found, key=lambda reveal: reveal.node)
+
+
+def _base(store: Store, number: int) -> str | None:
+    """The outcome of the last round before that closed; None if that lies too far back."""
+    for earlier in range(number - 1, max(number - 1 - VOIDS_PASSED, 0), -1):
+        ended = store.height_of_round(earlier)
+        if ended is not None and (outcome := _outcome_at(store, earlier, ended)) is not None:
+            return outcome.outer_root.hex()
+    return store.network.start.outer_root.hex() if number <= VOIDS_PASSED else None
+
+
+def proof_page(
+    store: Store, limit: int, cursor: tuple[int, int] | None, round_number: int | None, node: bytes | None
+) -> Json:
+    """Proofs before the cursor's place, newest first. A page that ended its search early may be empty."""
+    highest, lowest = _range(store, round_number)
+    if cursor is not None:
+        highest = min(highest, cursor[0])
+    found: list[Json] = []
+    for height in range(highest, max(highest - BLOCKS_SEARCHED, lowest - 1), -1):
+        end = cursor[1] if cursor is not None and height == cursor[0] else None
+        for index, proof in _descending(store, height, end):
+            if round_number not in (None, proof.round) or node not in (None, proof.node):
+                continue
+            if len(found) == limit:
+                last = found[-1]
+                return {"proofs": found, "next_cursor": f"{last['height']}.{last['index']}"}
+            found.append(proof_fields(proof, store.network.chain_id, height, index))
+    beyond = highest - BLOCKS_SEARCHED
+    return {"proofs": found, "next_cursor": f"{beyond + 1}.0" if beyond >= lowest else None}
+
+
+def _descending(store: Store, height: int, end: int | None) -> Iterator[tuple[int, Proof]]:
+    """The proofs of a block with their places, from the last one before `end` down."""
+    stored = store.block(height)
+    proofs = stored.block.body.proofs if stored is not None else ()
+    return reversed(list(enumerate(proofs[:end])))
+
+
+def _range(store: Store, round_number: int | None) -> tuple[int, int]:
+    """The highest and the lowest block in which proofs of a round can stand."""
+    if round_number is None:
+        return store.height, 1
+    if round_number > store.state().ledger.round:
+        return 0, 1
+    ended = store.height_of_round(round_number)
+    before = store.height_of_round(round_number - 1)
+    return (store.height if ended is None else ended), (before or 0) + 1

@@ -1,0 +1,167 @@
+"""The one table of routes: the router, the OpenAPI document and `docs/api.md` follow it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from marshmallow import Schema
+
+from node.api import questions, schemas
+from node.api.desk import Asked, Desk, checked
+from node.api.faults import Refusal
+
+EXPLORER = Path(__file__).parent.parent / "explorer"
+JSON, TEXT, STREAM = "application/json", "text/plain", "text/event-stream"
+Handler = Callable[[Desk, Asked], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `refusals` are the statuses that belong to it beside those of every route."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    handler: Handler
+    answer: type[Schema] | None = None
+    place: type[Schema] = questions.Nothing
+    query: type[Schema] = questions.Nothing
+    body: type[Schema] | None = None
+    produces: str = JSON
+    successes: tuple[int, ...] = (200,)
+    refusals: tuple[int, ...] = ()
+
+
+def page_of(name: str, content_type: str) -> Handler:
+    """One of our own files."""
+
+    async def serve(_: Desk, __: Asked) -> web.StreamResponse:
+        # Said here, because what a machine makes of a file's name differs.
+        return web.FileResponse(EXPLORER / name, headers={"Content-Type": f"{content_type}; charset=utf-8"})
+
+    return serve
+
+
+def get(path: str, name: str, summary: str, handler: Handler, **more: object) -> Route:
+    return Route("GET", path, name, summary, handler, **more)  # type: ignore[arg-type]
+
+
+def file(path: str, name: str, content_type: str) -> Route:
+    handler = page_of(name, content_type)
+    return get(path, name.replace(".", "_"), f"The explorer: {name}.", handler, produces=content_type)
+
+
+ROUTES: tuple[Route, ...] = (
+    get("/v1/status", "status", "How the node is, in one flat object.", Desk.status, answer=schemas.Status),
+    get(
+        "/v1/health",
+        "health",
+        "Whether the node works; 503 if no block has become final for long.",
+        Desk.health,
+        answer=schemas.Health,
+        successes=(200, 503),
+    ),
+    get(
+        "/v1/blocks",
+        "blocks",
+        "Finalized blocks, newest first.",
+        Desk.blocks,
+        answer=schemas.Blocks,
+        query=questions.Page,
+    ),
+    get(
+        "/v1/blocks/{block}",
+        "block",
+        "A block by height or hash, with all that is in it.",
+        Desk.block,
+        answer=schemas.Block,
+        place=questions.BlockPath,
+        refusals=(404,),
+    ),
+    Route(
+        "POST",
+        "/v1/transactions",
+        "submit",
+        "Hand in a signed transaction: 202 if it now waits for a block, 200 if it was known.",
+        Desk.submit,
+        answer=schemas.Transaction,
+        body=questions.Submission,
+        successes=(200, 202),
+        refusals=(408, 413, 415, 422),
+    ),
+    get(
+        "/v1/transactions/{id}",
+        "transaction",
+        "A transaction that is final or waits.",
+        Desk.transaction,
+        answer=schemas.Transaction,
+        place=questions.TransactionPath,
+        refusals=(404,),
+    ),
+    get(
+        "/v1/accounts/{address}",
+        "account",
+        "What an address owns, with a proof against the last finalized header.",
+        Desk.account,
+        answer=schemas.Account,
+        place=questions.AccountPath,
+    ),
+    get(
+        "/v1/accounts/{address}/transactions",
+        "account_transactions",
+        "What an address sent or received, newest first.",
+        Desk.account_transactions,
+        answer=schemas.Transactions,
+        place=questions.AccountPath,
+        query=questions.TransactionsPage,
+    ),
+    get("/v1/rounds", "rounds", "Rounds, newest first.", Desk.round_page, answer=schemas.Rounds, query=questions.Page),
+    get(
+        "/v1/rounds/{round}",
+        "round",
+        "One round: phase, base, payloads, outcome, loss.",
+        Desk.round,
+        answer=schemas.Round,
+        place=questions.RoundPath,
+        refusals=(404,),
+    ),
+    get(
+        "/v1/proofs",
+        "proofs",
+        "Proofs of work, newest first, of a round, a node, or all.",
+        Desk.proofs,
+        answer=schemas.Proofs,
+        query=questions.ProofsPage,
+    ),
+    get("/v1/losses", "losses", "Validation loss over all rounds.", Desk.losses, answer=schemas.Losses),
+    get("/v1/events", "events", "What happens, as Server-Sent Events.", Desk.stream, produces=STREAM, refusals=(503,)),
+    get("/metrics", "metrics", "For Prometheus.", Desk.show_metrics, produces=TEXT),
+    get("/openapi.json", "openapi", "This document.", Desk.show_document),
+    file("/", "index.html", "text/html"),
+    file("/explorer.js", "explorer.js", "text/javascript"),
+    file("/explorer.css", "explorer.css", "text/css"),
+)
+
+
+def add_routes(app: web.Application, desk: Desk) -> None:
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, served(route, desk), name=route.name)
+
+
+def served(route: Route, desk: Desk) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler as aiohttp wants it: what is asked has been checked before it runs."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        fields = checked(route.place, dict(request.match_info)) | checked(route.query, asked_once(request))
+        return await route.handler(desk, Asked(request, fields))
+
+    return serve
+
+
+def asked_once(request: web.Request) -> dict[str, str]:
+    """The query's fields. Raises Refusal 400 if one is there twice."""
+    if len(set(request.query)) != len(request.query):
+        raise Refusal(400, "a field of the query is there twice")
+    return dict(request.query)

@@ -1,0 +1,63 @@
+"""A wall clock that is set ahead or back, even before 1970: blocks go on, their times only grow, and work is proven."""
+
+import asyncio
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from chain.block import Header
+from chain.transition import epoch_of
+from consensus.messages import FINALIZE, NOTARIZE
+from node import pacing
+from node.pacing import Pacing
+from tests.node.lone_node import IDENTITY, LoneNode, with_rounds
+
+YEAR_MS = 365 * 24 * 3600 * 1000
+MINUTE_MS = 60_000
+
+
+def build_at(node: LoneNode, wall_ms: int, monkeypatch: pytest.MonkeyPatch) -> Header:
+    """A block that is made when the clock of the machine shows this, with a segment finished at this time; final."""
+    monkeypatch.setattr(pacing, "wall_ms", lambda: wall_ms)
+    node.driver.add_segment(node.segment(len(node.driver.work.segments), time_ms=wall_ms))
+    tip = node.view.tip
+    epoch = epoch_of(tip.height + 1, node.network.params)
+    view = tip.view + 1 if epoch == tip.epoch else 1
+    paces = Pacing(node.view, node.producer, IDENTITY)
+    applied = asyncio.run(asyncio.wait_for(paces.build(epoch, view, 0, tip.hash), 30))
+    node.view.keep(node.certify(NOTARIZE, applied))
+    node.view.finalize(applied.block.header.hash(), node.certify(FINALIZE, applied))
+    assert len(applied.block.body.proofs) == 1
+    [proof] = applied.block.body.proofs
+    window = node.network.params.proof_window_ms
+    assert applied.block.header.time_ms - window <= proof.time_ms <= applied.block.header.time_ms
+    return applied.block.header
+
+
+@pytest.mark.parametrize(
+    "jumps",
+    [
+        (0, YEAR_MS, MINUTE_MS),
+        (0, -YEAR_MS, MINUTE_MS),
+        (YEAR_MS, YEAR_MS + MINUTE_MS, 0, 2 * MINUTE_MS),
+    ],
+    ids=["ahead and back", "back and right again", "a year ahead, then right"],
+)
+def test_a_clock_that_jumps_neither_stalls_blocks_nor_turns_their_times_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jumps: tuple[int, ...]
+) -> None:
+    node = with_rounds(tmp_path / "node", 1)
+    began = node.view.tip.time_ms
+    times = [began, *(build_at(node, began + jump, monkeypatch).time_ms for jump in jumps)]
+    least = node.network.params.block_interval_min_ms
+    assert all(later - earlier >= least for earlier, later in pairwise(times))
+
+
+@pytest.mark.parametrize("wall_ms", [0, -1, -YEAR_MS])
+def test_a_clock_before_1970_makes_the_earliest_block_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_ms: int
+) -> None:
+    node = with_rounds(tmp_path / "node", 1)
+    began = node.view.tip.time_ms
+    assert build_at(node, wall_ms, monkeypatch).time_ms == began + node.network.params.block_interval_min_ms
