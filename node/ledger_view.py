@@ -99,7 +99,11 @@ class LedgerView:
         if chain:
             self.tip = chain[0].parent
             final = chain[0].block.header.height
-            self._pending = {key: kept for key, kept in self._pending.items() if kept.block.header.height > final}
+            # This runs in a thread beside the event loop, which may remember a new block at any moment: never replace
+            # the table, and look through a copy.
+            for key, kept in list(self._pending.items()):
+                if kept.block.header.height <= final:
+                    del self._pending[key]
         return chain[::-1]
 
     def _need(self, parent_hash: bytes) -> tuple[State, Parent]:
