@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from node.errors import NodeError
 from node.setting_kinds import BadValue, Choice, YesOrNo
-from node.settings import BY_NAME, SETTINGS, InEffect, Setting, data_directory, in_effect, settings_of
+from node.settings import BY_NAME, PROFILES, SETTINGS, InEffect, Setting, data_directory, in_effect, settings_of
 
 Command = Callable[..., Any]
 
@@ -237,5 +237,49 @@ def show(data_dir: Path, as_json: bool) -> None:
     Example: neuroshard network show --json
     """
     from node.commands import network as command
+
+    command.show(data_dir, as_json)
+
+
+@cli.group()
+def data() -> None:
+    """Let a new network train on your own text."""
+
+
+@data.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@DATA_DIRECTORY
+@click.option(
+    "--tokenizer",
+    type=click.Choice(["train", "shipped"]),
+    default="train",
+    show_default=True,
+    help="Learnt on this text.",
+)
+@click.option(
+    "--profile", type=click.Choice(PROFILES), default="dev", show_default=True, help="The profile you will start with."
+)
+@JSON
+def add(data_dir: Path, files: tuple[Path, ...], tokenizer: str, profile: str, as_json: bool) -> None:
+    """Add text FILES, and every .txt and .md in folders, to the corpus of a data directory.
+
+    A network that is then made there trains on this text alone. Files must be UTF-8.
+
+    Example: neuroshard data add books/ letters.txt --data-dir ~/mine
+    """
+    from node.commands import data as command
+
+    command.add(data_dir, list(files), tokenizer, profile, as_json)
+
+
+@data.command(name="show")
+@DATA_DIRECTORY
+@JSON
+def show_data(data_dir: Path, as_json: bool) -> None:
+    """List the files and documents of a data directory's own corpus.
+
+    Example: neuroshard data show --data-dir ~/mine
+    """
+    from node.commands import data as command
 
     command.show(data_dir, as_json)

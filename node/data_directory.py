@@ -8,6 +8,7 @@ ledger/         finalized blocks and state   sign-state          every vote ever
 model/          outer states after rounds    payloads/           published pseudo-gradients by root
 work/           the round in training        tokens/             the corpus as token numbers
 logs/           what has happened            neuroshard.toml  settings, if the user wrote some
+corpus/         the operator's own text, if some was added
 rounds.jsonl    what each round did to the loss
 api.json        where the running node listens
 uptime.json     seconds of operation         housekeeping.json  payloads whose round has not ended yet
@@ -22,8 +23,8 @@ from typing import Any
 
 from node.errors import DataDirectoryError, disk_advice
 from node.failpoints import moments_of
+from node.schema import SCHEMA, UPGRADES, number_of
 
-SCHEMA = "1"
 FOLDERS = ("ledger", "model", "payloads", "work", "tokens")
 
 
@@ -44,7 +45,8 @@ class DataDirectory:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._refuse_foreign()
             if not schema.exists():
-                write_atomically(schema, SCHEMA.encode(), "schema")
+                write_atomically(schema, str(SCHEMA).encode(), "schema")
+            self._upgrade()
             for name in FOLDERS:
                 (self / name).mkdir(exist_ok=True)
         except OSError as error:
@@ -65,7 +67,22 @@ class DataDirectory:
                 "choose an empty one with --data-dir"
             )
 
+    def _upgrade(self) -> None:
+        """Bring an older layout up to date. Every step is done anew if it was cut short."""
+        for number in range(self._schema(), SCHEMA):
+            UPGRADES[number](self.root)
+            write_atomically(self / "schema", str(number + 1).encode(), "schema")
+
     def check_schema(self) -> None:
+        """Raise DataDirectoryError unless the layout is today's."""
+        found = self._schema()
+        if found != SCHEMA:
+            raise DataDirectoryError(
+                f"{self.root} has schema {found} and this program writes {SCHEMA}: start the node once, "
+                "which brings it up to date"
+            )
+
+    def _schema(self) -> int:
         try:
             found = (self / "schema").read_text(errors="replace")
         except FileNotFoundError as error:
@@ -75,13 +92,7 @@ class DataDirectory:
             ) from error
         except OSError as error:
             raise self._unusable(error) from error
-        if not (found.isascii() and found.isdigit()):
-            raise DataDirectoryError(f"{self / 'schema'} is damaged, it holds {found[:20]!r}: restore it from a backup")
-        if found != SCHEMA:
-            raise DataDirectoryError(
-                f"{self.root} has schema {found!r}, this program knows {SCHEMA!r}: use the program "
-                "that wrote it, or another --data-dir"
-            )
+        return number_of(self.root, found)
 
     def lock(self) -> None:
         """Keep every other node away from this directory until the process ends."""

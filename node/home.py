@@ -9,6 +9,7 @@ from pathlib import Path
 from chain.address import to_text
 from chain.errors import NeuroError
 from chain.genesis import NETWORK_BYTES_MAXIMUM, Network, parse_network
+from node.corpus_choice import with_own_corpus
 from node.data_directory import DataDirectory, write_atomically
 from node.errors import DataDirectoryError, NodeError, disk_advice
 from node.failpoints import moments_of
@@ -203,7 +204,7 @@ def _network(directory: DataDirectory, settings: Settings, identity: Identity, c
     elif content is not None:
         network = parse_network(content)
     else:
-        template = read_template(template_path(), settings.profile)
+        template = with_own_corpus(read_template(template_path(), settings.profile), directory.root)
         created_ms = time.time_ns() // 1_000_000
         network = create_network(template, template["name"], created_ms, (identity.bootstrap_validator(),))
     keys = [validator.public_key for validator in network.validators]

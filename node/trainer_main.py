@@ -93,8 +93,8 @@ class TrainerProcess:
         """Open the corpus, say that we are ready, then obey until stdin ends."""
         self.threads = Threads(self.settings.threads)  # before the corpus: a longer look at the load says more
         device, reason = choose_device(self.settings.device)
-        folder = self.settings.data_directory / "tokens"
-        self.corpus = open_corpus(self.network, folder, lambda done, total: self.say(Tokenising(done, total)))
+        root = self.settings.data_directory
+        self.corpus = open_corpus(self.network, root, lambda done, total: self.say(Tokenising(done, total)))
         self.model = NeuroLLM(self.learning.model, device)
         self.loop = InnerLoop(self.model, self.learning.inner)
         windows = validation_windows(self.corpus.validation, WINDOWS, min(WINDOW_TOKENS, self.learning.model.context))

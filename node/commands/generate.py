@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from node.commands.opening import network_of
-from node.corpus_choice import tokenizer_path
+from node.corpus_choice import tokenizer_of
 from node.data_directory import DataDirectory
 from node.errors import NodeError
 from node.model_store import ModelStore, load_base
@@ -30,7 +30,8 @@ def show(data_directory: Path, prompt: str, choice: Choice) -> None:
     except UnicodeEncodeError as error:
         raise NodeError(f"the prompt holds bytes that are no UTF-8: {shown(prompt)}") from error
     directory = DataDirectory(data_directory)
-    learning = Learning.of(network_of(directory))
+    network = network_of(directory)
+    learning = Learning.of(network)
     newest = ModelStore(directory / "model", learning).newest()
     if newest is None:
         raise NodeError(f"{data_directory} has no model yet: let the node finish a round first")
@@ -41,7 +42,7 @@ def show(data_directory: Path, prompt: str, choice: Choice) -> None:
 
     model = NeuroLLM(learning.model)
     load_flat(model, load_base(newest, learning).state.weights)
-    tokenizer = Tokenizer.load(tokenizer_path())
+    tokenizer = Tokenizer.load(tokenizer_of(network, data_directory))
     click.echo(prompt, nl=False)
     for piece in generate(model, tokenizer, prompt, choice.tokens, choice.temperature, choice.seed):
         click.echo(piece, nl=False)

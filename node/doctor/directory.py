@@ -10,8 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from node.clock import clock_text
-from node.data_directory import SCHEMA, read_json
+from node.data_directory import read_json
 from node.doctor.finding import Finding, Place, ok, problem, warning
+from node.errors import DataDirectoryError
+from node.schema import SCHEMA, number_of
 
 MIB, GIB = 1 << 20, 1 << 30
 FREE_PROBLEM, FREE_WARNING = 200 * MIB, 5 * GIB
@@ -107,11 +109,13 @@ def layout(place: Place) -> Finding:
                     "choose another with --data-dir",
                 )
             return ok("There is no node yet: the first start makes one.")
-        found = schema.read_text(errors="replace")[:40]
+        try:
+            found = number_of(root, schema.read_text(errors="replace"))
+        except DataDirectoryError as error:
+            sentence, _, advice = str(error).partition(": ")
+            return problem(f"{sentence}.", advice)
         if found != SCHEMA:
-            return problem(
-                f"{root} has schema {found!r}, this program knows {SCHEMA!r}.", "use the program that wrote it"
-            )
+            return ok(f"{root} has schema {found}; the next start brings it up to {SCHEMA}.")
         return ok(f"{root} has schema {found}.")
     return problem(f"{root} cannot be read.", "run as its owner, or choose another with --data-dir")
 

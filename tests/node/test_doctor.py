@@ -17,12 +17,13 @@ from click.testing import CliRunner
 
 from node import clock as node_clock
 from node.cli import cli
-from node.data_directory import SCHEMA, DataDirectory
+from node.data_directory import DataDirectory
 from node.doctor import directory, machine, packages, ports
 from node.doctor.checks import CHECKS, examine, exit_status, words
 from node.doctor.finding import OK, PROBLEM, WARNING, Finding, Place, ok, problem, warning
 from node.key_value import open_key_value
 from node.memory import expected_need
+from node.schema import SCHEMA
 from node.template import Learning
 from tests.node.lone_node import tiny_network, with_rounds
 
@@ -224,7 +225,11 @@ def test_a_file_in_the_place_of_the_directory_is_a_problem(tmp_path: Path) -> No
 
 def test_the_layout_is_ours_or_empty(place: Place, tmp_path: Path) -> None:
     assert verdict(directory.layout(place)) == OK
-    (place.directory / "schema").write_text(SCHEMA + "9")
+    (place.directory / "schema").write_text(f"{SCHEMA}9")
+    assert verdict(directory.layout(place)) == PROBLEM
+    (place.directory / "schema").write_text(f"{SCHEMA - 1}")
+    assert "brings it up" in directory.layout(place).sentence and verdict(directory.layout(place)) == OK
+    (place.directory / "schema").write_text("another")
     assert verdict(directory.layout(place)) == PROBLEM
     foreign = tmp_path / "foreign"
     foreign.mkdir()
