@@ -10,6 +10,7 @@ NAMES = {
     "first": "a fresh node until it has learnt and earned",
     "learning": "the loss over tokens, without a ledger",
     "training": "the node against a bare loop, that against a textbook model, and memory",
+    "products": "matrix products, library against library",
     "memory": "a fresh node under a memory limit",
     "soak": "an hour of `make run`: memory, descriptors, disk, loss",
     "corpus": "drawing batches against training on them",

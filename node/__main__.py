@@ -11,6 +11,7 @@ def main() -> None:
     sys.excepthook = _tell
     try:
         from chain.errors import NeuroError
+        from node.backends import choose
         from node.cli import cli
         from training.errors import TrainingError
     except ModuleNotFoundError as error:
@@ -20,6 +21,7 @@ def main() -> None:
         )
     os.umask(0o077)  # What a node writes is its owner's alone, also in a directory that others may enter.
     try:
+        choose(os.environ)
         cli(standalone_mode=True)
     except (NeuroError, TrainingError, OSError, UnicodeError) as error:
         print(f"neuroshard: {error}", file=sys.stderr)

@@ -1,14 +1,25 @@
 """The smallest key-value interface that the store needs, over LevelDB (plyvel) or LMDB."""
 
+import fcntl
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from node.backends import asked
+from node.data_directory import sync_folder
 from node.errors import StoreError
 
 RESTORE = "restore the whole data directory from a backup, or start anew with another --data-dir"
+LMDB_FILE = "data.mdb"
+LMDB_FIRST_BYTES = 1 << 30  # of the map; the file is only as large as its content
+LMDB_PATIENCE_SECONDS = 30  # for readers to end, before the map grows
 
 
 def in_words(error: Exception) -> str:
@@ -108,21 +119,88 @@ class LevelDb:
         self._database.close()
 
 
+class _Map:
+    """An LMDB environment and how many read in it now."""
+
+    def __init__(self, environment: Any, file: Path) -> None:
+        self.environment = environment
+        self.file = file
+        self._reading = 0
+        self._changed = threading.Condition()
+
+    def enter(self) -> Any:
+        """A new reading transaction, to be given back with `leave`."""
+        with self._changed:
+            transaction = self.environment.begin()
+            self._reading += 1
+        return transaction
+
+    def leave(self, transaction: Any) -> None:
+        transaction.abort()
+        with self._changed:
+            self._reading -= 1
+            self._changed.notify_all()
+
+    def grow(self) -> None:
+        """Double the map, or take what the disk has left. Raises StoreError or the database's error."""
+        size = self.environment.info()["map_size"]
+        disk = os.statvfs(self.file)
+        wanted = min(2 * size, self.file.stat().st_size + disk.f_bavail * disk.f_frsize)
+        wanted -= wanted % PAGESIZE
+        if wanted <= size:
+            raise StoreError(
+                "cannot write to the ledger: No space left on device; the disk is full: free some space and start again"
+            )
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._reading, LMDB_PATIENCE_SECONDS):
+                raise StoreError(
+                    f"cannot write to the ledger: it must grow beyond {size} bytes and {self._reading} readers have "
+                    f"not ended in {LMDB_PATIENCE_SECONDS} s; start again"
+                )
+            self.environment.set_mapsize(wanted)
+
+
 class Lmdb:
-    """py-lmdb, where LevelDB has no wheel. The map is sparse: its size is a bound, not a cost."""
+    """py-lmdb, where LevelDB has no wheel. One process at a time, like LevelDB, and every commit is synced.
+
+    The file is mapped into memory. A write that does not fit makes the map larger, as far as the disk goes; that needs
+    a moment without readers, because addresses move.
+    """
 
     name = "lmdb"
-    MAP_BYTES = 1 << 40
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, map_bytes: int = LMDB_FIRST_BYTES) -> None:
         import lmdb
 
-        self._error = lmdb.Error
+        self._error, self._full = lmdb.Error, lmdb.MapFullError
         self._frozen: Any = None  # the reading transaction of a snapshot
+        self._lock: int | None = _locked(path)
+        is_new = not (path / LMDB_FILE).exists()
         try:
-            self._environment = lmdb.open(str(path), map_size=self.MAP_BYTES, subdir=True, readahead=False)
+            environment = lmdb.open(str(path), map_size=map_bytes, subdir=True, readahead=False)
         except (lmdb.Error, OSError) as error:
+            os.close(self._lock)
             raise StoreError(_unopened(path, error)) from error
+        self._map = _Map(environment, path / LMDB_FILE)
+        try:
+            if is_new:
+                sync_folder(path)
+            else:
+                self._check_length()
+        except (lmdb.Error, OSError) as error:
+            self.close()
+            raise StoreError(_unopened(path, error)) from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _check_length(self) -> None:
+        """Look through a file that lacks its end, where some free pages may rightly be missing. Raises StoreError."""
+        environment, file = self._map.environment, self._map.file
+        found = file.stat().st_size
+        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if found < needed and not _copies(file.parent):
+            raise StoreError(f"{file} has {found} bytes and should have {needed}: its end is lost; {RESTORE}")
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -134,14 +212,23 @@ class Lmdb:
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         try:
-            with self._environment.begin(write=True) as transaction:
+            while not self._committed(changes):
+                self._map.grow()
+        except (self._error, OSError) as error:
+            raise StoreError(f"cannot write to the ledger: {in_words(error)}; {advice(error)}") from error
+
+    def _committed(self, changes: Mapping[bytes, bytes | None]) -> bool:
+        """False, and nothing is written, if the map is too small."""
+        try:
+            with self._map.environment.begin(write=True) as transaction:
                 for key, value in changes.items():
                     if value is None:
                         transaction.delete(key)
                     else:
                         transaction.put(key, value)
-        except (self._error, OSError) as error:
-            raise StoreError(f"cannot write to the ledger: {in_words(error)}; {advice(error)}") from error
+        except self._full:
+            return False
+        return True
 
     def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         try:
@@ -167,29 +254,72 @@ class Lmdb:
 
     def snapshot(self) -> Self:
         frozen = copy(self)
-        frozen._frozen = self._environment.begin()
+        frozen._frozen = self._map.enter()
         return frozen
 
     def _reading(self) -> AbstractContextManager[Any]:
-        return self._environment.begin() if self._frozen is None else nullcontext(self._frozen)
+        return self._briefly() if self._frozen is None else nullcontext(self._frozen)
+
+    @contextmanager
+    def _briefly(self) -> Iterator[Any]:
+        transaction = self._map.enter()
+        try:
+            yield transaction
+        finally:
+            self._map.leave(transaction)
 
     def close(self) -> None:
         if self._frozen is not None:
-            self._frozen.abort()
-        else:
-            self._environment.close()
+            self._map.leave(self._frozen)
+        elif self._lock is not None:
+            self._map.environment.close()
+            os.close(self._lock)
+            self._lock = None
+
+
+def _locked(path: Path) -> int:
+    """Keep other processes away until the descriptor is closed: LMDB alone would let them write too."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise StoreError(_unopened(path, error)) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreError(_unopened(path, error)) from error
+    return descriptor
+
+
+def _copies(folder: Path) -> bool:
+    """Whether an LMDB can be read as a whole, tried in a process of its own: a page that is missing ends it."""
+    program = "import lmdb, sys; lmdb.open(sys.argv[1], readonly=True, lock=False).copyfd(1, compact=True)"
+    command = [sys.executable, "-c", program, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as copying:
+        assert copying.stdout is not None
+        while copying.stdout.read(1 << 20):
+            pass
+    return copying.returncode == 0
 
 
 def open_key_value(path: Path) -> KeyValue:
-    """The engine that made the directory; for a new one LevelDB where it is installed, else LMDB."""
+    """The engine that made the directory; for a new one what NEUROSHARD_STORE says, else LevelDB if it is there.
+
+    Raises StoreError if the engine that is needed is missing, or another is asked for.
+    """
     path.mkdir(parents=True, exist_ok=True)
-    if (path / "data.mdb").exists():
+    wish = asked("NEUROSHARD_STORE", os.environ)
+    made_by = "lmdb" if (path / LMDB_FILE).exists() else "leveldb" if (path / "CURRENT").exists() else None
+    if made_by and wish not in (None, made_by):
+        raise StoreError(f"the ledger at {path} was made by {made_by}, NEUROSHARD_STORE asks for {wish}: unset it")
+    if (made_by or wish) == "lmdb":
         return Lmdb(path)
     try:
         return LevelDb(path)
     except ImportError:
-        if (path / "CURRENT").exists():
+        if made_by or wish:
             raise StoreError(
-                f"the ledger at {path} is a LevelDB and plyvel is not installed here; move it to a machine that has it"
+                f"the ledger at {path} {'is' if made_by else 'is to be'} a LevelDB and plyvel is not installed here: "
+                "install it, or move the directory to a machine that has it"
             ) from None
         return Lmdb(path)

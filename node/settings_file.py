@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from node.backends import CHOICES
 from node.setting_kinds import BadValue, shown
 from node.settings import BY_NAME, PREFIX, SETTINGS, SettingsError
 
@@ -40,7 +41,8 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def misspelt_variables(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each variable that looks like a setting of ours and is none."""
-    known = [*(setting.name for setting in SETTINGS), *SECRET_VARIABLES]
+    others = (variable.removeprefix(PREFIX).lower() for variable in CHOICES)
+    known = [*(setting.name for setting in SETTINGS), *SECRET_VARIABLES, *others]
     found = []
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX).lower()

@@ -10,9 +10,9 @@ is refused here, before a library sees it. Both back ends check that points lie 
 """
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Protocol, cast
 
+from chain.crypto.choice import Choice
 from chain.errors import BadSignature
 
 GROUP_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
@@ -38,37 +38,28 @@ class BackEnd(Protocol):
     def fast_aggregate_verify(self, public_keys: Sequence[bytes], message: bytes, signature: bytes) -> bool: ...
 
 
-_MODULES = {"pyblst": "chain.crypto.bls_fast", "py_ecc": "chain.crypto.bls_reference"}
-_chosen = ""
-_back_end: BackEnd
-
-
-def use(name: str) -> None:
-    """Compute with "pyblst" or "py_ecc" from now on. Raises ImportError if pyblst is absent."""
-    global _chosen, _back_end
-    _back_end = cast(BackEnd, import_module(_MODULES[name]))
-    _chosen = name
+_choice = Choice({"pyblst": "chain.crypto.bls_fast", "py_ecc": "chain.crypto.bls_reference"})
+# Compute with another library from now on. Raises ImportError if it is absent.
+use = _choice.use
 
 
 def back_end() -> str:
     """The name of the library in use."""
-    return _chosen
+    return _choice.name
 
 
-try:
-    use("pyblst")
-except ImportError:
-    use("py_ecc")
+def _library() -> BackEnd:
+    return cast(BackEnd, _choice.module)
 
 
 def public_key(secret: int | bytes) -> bytes:
     """The 48-byte public key of a secret (an integer or 32 bytes). Raises BadSignature if it is out of range."""
-    return _back_end.public_key(_scalar(secret))
+    return _library().public_key(_scalar(secret))
 
 
 def sign(secret: int | bytes, message: bytes) -> bytes:
     """The one 96-byte signature of a message of any length. Raises BadSignature if the secret is out of range."""
-    return _back_end.sign(_scalar(secret), message)
+    return _library().sign(_scalar(secret), message)
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -78,14 +69,14 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
 
 def prove_possession(secret: int | bytes) -> bytes:
     """96 bytes that show that the owner of the public key knows its secret (PopProve of the draft)."""
-    return _back_end.prove_possession(_scalar(secret))
+    return _library().prove_possession(_scalar(secret))
 
 
 def verify_possession(public_key: bytes, proof: bytes) -> bool:
     """Whether `proof` is the public key's proof of possession. Any bytes may be given."""
     if not _well_formed(public_key, PUBLIC_KEY_BYTES) or not _well_formed(proof, SIGNATURE_BYTES):
         return False
-    return _back_end.verify_possession(public_key, proof)
+    return _library().verify_possession(public_key, proof)
 
 
 def aggregate(signatures: Sequence[bytes]) -> bytes:
@@ -98,7 +89,7 @@ def aggregate(signatures: Sequence[bytes]) -> bytes:
     for position, signature in enumerate(signatures):
         if not _well_formed(signature, SIGNATURE_BYTES):
             raise BadSignature(f"signature {position} of {len(signatures)} is not an encoding of a point")
-    total = _back_end.aggregate(signatures)
+    total = _library().aggregate(signatures)
     if not _well_formed(total, SIGNATURE_BYTES):
         raise BadSignature(f"the {len(signatures)} signatures cancel each other")
     return total
@@ -110,7 +101,7 @@ def fast_aggregate_verify(public_keys: Sequence[bytes], message: bytes, signatur
         return False
     if not all(_well_formed(key, PUBLIC_KEY_BYTES) for key in public_keys):
         return False
-    return _back_end.fast_aggregate_verify(public_keys, message, signature)
+    return _library().fast_aggregate_verify(public_keys, message, signature)
 
 
 def _scalar(secret: int | bytes) -> int:

@@ -5,9 +5,9 @@ differently (ranges, low s, the form of a key) is decided here, before a library
 the others because its machine lacks a wheel. `use` chooses the library; coincurve is the fast one.
 """
 
-from importlib import import_module
 from typing import Protocol, cast
 
+from chain.crypto.choice import Choice
 from chain.errors import BadSignature
 
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -30,40 +30,31 @@ class BackEnd(Protocol):
     def verify(self, public_key: bytes, digest: bytes, signature: bytes) -> bool: ...
 
 
-_MODULES = {"coincurve": "chain.crypto.ecdsa_fast", "cryptography": "chain.crypto.ecdsa_portable"}
-_chosen = ""
-_back_end: BackEnd
-
-
-def use(name: str) -> None:
-    """Compute with "coincurve" or "cryptography" from now on. Raises ImportError if that library is absent."""
-    global _chosen, _back_end
-    _back_end = cast(BackEnd, import_module(_MODULES[name]))
-    _chosen = name
+_choice = Choice({"coincurve": "chain.crypto.ecdsa_fast", "cryptography": "chain.crypto.ecdsa_portable"})
+# Compute with another library from now on. Raises ImportError if it is absent.
+use = _choice.use
 
 
 def back_end() -> str:
     """The name of the library in use."""
-    return _chosen
+    return _choice.name
 
 
-try:
-    use("coincurve")
-except ImportError:
-    use("cryptography")
+def _library() -> BackEnd:
+    return cast(BackEnd, _choice.module)
 
 
 def public_key(secret: bytes) -> bytes:
     """The 33-byte compressed public key of a 32-byte secret. Raises BadSignature if the secret is out of range."""
     _check_secret(secret)
-    return _back_end.public_key(secret)
+    return _library().public_key(secret)
 
 
 def sign(secret: bytes, digest: bytes) -> bytes:
     """The one 64-byte signature r‖s of a 32-byte digest: RFC 6979 nonce, low s. Raises BadSignature on a bad secret."""
     _check_secret(secret)
     assert len(digest) == DIGEST_BYTES
-    signature = _back_end.sign(secret, digest)
+    signature = _library().sign(secret, digest)
     s = int.from_bytes(signature[32:], "big")
     if s <= HALF_ORDER:
         return signature
@@ -74,7 +65,7 @@ def verify(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the key signed the digest. Any bytes may be given; what is malformed is just not a signature."""
     if len(digest) != DIGEST_BYTES or not _key_in_form(public_key) or not _signature_in_range(signature):
         return False
-    return _back_end.verify(public_key, digest, signature)
+    return _library().verify(public_key, digest, signature)
 
 
 def _check_secret(secret: bytes) -> None:

@@ -4,6 +4,7 @@ Run as a program it prints them as JSON. New ones are approved by writing that o
 """
 
 import json
+import os
 import sys
 from hashlib import sha256
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from chain import codec
 from chain.codec import Wire
 from consensus.committee import Committee
+from node.backends import choose
 from tests.builders import (
     ALICE,
     BOB,
@@ -82,5 +84,6 @@ def vectors() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    choose(os.environ)
     json.dump(vectors(), sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -24,9 +24,17 @@ def vectors_once() -> dict:
     return vectors()
 
 
-@pytest.mark.parametrize("seed", ["0", "1", "random"])
-def test_a_history_gives_the_same_blocks_and_the_same_state_whatever_the_hash_seed(seed):
-    environment = os.environ | {"PYTHONHASHSEED": seed}
+SLOW = {"NEUROSHARD_BLS": "py_ecc", "NEUROSHARD_ECDSA": "cryptography"}
+PLACES = [
+    {"PYTHONHASHSEED": "0", "LC_ALL": "C", "TZ": "UTC"},
+    {"PYTHONHASHSEED": "1", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu"},
+    {"PYTHONHASHSEED": "random", "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TZ": "XXX+11:30"},
+]
+
+
+@pytest.mark.parametrize("place", [*PLACES, pytest.param(SLOW, marks=pytest.mark.portability)], ids=str)
+def test_a_history_gives_the_same_blocks_and_state_whatever_hash_seed_locale_time_zone_and_libraries(place):
+    environment = os.environ | place
     command = [sys.executable, "-m", "tests.chain.golden_chain"]
     printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout
     assert json.loads(printed) == GOLDEN

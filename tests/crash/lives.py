@@ -15,6 +15,7 @@ from typing import Any
 
 from node.data_directory import DataDirectory
 from tests.node.processes import PASSWORD, ROOT, command_line
+from tests.torch_absence import need_torch
 from wallet.keys import Wallet
 from wallet.keystore_file import save
 
@@ -65,6 +66,8 @@ class Lives:
 
     def start(self, failpoint: str | None = None, *arguments: str) -> None:
         """Begin another life."""
+        if "--no-training" not in (*self.arguments, *arguments):
+            need_torch()
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
         clean |= self.environment | ({"NEUROSHARD_FAILPOINT": failpoint} if failpoint else {})
         command = [sys.executable, "-m", "tests.crash.journal", str(self.folder / "journal")]

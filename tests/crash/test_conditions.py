@@ -14,6 +14,7 @@ from tests.crash.lives import Lives
 from tests.crash.promises import broken, verified
 from tests.crash.strikes import go_on
 from tests.node.processes import NodeProcess
+from tests.torch_absence import need_torch
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture
 def small_disk(tmp_path: Path, tokens: Path) -> Iterator[Lives]:
     """A node on a disk of its own, a little larger than the corpus."""
+    need_torch()
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(

@@ -127,10 +127,12 @@ class LoneNode:
     def reopened(self) -> "LoneNode":
         return LoneNode(self.folder, self.network, self.database)
 
-    def copied(self, folder: Path) -> "LoneNode":
-        """The same node on a copy of its files and records."""
+    def copied(self, folder: Path, database: KeyValue | None = None) -> "LoneNode":
+        """The same node on a copy of its files and records; these in `database`, which is empty, or in memory."""
         shutil.copytree(self.folder, folder)
-        return LoneNode(folder, self.network, MemoryKeyValue(dict(self.database.items(b""))))
+        database = MemoryKeyValue() if database is None else database
+        database.write(dict(self.database.items(b"")))
+        return LoneNode(folder, self.network, database)
 
     @property
     def state(self) -> Any:

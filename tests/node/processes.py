@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from node.backends import CHOICES
 from node.commands.status import ask
 from node.errors import NodeError
+from tests.torch_absence import need_torch
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120
@@ -34,7 +36,10 @@ class NodeProcess:
 
     def __init__(self, home: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
+        if "--no-training" not in arguments:
+            need_torch()
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
+        clean |= {name: os.environ[name] for name in CHOICES if name in os.environ}
         command = [sys.executable, "-m", "node", "--data-dir", str(home), "--profile", "lab", "--threads", "1"]
         command += ["--log-level", "debug"]
         self.process = subprocess.Popen(

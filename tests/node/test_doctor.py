@@ -26,6 +26,7 @@ from node.memory import expected_need
 from node.schema import SCHEMA
 from node.template import Learning
 from tests.node.lone_node import tiny_network, with_rounds
+from tests.torch_absence import need_torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +56,7 @@ def test_this_python_serves_and_another_does_not(place: Place, monkeypatch: pyte
 
 
 def test_the_packages_of_this_environment_are_there(place: Place) -> None:
+    need_torch()
     finding = packages.packages(place)
     assert verdict(finding) == OK and f"torch {packages.version_of('torch')}" in finding.sentence
 
@@ -72,6 +74,7 @@ def test_every_package_that_a_node_asks_for_is_checked() -> None:
 def test_a_package_that_is_missing_broken_or_of_another_version_is_named(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    need_torch()
     with monkeypatch.context() as patch:
         patch.setitem(packages.IMPORTED, "no-such-package", "no_such_package")
         finding = packages.packages(place)
@@ -139,6 +142,7 @@ def test_a_slow_stand_in_is_told_with_its_cost(place: Place, monkeypatch: pytest
 
 
 def test_a_graphics_card_that_was_asked_for_must_be_there(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_torch()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     finding = packages.graphics_card(replace(place, device="cuda"))
     assert verdict(finding) == PROBLEM and "--device auto" in finding.advice

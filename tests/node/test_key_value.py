@@ -88,7 +88,10 @@ def test_a_second_opening_is_refused_and_does_no_harm(open_one: Open) -> None:
     assert dict(database.items(b"")) == {b"one": b"1", b"two": b"2"}
 
 
-def test_the_engine_that_made_a_database_opens_it_again(kind: type[KeyValue], open_one: Open, tmp_path: Path) -> None:
+def test_the_engine_that_made_a_database_opens_it_again(
+    kind: type[KeyValue], open_one: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEUROSHARD_STORE", raising=False)
     database = open_one()
     database.write({b"one": b"1"})
     database.close()

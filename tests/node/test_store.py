@@ -1,5 +1,6 @@
 """The finalized ledger on disk: blocks, tip, indexes and certificates agree, and strangers' data are refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from chain.address import address_of
 from chain.errors import InvalidBlock
 from consensus.messages import FINALIZE, NOTARIZE, NULLIFY
+from node.archive import Replay
 from node.errors import StoreError
-from node.key_value import LevelDb
+from node.key_value import KeyValue, LevelDb, Lmdb
 from node.ledger_view import LedgerView
 from node.store import SCHEMA_KEY, Store, number
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, certificate_of, named, tiny_network, with_rounds
@@ -20,13 +22,22 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> LoneNode:
     return with_rounds(tmp_path_factory.mktemp("store") / "node", 2)
 
 
+@pytest.fixture(params=[MemoryKeyValue, LevelDb, Lmdb], ids=lambda kind: kind.name)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyValue]:
+    """An empty database of each kind."""
+    (tmp_path / "ledger").mkdir()
+    database = MemoryKeyValue() if request.param is MemoryKeyValue else request.param(tmp_path / "ledger")
+    yield database
+    database.close()
+
+
 @pytest.fixture
-def node(closed: LoneNode, tmp_path: Path) -> LoneNode:
-    return closed.copied(tmp_path / "node")
+def node(closed: LoneNode, tmp_path: Path, database: KeyValue) -> LoneNode:
+    return closed.copied(tmp_path / "node", database)
 
 
-def test_a_new_store_stands_at_the_genesis(tmp_path: Path) -> None:
-    fresh = LoneNode(tmp_path)
+def test_a_new_store_stands_at_the_genesis(tmp_path: Path, database: KeyValue) -> None:
+    fresh = LoneNode(tmp_path, database=database)
     assert (fresh.store.height, fresh.store.tip().hash) == (0, fresh.network.chain_id)
     assert fresh.store.hash_at(0) == fresh.network.chain_id
     assert fresh.store.block(1) is None
@@ -39,8 +50,8 @@ def test_an_appended_block_is_the_tip_also_after_reopening(node: LoneNode) -> No
     assert again.state().ledger == applied.state.ledger
 
 
-def test_a_block_is_found_by_height_hash_transaction_address_and_round(tmp_path: Path) -> None:
-    node = LoneNode(tmp_path)
+def test_a_block_is_found_by_height_hash_transaction_address_and_round(tmp_path: Path, database: KeyValue) -> None:
+    node = LoneNode(tmp_path, database=database)
     node.register()
     node.close_round()
     first = node.store.block(1)
@@ -57,8 +68,10 @@ def test_a_block_is_found_by_height_hash_transaction_address_and_round(tmp_path:
     assert list(node.store.transactions_of(bytes(21))) == []
 
 
-def test_a_block_keeps_its_own_certificate_and_an_ancestor_stands_under_its_descendants(tmp_path: Path) -> None:
-    node = LoneNode(tmp_path)
+def test_a_block_keeps_its_own_certificate_and_an_ancestor_stands_under_its_descendants(
+    tmp_path: Path, database: KeyValue
+) -> None:
+    node = LoneNode(tmp_path, database=database)
     lower = node.build()
     header = lower.block.header
     node.view.keep(node.certify(NOTARIZE, lower))
@@ -70,6 +83,11 @@ def test_a_block_keeps_its_own_certificate_and_an_ancestor_stands_under_its_desc
     stored = [node.store.block(height) for height in (1, 2)]
     assert [each.certificate for each in stored if each] == [b"", certificate.encode()]
     assert node.store.hash_at(1) == header.hash()
+
+
+def test_the_archive_of_a_ledger_is_verified_whatever_keeps_it(node: LoneNode) -> None:
+    counts = Replay(node.database, node.network, node.payloads).run()
+    assert (counts.blocks, counts.rounds_closed) == (node.store.height, 2)
 
 
 def test_certificates_of_views_below_the_tip_are_forgotten_and_later_ones_kept(node: LoneNode) -> None:
@@ -107,15 +125,14 @@ def test_a_held_block_that_stands_on_nothing_known_is_passed_over(node: LoneNode
 
 
 @pytest.mark.parametrize("steps", [0, 2])
-def test_a_block_that_does_not_follow_the_tip_is_refused(closed: LoneNode, tmp_path: Path, steps: int) -> None:
-    node = closed.copied(tmp_path / "node")
+def test_a_block_that_does_not_follow_the_tip_is_refused(node: LoneNode, steps: int) -> None:
     applied = node.build()
-    before = node.database.records.copy()  # type: ignore[attr-defined]
+    before = dict(node.database.items(b""))
     node.database.write({b"mtip": number(applied.block.header.height - steps)})
     with pytest.raises(StoreError, match="does not follow"):
         node.store.append(applied, None)
     node.database.write({b"mtip": before[b"mtip"]})
-    assert node.database.records == before  # type: ignore[attr-defined]
+    assert dict(node.database.items(b"")) == before
 
 
 def test_a_final_block_that_is_not_here_is_refused(node: LoneNode) -> None:
@@ -136,8 +153,8 @@ def test_a_ledger_of_another_schema_is_refused_in_words(node: LoneNode) -> None:
 
 
 @pytest.mark.parametrize("key", [b"mtip", b"mgenesis"])
-def test_a_missing_record_is_told_in_words(tmp_path: Path, key: bytes) -> None:
-    fresh = LoneNode(tmp_path, database=MemoryKeyValue())
+def test_a_missing_record_is_told_in_words(tmp_path: Path, database: KeyValue, key: bytes) -> None:
+    fresh = LoneNode(tmp_path, database=database)
     fresh.database.write({key: None})
     with pytest.raises(StoreError, match="is damaged"):
         fresh.store.tip()

@@ -1,17 +1,19 @@
 """What the tests of training share: tokens that can be learned and a loop that is ready to start."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
+from tests.torch_absence import HAS_TORCH
 from tests.training.lab_model import LAB_MODEL, LAB_SPEC
 from training.birth import birth
 from training.draw import draw_batch
-from training.inner import InnerLoop
-from training.model import NeuroLLM
+
+if TYPE_CHECKING:
+    from training.inner import InnerLoop
 
 SEED = bytes(range(32))
 MIX, NODE = b"\x01" * 32, b"\x02" * 32
@@ -20,7 +22,10 @@ MIX, NODE = b"\x01" * 32, b"\x02" * 32
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Equal bits are promised for one number of threads."""
-    torch.set_num_threads(1)
+    if HAS_TORCH:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +45,11 @@ def lab_tokens() -> NDArray[np.uint16]:
 
 
 @pytest.fixture
-def loop(born: NDArray[np.float32]) -> InnerLoop:
+def loop(born: NDArray[np.float32]) -> "InnerLoop":
     """A started inner loop of the lab model."""
+    from training.inner import InnerLoop
+    from training.model import NeuroLLM
+
     fresh = InnerLoop(NeuroLLM(LAB_MODEL), LAB_SPEC)
     fresh.start(born)
     return fresh

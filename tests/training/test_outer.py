@@ -236,10 +236,11 @@ def dispatched() -> str:
     [
         {"NPY_DISABLE_CPU_FEATURES": dispatched(), "OMP_NUM_THREADS": "1"},
         {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+        {"PYTHONHASHSEED": "1", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu"},
     ],
-    ids=["plain processor, one thread", "two threads"],
+    ids=["plain processor, one thread", "two threads", "elsewhere"],
 )
-def test_the_recorded_round_gives_the_same_roots_with_other_threads_and_processor_features(changed):
+def test_the_recorded_round_gives_the_same_roots_with_other_threads_processor_features_and_places(changed):
     command = [sys.executable, "-m", "tests.training.recorded_round"]
     answer = subprocess.run(
         command, cwd=REPOSITORY, env={**os.environ, **changed}, capture_output=True, text=True, check=True, timeout=60
