@@ -16,7 +16,7 @@ from pathlib import Path
 from node.data_directory import read_json, write_atomically
 from node.errors import NodeError, disk_advice
 from training.errors import CorpusError
-from training.manifest import SPLITS, Manifest, build_manifest, read_manifest, write_manifest
+from training.manifest import SPLITS, Manifest, build_manifest, is_held_out, read_manifest, write_manifest
 from training.pieces import check_text, pieces, sizes
 from training.sources import shipped_file
 from training.tokens import Tokenizer, train_tokenizer
@@ -120,9 +120,8 @@ class OwnCorpus:
     def _tokenizer(self, files: list[TextFile], choice: str, vocabulary: int) -> bytes:
         if choice == "shipped":
             return shipped_file("tokenizer.json").read_bytes()
-        return train_tokenizer(
-            (text.decode() for file in files for _, text in pieces(file.path, file.digest)), vocabulary
-        )
+        documents = (text for file in files for _, text in pieces(file.path, file.digest))
+        return train_tokenizer((text.decode() for text in documents if not is_held_out(text)), vocabulary)
 
     def _keep(self, files: list[TextFile], manifest: Manifest, tokenizer_bytes: bytes) -> None:
         names = {file.digest.hex(): file.name for file in files}

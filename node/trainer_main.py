@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from chain.crypto.hashing import merkle_root, tagged_hash
 from chain.genesis import parse_network
+from node import backends
 from node.corpus_choice import open_corpus
 from node.errors import NodeError
 from node.model_store import load_base
@@ -243,6 +244,7 @@ def main() -> None:
                 os._exit(1)
 
     try:
+        backends.choose(os.environ)
         process = TrainerProcess(TrainerSettings(Path(directory), bytes.fromhex(node), device, wished), say)
         threading.Thread(target=process.listen, args=(sys.stdin.buffer,), daemon=True).start()
         process.run()

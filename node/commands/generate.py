@@ -36,9 +36,14 @@ def show(data_directory: Path, prompt: str, choice: Choice) -> None:
     if newest is None:
         raise NodeError(f"{data_directory} has no model yet: let the node finish a round first")
     # torch takes a second to import: only here, when text is really wanted.
-    from training.generate import generate
-    from training.model import NeuroLLM, load_flat
-    from training.tokens import Tokenizer
+    try:
+        from training.generate import generate
+        from training.model import NeuroLLM, load_flat
+        from training.tokens import Tokenizer
+    except ImportError as error:
+        raise NodeError(
+            f"text is made with torch, which cannot be imported here ({error}): install the program again"
+        ) from error
 
     model = NeuroLLM(learning.model)
     load_flat(model, load_base(newest, learning).state.weights)

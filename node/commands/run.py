@@ -8,6 +8,7 @@ import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from io import StringIO
 
 import click
@@ -34,6 +35,7 @@ def start(settings: Settings, token: str | None, password: str | None) -> None:
     # With --json, stdout belongs to the one object at the end.
     console = Console(stderr=settings.as_json, highlight=False)
     check_clock()
+    _check_torch(settings)
     home = open_home(settings, Secrets(token, password), _asker(), lambda words: _show_words(words, console))
     try:
         with Logs(home.directory / "logs", settings.logs, console):
@@ -44,6 +46,14 @@ def start(settings: Settings, token: str | None, password: str | None) -> None:
         home.directory.unlock()
     if settings.as_json:
         print(json.dumps(status))
+
+
+def _check_torch(settings: Settings) -> None:
+    """Before anything is made. Raises NodeError."""
+    if settings.training and find_spec("torch") is None:
+        raise NodeError(
+            "training needs torch, which is not installed here: install the program again, or start with --no-training"
+        )
 
 
 def _on_loop(work: Coroutine[None, None, dict[str, object]]) -> dict[str, object]:

@@ -28,7 +28,7 @@ def disk_room(place: Place) -> Finding:
 
 
 def judged_room(free: int) -> Finding:
-    words = f"{free / GIB:.1f} GiB of the disk are free; a node of the usual network takes up to 1.6 GB a day."
+    words = f"{free / GIB:.1f} GiB of the disk are free; a node of the usual network takes 1.6 to 3 GB a day."
     if free < FREE_PROBLEM:
         return problem(words, "free some space, or choose another disk with --data-dir")
     if free < FREE_WARNING:

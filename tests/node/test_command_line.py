@@ -251,6 +251,7 @@ def test_an_unexpected_error_is_one_sentence_for_the_user_and_a_traceback_in_the
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
     (tmp_path / "token").write_text(WALLET.words())
     arguments = ["--data-dir", str(tmp_path / "home"), "--profile", "lab", "--token-file", str(tmp_path / "token")]
+    arguments += ["--no-training"]
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=False
     )

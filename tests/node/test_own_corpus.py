@@ -2,6 +2,7 @@
 
 import json
 import random
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from node.corpus_store import OwnCorpus
 from node.errors import NodeError
 from tests.node.processes import NodeProcess, wait_for
 from training.errors import CorpusError
+from training.manifest import is_held_out
+from training.pieces import check_text, pieces
+from training.tokens import train_tokenizer
 
 WORDS = ("people", "of", "this", "union", "have", "seen", "many", "winters", "and", "every", "one", "a", "spring")
 
@@ -47,6 +51,16 @@ def test_the_same_texts_give_the_same_corpus_whatever_their_names_order_and_numb
     added(tmp_path / "two", texts / "2.txt", copy)
     assert added(tmp_path / "two", texts / "0.txt", copy)["corpus_root"] == at_once["corpus_root"]
     assert len(at_once["files"]) == 3  # type: ignore[arg-type]
+
+
+def test_the_tokenizer_sees_no_text_that_is_held_out(tmp_path: Path, texts: Path) -> None:
+    corpus, documents = added(tmp_path / "home", texts), []
+    for digest, path in sorted((check_text(path)[0], path) for path in texts.iterdir()):
+        documents += [text for _, text in pieces(path, digest)]
+    learnt = train_tokenizer(
+        [text.decode() for text in documents if not is_held_out(text)], int(str(corpus["vocabulary"]))
+    )
+    assert any(map(is_held_out, documents)) and corpus["tokenizer_sha256"] == sha256(learnt).hexdigest()
 
 
 def test_a_refused_file_changes_nothing(tmp_path: Path, texts: Path) -> None:
