@@ -26,7 +26,7 @@ from consensus.events import (
     Signed,
     TimerFired,
 )
-from consensus.messages import Vote, vote_message
+from consensus.messages import NOTARIZE, Vote, vote_message
 from consensus.state import Epoch, Root, State, Timing
 from consensus.step import start, step
 from node.certificates import committee_of
@@ -89,6 +89,10 @@ class Engine:
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
+            case CastVote(kind, _, _, block_hash) if kind == NOTARIZE and not self._holds(block_hash):
+                # A disk lost the block that we voted for. Repeating the vote alone would certify what nobody can show;
+                # without it the view is given up, which the recorded vote allows.
+                pass
             case CastVote(kind, epoch, view, block_hash):
                 await self._on_disk(self.sign_state.record, kind, epoch, view, block_hash)
                 self._post(Signed(self._signed(kind, epoch, view, block_hash)))
@@ -158,6 +162,9 @@ class Engine:
         message = vote_message(self.network.chain_id, kind, epoch, view, block_hash)
         signature = bls.sign(self.identity.validator_secret, message)
         return Vote(kind, epoch, view, block_hash, self._epoch.us, signature)
+
+    def _holds(self, block_hash: bytes) -> bool:
+        return self.view.knows(block_hash) or self.view.store.height_of(block_hash) is not None
 
     def _post(self, event: Event) -> None:
         self._events.put_nowait(event)

@@ -106,6 +106,22 @@ async def test_a_crash_after_any_write_leaves_a_chain_that_goes_on(tmp_path: Pat
     assert Replay(second.database, second.network, second.payloads).run().blocks >= before + 2
 
 
+async def test_a_block_that_was_voted_for_and_lost_by_the_disk_is_given_up_and_the_chain_goes_on(
+    tmp_path: Path,
+) -> None:
+    wires = Wires(2)  # The block is stored, NOTARIZE is recorded.
+    first = LoneNode(tmp_path)
+    first.view.store.database = CutKeyValue(first.database.records, wires)  # type: ignore[attr-defined]
+    with pytest.raises(PowerCut):
+        await run_until_cut(first, wires)
+    [lost] = first.store.held()
+    records = {key: value for key, value in first.store.database.records.items() if key[:1] != b"p"}  # type: ignore[attr-defined]
+    second = LoneNode(tmp_path, first.network, MemoryKeyValue(records))
+    blocks = await run_until(second, 2)
+    assert blocks[0].block.header.view > lost.header.view
+    assert Replay(second.database, second.network, second.payloads).run().blocks >= 2
+
+
 async def run_until_cut(node: LoneNode, wires: Wires) -> None:
     """Until the power is cut, also if it is cut in a task beside the engine."""
     cut = asyncio.Event()
