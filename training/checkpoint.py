@@ -11,6 +11,7 @@ Loading checks the file's size, its metadata and every tensor's type and shape a
 anything, and the state's root at the end. Metadata (strings only) carries a checksum of itself.
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save, save_file
+from safetensors.numpy import save_file
 
 from training.aggregate import aggregate_size
 from training.errors import CheckpointError
@@ -118,14 +119,30 @@ def save_inner(path: Path, state: InnerState, reached: Reached = _unwatched) -> 
     metadata |= {"kind": INNER_KIND}
     try:
         reached("before")
-        content = save(tensors, metadata={**metadata, "checksum": _checksum(metadata)})
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.write(_header(tensors, {**metadata, "checksum": _checksum(metadata)}))
+            for tensor in tensors.values():
+                file.write(memoryview(np.ascontiguousarray(tensor, dtype="<f4")).cast("B"))
             file.truncate()
         reached("written")
     except (OSError, SafetensorError) as error:
         raise _refused(path, error) from error
+
+
+def _header(tensors: Tensors, metadata: dict[str, str]) -> bytes:
+    """The head of a safetensors file of fp32 tensors, in the order given.
+
+    The library joins head and tensors into fresh memory first: 15 ms for 13 MB, every second, on the cores that train.
+    """
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, tensor in tensors.items():
+        entries[name] = {"dtype": "F32", "shape": [tensor.size], "data_offsets": [end, end + 4 * tensor.size]}
+        end += 4 * tensor.size
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def load_inner(
