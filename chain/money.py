@@ -6,7 +6,9 @@ A pot is a place that holds nanos. Each verb keeps `Supply`: minted − burned e
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from chain.codec import Wire
 from chain.errors import NotEnoughFunds
+from chain.stakes import Unbonding, stake_key, stake_of, unbonding_key
 from chain.state import SUPPLY_KEY, Account, State, Supply, Vesting, account_key, vesting_key
 
 NEURO = 10**9
@@ -31,62 +33,97 @@ class VestingReward:
     kind: Literal["vesting"] = "vesting"
 
 
-Pot = Balance | VestingReward
+@dataclass(frozen=True, slots=True)
+class BondedStake:
+    """What a wallet has at stake."""
+
+    address: bytes
+    kind: Literal["bonded"] = "bonded"
+
+
+@dataclass(frozen=True, slots=True)
+class UnbondingStake:
+    """Stake of a wallet that left the set, to be withdrawn from `ready_epoch` on."""
+
+    address: bytes
+    ready_epoch: int
+    kind: Literal["unbonding"] = "unbonding"
+
+
+Pot = Balance | VestingReward | BondedStake | UnbondingStake
 
 
 def mint(state: State, pot: Pot, amount: int) -> None:
     """Create `amount` nanos in `pot`. Called only where a verified claim is paid."""
     supply = state.supply
     assert 0 <= amount <= AMOUNT_MAXIMUM - supply.minted
-    _write_supply(state, replace(supply, minted=supply.minted + amount))
+    _write_supply(state, replace(supply, minted=supply.minted + amount), pot.kind, amount)
     _set(state, pot, holdings(state, pot) + amount)
 
 
 def move(state: State, source: Pot, target: Pot, amount: int) -> None:
     """Take nanos from one pot and put them into another. Raises NotEnoughFunds, and then nothing has changed."""
-    _require(state, source, amount)
-    _set(state, source, holdings(state, source) - amount)
+    _set(state, source, _required(state, source, amount) - amount)
     # Read the target only now: it may be the source.
     _set(state, target, holdings(state, target) + amount)
+    if source.kind != target.kind:
+        supply = state.supply
+        supply = replace(supply, **{source.kind: getattr(supply, source.kind) - amount})
+        _write_supply(state, supply, target.kind, amount)
 
 
 def burn(state: State, pot: Pot, amount: int) -> None:
     """Destroy `amount` nanos of `pot`. Raises NotEnoughFunds, and then nothing has changed."""
-    _require(state, pot, amount)
+    held = _required(state, pot, amount)
     supply = state.supply
-    _write_supply(state, replace(supply, burned=supply.burned + amount))
-    _set(state, pot, holdings(state, pot) - amount)
+    _write_supply(state, replace(supply, burned=supply.burned + amount), pot.kind, -amount)
+    _set(state, pot, held - amount)
 
 
 def holdings(state: State, pot: Pot) -> int:
     """Nanos in a pot; an absent pot holds 0."""
-    if isinstance(pot, Balance):
-        return state.account(pot.address).balance
-    record = state.find(Vesting, vesting_key(pot.round, pot.node))
-    return 0 if record is None else record.amount
+    match pot:
+        case Balance(address=address):
+            return state.account(address).balance
+        case BondedStake(address=address):
+            return stake_of(state, address).bonded
+        case UnbondingStake():
+            unbonding = state.find(Unbonding, unbonding_key(pot.address, pot.ready_epoch))
+            return 0 if unbonding is None else unbonding.amount
+        case VestingReward():
+            vesting = state.find(Vesting, vesting_key(pot.round, pot.node))
+            return 0 if vesting is None else vesting.amount
 
 
-def _require(state: State, pot: Pot, amount: int) -> None:
+def _required(state: State, pot: Pot, amount: int) -> int:
     held = holdings(state, pot)
     if not 0 <= amount <= held:
         raise NotEnoughFunds(f"{amount} nanos wanted from {pot.kind}, {held} held")
+    return held
 
 
 def _set(state: State, pot: Pot, amount: int) -> None:
-    supply = state.supply
-    difference = amount - holdings(state, pot)
-    _write_supply(state, replace(supply, **{pot.kind: getattr(supply, pot.kind) + difference}))
-    if isinstance(pot, Balance):
-        account = state.account(pot.address)
-        state.put(account_key(pot.address), Account(balance=amount, nonce=account.nonce))
-    elif amount == 0:
-        state.delete(vesting_key(pot.round, pot.node))
+    match pot:
+        case Balance(address=address):
+            state.put(account_key(address), Account(balance=amount, nonce=state.account(address).nonce))
+        case BondedStake(address=address):
+            state.put(stake_key(address), replace(stake_of(state, address), bonded=amount))
+        case UnbondingStake():
+            _put_or_delete(state, unbonding_key(pot.address, pot.ready_epoch), Unbonding(amount), amount)
+        case VestingReward():
+            _put_or_delete(state, vesting_key(pot.round, pot.node), Vesting(pot.wallet, amount), amount)
+
+
+def _put_or_delete(state: State, key: bytes, record: Wire, amount: int) -> None:
+    if amount:
+        state.put(key, record)
     else:
-        state.put(vesting_key(pot.round, pot.node), Vesting(pot.wallet, amount))
+        state.delete(key)
 
 
-def _write_supply(state: State, supply: Supply) -> None:
-    state.put(SUPPLY_KEY, supply)
+def _write_supply(state: State, supply: Supply, kind: str, difference: int) -> None:
+    """Write the totals, with `difference` nanos more in pots of one kind."""
+    state.put(SUPPLY_KEY, replace(supply, **{kind: getattr(supply, kind) + difference}))
 
 
 def burn_share(amount: int, basis_points: int) -> int:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from chain.block import Outcome
-from chain.codec import U8, U64, U128, Address, Hash, OneOf, Wire
+from chain.codec import U8, U64, U128, Address, BlsPublicKey, Hash, OneOf, Wire
 
-BASE_FEE, SERVICE_SHARE, PROOF_FEE = 1, 2, 3  # why nanos were burned
+BASE_FEE, SERVICE_SHARE, PROOF_FEE, SLASHED = 1, 2, 3, 4  # why nanos were burned
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,45 @@ class RoundVoid(Wire):
     round: U64
 
 
-Receipt = TransactionApplied | Minted | Burned | Released | RoundOpened | RoundDrawn | RoundClosed | RoundVoid
+@dataclass(frozen=True, slots=True)
+class AutoBonded(Wire):
+    """Part of a released reward went straight into the stake of a wallet whose node wants to become a validator."""
+
+    wallet: Address
+    amount: U128
+
+
+@dataclass(frozen=True, slots=True)
+class StakeLeft(Wire):
+    """Stake left the set; it can be withdrawn from epoch `ready_epoch` on."""
+
+    wallet: Address
+    amount: U128
+    ready_epoch: U64
+
+
+@dataclass(frozen=True, slots=True)
+class Jailed(Wire):
+    """A validator signed too little of an epoch."""
+
+    wallet: Address
+    until_epoch: U64
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstoned(Wire):
+    """A validator key is banned for ever; `reward` of what its stake lost went to the reporter, the rest was burned."""
+
+    public_key: BlsPublicKey
+    lost: U128
+    reporter: Address
+    reward: U128
+
+
+Receipt = (
+    TransactionApplied | Minted | Burned | Released | RoundOpened | RoundDrawn | RoundClosed | RoundVoid
+    | AutoBonded | StakeLeft | Jailed | Tombstoned
+)  # fmt: skip
 RECEIPTS: dict[int, type[Wire]] = {
     1: TransactionApplied,
     2: Minted,
@@ -75,6 +113,10 @@ RECEIPTS: dict[int, type[Wire]] = {
     6: RoundDrawn,
     7: RoundClosed,
     8: RoundVoid,
+    9: AutoBonded,
+    10: StakeLeft,
+    11: Jailed,
+    12: Tombstoned,
 }
 _FORM = OneOf(RECEIPTS)
 

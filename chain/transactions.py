@@ -1,19 +1,20 @@
 """What a wallet can sign. A transaction's id excludes its signature and binds the chain id.
 
-Type numbers are final; those without a class are reserved for rules not built yet: 2 multi-transfer, 4 retire node,
-5 bond, 6 unbond, 7 withdraw, 8 unjail, 9 evidence, 10 verdict, 11 challenge, 12 serve, 14 open escrow,
-15 settle escrow, 16–19 governance.
+Type numbers are final; those without a class are reserved for rules not built yet: 10 verdict, 11 challenge, 12 serve,
+14 open escrow, 15 settle escrow, 16–19 governance.
 """
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from chain.codec import U64, U128, Address, Flag, Hash, OneOf, PublicKey, Signature, Wire
+from chain.codec import U64, U128, Address, BlsPublicKey, BlsSignature, Flag, Hash, OneOf, PublicKey, Signature, Wire
 from chain.crypto import ecdsa
 from chain.crypto.hashing import tagged_hash
+from chain.crypto.votes import Evidence
 from chain.errors import BadSignature
 
 TRANSACTION_BYTES_MAXIMUM = 32_768
+PAYMENTS_MAXIMUM = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,55 @@ class RegisterNode(Wire):
 
 
 @dataclass(frozen=True, slots=True)
+class Payment(Wire):
+    """One of several: `amount` nanos to an address."""
+
+    payee: Address
+    amount: U128
+
+
+@dataclass(frozen=True, slots=True)
+class MultiTransfer(Wire):
+    """Pay 1 to 256 addresses under one signature: all of them or none."""
+
+    payments: Annotated[tuple[Payment, ...], PAYMENTS_MAXIMUM]
+
+
+@dataclass(frozen=True, slots=True)
+class RetireNode(Wire):
+    """End a node's registration for ever; both keys sign. What it earned goes on vesting."""
+
+    node_key: PublicKey
+    node_signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Bond(Wire):
+    """Put `amount` nanos of the sender's balance at stake, and name the key that votes with it."""
+
+    amount: U128
+    public_key: BlsPublicKey
+    possession: BlsSignature
+
+
+@dataclass(frozen=True, slots=True)
+class Unbond(Wire):
+    """Ask for `amount` nanos of the stake back. They stay slashable until the unbonding time is over."""
+
+    amount: U128
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Wire):
+    """Move all stake whose unbonding time is over to the sender's balance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unjail(Wire):
+    """Let the sender's validator into the set again after its jail term."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePayment(Wire):
     """Pay for inference or another service: 5 % of `amount`, rounded up, is burned; the payee gets the rest."""
 
@@ -43,8 +93,21 @@ class ServicePayment(Wire):
     reference: Hash
 
 
-Action = Transfer | RegisterNode | ServicePayment
-ACTIONS: dict[int, type[Wire]] = {1: Transfer, 3: RegisterNode, 13: ServicePayment}
+Action = (
+    Transfer | MultiTransfer | RegisterNode | RetireNode | Bond | Unbond | Withdraw | Unjail | Evidence | ServicePayment
+)
+ACTIONS: dict[int, type[Wire]] = {
+    1: Transfer,
+    2: MultiTransfer,
+    3: RegisterNode,
+    4: RetireNode,
+    5: Bond,
+    6: Unbond,
+    7: Withdraw,
+    8: Unjail,
+    9: Evidence,
+    13: ServicePayment,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +134,11 @@ def node_consent(chain_id: bytes, node_key: bytes, wallet_key: bytes, validator_
     return tagged_hash("node-consent", chain_id, node_key, wallet_key, bytes((validator_intent,)))
 
 
+def node_farewell(chain_id: bytes, node_key: bytes, wallet_key: bytes) -> bytes:
+    """The digest that a node key signs to be retired."""
+    return tagged_hash("node-farewell", chain_id, node_key, wallet_key)
+
+
 def stamp_bits(chain_id: bytes, node_key: bytes, wallet_key: bytes, stamp: int) -> int:
     """Leading zero bits of the registration stamp (hashcash)."""
     digest = tagged_hash("stamp", chain_id, node_key, wallet_key, stamp.to_bytes(8, "big"))
@@ -78,11 +146,15 @@ def stamp_bits(chain_id: bytes, node_key: bytes, wallet_key: bytes, stamp: int) 
 
 
 def check_signature(transaction: Transaction, chain_id: bytes) -> None:
-    """Raise BadSignature unless the sender (and, for a registration, the node key) signed."""
+    """Raise BadSignature unless the sender (and, where a node is named, the node key) signed."""
     if not ecdsa.verify(transaction.sender, transaction.id(chain_id), transaction.signature):
         raise BadSignature(f"the signature of transaction {transaction.id(chain_id).hex()[:16]} does not verify")
-    action = transaction.action
-    if isinstance(action, RegisterNode):
-        consent = node_consent(chain_id, action.node_key, transaction.sender, action.validator_intent)
-        if not ecdsa.verify(action.node_key, consent, action.node_signature):
-            raise BadSignature(f"node key {action.node_key.hex()[:16]} did not agree to its registration")
+    match transaction.action:
+        case RegisterNode(node_key=node_key, validator_intent=intent, node_signature=signature):
+            agreed = node_consent(chain_id, node_key, transaction.sender, intent)
+        case RetireNode(node_key=node_key, node_signature=signature):
+            agreed = node_farewell(chain_id, node_key, transaction.sender)
+        case _:
+            return
+    if not ecdsa.verify(node_key, agreed, signature):
+        raise BadSignature(f"node key {node_key.hex()[:16]} did not agree to this")

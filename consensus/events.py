@@ -5,7 +5,7 @@ The shell performs the effects of one step in their order, before those of the n
 
 from dataclasses import dataclass
 
-from consensus.evidence import Evidence
+from chain.crypto.votes import Evidence
 from consensus.messages import Certificate, Message, Vote
 
 LEADER = "leader"  # no proposal came: give up the view

@@ -1,42 +1,23 @@
 """What validators say to each other, byte for byte."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from chain.codec import U8, U16, U64, BlsSignature, Hash, Var, Wire
-from chain.crypto.hashing import ZERO, tagged_hash
-from consensus.committee import MAX_MEMBERS
+from chain.codec import U64, Hash, Wire
+from chain.crypto.votes import (
+    FINALIZE,
+    KIND_NAMES,
+    NOTARIZE,
+    NULLIFY,
+    Certificate,
+    Vote,
+    is_well_formed,
+    vote_message,
+)
 
-NOTARIZE = 1  # this block may be the block of this view
-FINALIZE = 2  # I saw this block notarized and have not given up the view, nor ever will
-NULLIFY = 3  # I give up this view
-KIND_NAMES = {NOTARIZE: "NOTARIZE", FINALIZE: "FINALIZE", NULLIFY: "NULLIFY"}
-
-MAX_BITMAP = MAX_MEMBERS // 8
-
-
-@dataclass(frozen=True, slots=True)
-class Vote(Wire):
-    """One validator's word on one view. `block_hash` is ZERO for NULLIFY; `signer` is a place in the committee."""
-
-    kind: U8
-    epoch: U64
-    view: U64
-    block_hash: Hash
-    signer: U16
-    signature: BlsSignature
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate(Wire):
-    """Votes of more than two thirds of the power in one: bit i % 8 of byte i // 8, lowest first, is signer i."""
-
-    kind: U8
-    epoch: U64
-    view: U64
-    block_hash: Hash
-    bitmap: Annotated[bytes, Var(MAX_BITMAP)]
-    signature: BlsSignature
+__all__ = [
+    "FINALIZE", "KIND_NAMES", "NOTARIZE", "NULLIFY", "Certificate", "CertificateRequest", "Message", "Proposal", "Vote",
+    "is_well_formed", "vote_message",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +43,3 @@ class CertificateRequest(Wire):
 
 
 Message = Vote | Certificate | Proposal | CertificateRequest
-
-
-def vote_message(chain_id: bytes, kind: int, epoch: int, view: int, block_hash: bytes) -> bytes:
-    """The 32 bytes a vote signs. Chain, kind and epoch are bound, so a vote counts nowhere else."""
-    words = (kind.to_bytes(1, "big"), epoch.to_bytes(8, "big"), view.to_bytes(8, "big"))
-    return tagged_hash("vote", chain_id, *words, block_hash)
-
-
-def is_well_formed(kind: int, block_hash: bytes) -> bool:
-    """A known kind, with a block hash exactly where one belongs."""
-    return kind in KIND_NAMES and (kind == NULLIFY) == (block_hash == ZERO)

@@ -1,5 +1,6 @@
 """Counting: votes become certificates, certificates move the view and make blocks final."""
 
+from chain.crypto.votes import evidence_of, votes_conflict
 from consensus import views
 from consensus.certificate import certify, check_vote_form, signers_in, verify_certificate, verify_vote
 from consensus.committee import is_quorum, next_turn
@@ -16,7 +17,7 @@ from consensus.events import (
     Report,
     Send,
 )
-from consensus.evidence import certificates_conflict, evidence_of, votes_conflict
+from consensus.evidence import certificates_conflict
 from consensus.messages import (
     FINALIZE,
     KIND_NAMES,

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from chain.crypto.hashing import ZERO
+from chain.crypto.votes import Evidence, evidence_of, votes_conflict
 from consensus.errors import BadEvidence, BadVote
-from consensus.evidence import Evidence, evidence_of, offenders, verify_evidence, votes_conflict
+from consensus.evidence import offenders, verify_evidence
 from consensus.messages import FINALIZE, NOTARIZE, NULLIFY
 from tests.consensus.builders import CHAIN, SCHEME, a_block, a_certificate, a_vote, an_epoch
 
