@@ -14,11 +14,12 @@ from chain.codec import U64, U128, Address, BlsPublicKey, BlsSignature, Hash, Va
 from chain.crypto import bls
 from chain.crypto.hashing import tagged_hash
 from chain.errors import DecodeError, InvalidGenesis
+from chain.stakes import PARTICIPATION_KEY, STAKING_KEY, Participation, Staking
 from chain.state import LEDGER_KEY, SUPPLY_KEY, Ledger, State, Supply, ValidatorSet, set_key
 
 NETWORK_BYTES_MAXIMUM = 262_144
 NETWORK_PREFIX = b"\x01\x01"  # type 1, version 1
-SETS_KEPT = 1024  # epochs for which a round or evidence may still refer to a validator set
+SETS_KEPT = 8192  # epochs for which a round or evidence may still refer to a validator set
 PARAMETER_MAXIMUM = 2**48  # of the ledger's: sums and products of a network's lifetime then stay within their fields
 
 
@@ -51,6 +52,20 @@ class Params:
     burn_basis_points: int
     stake_minimum_nanos: int
     stake_target_nanos: int
+    target_epochs: int
+    sunset_height: int
+    unbonding_epochs: int
+    jail_epochs: int
+    active_basis_points: int
+    downtime_basis_points: int
+    equivocation_basis_points: int
+    correlation_factor: int
+    reporter_maximum_nanos: int
+    lane_gas_maximum: int
+    rate_minute_nanos: int
+    rate_sample_nanos: int
+    uptime_basis_points: int
+    data_basis_points: int
 
     @property
     def segments(self) -> int:
@@ -166,6 +181,8 @@ def check_params(section: Mapping[str, int]) -> Params:
         raise InvalidGenesis(f"chain parameters: missing {missing}, unknown to this program {unknown}")
     params = Params(**section)
     may_be_zero = ("stamp_bits", "registrations_per_block", "base_fee_minimum", "rate_batch_nanos", "vest_rounds")
+    may_be_zero += ("reporter_maximum_nanos", "rate_minute_nanos", "rate_sample_nanos")
+    may_be_zero += tuple(name for name in wanted if name.endswith("_basis_points") and name != "burn_basis_points")
     zero = [name for name in wanted if section[name] == 0 and name not in may_be_zero]
     if zero:
         raise InvalidGenesis(f"these chain parameters must be at least 1: {zero}")
@@ -173,8 +190,13 @@ def check_params(section: Mapping[str, int]) -> Params:
     if large:
         raise InvalidGenesis(f"these chain parameters are above {PARAMETER_MAXIMUM}: {large}")
     _check_work_params(params)
-    if params.burn_basis_points > 10_000 or params.stamp_bits > 64:
-        raise InvalidGenesis("burn_basis_points ≤ 10000 and stamp_bits ≤ 64 are wanted")
+    shares = [name for name in wanted if name.endswith("_basis_points") and section[name] > 10_000]
+    if shares or params.stamp_bits > 64:
+        raise InvalidGenesis(f"basis points ≤ 10000 and stamp_bits ≤ 64 are wanted; too large: {shares or 'stamp_bits'}")
+    if params.unbonding_epochs > SETS_KEPT - 2:
+        raise InvalidGenesis(f"unbonding_epochs ≤ {SETS_KEPT - 2} are wanted: evidence needs the sets of that time")
+    if params.lane_gas_maximum > params.block_gas_maximum:
+        raise InvalidGenesis("lane_gas_maximum is a part of block_gas_maximum and cannot be larger")
     if not params.block_interval_min_ms <= params.block_interval_ms <= params.block_interval_max_ms:
         raise InvalidGenesis("block intervals must be in order: min ≤ usual ≤ max")
     if params.base_fee_initial < params.base_fee_minimum:
@@ -221,12 +243,18 @@ def genesis_state(network: Network) -> State:
     )
     state.put(set_key(0), ValidatorSet(bootstrap_members(network, 0)))
     state.put(SUPPLY_KEY, Supply())
+    state.put(STAKING_KEY, Staking((), phantom_power(params, 0), 0, False, ()))
+    state.put(PARTICIPATION_KEY, Participation(0, ()))
     return state
 
 
-def bootstrap_members(network: Network, active_maximum: int) -> tuple[Validator, ...]:
-    """The bootstrap validators with their phantom power, which fades as real stake grows. By public key."""
-    params = network.params
+def phantom_power(params: Params, active_maximum: int) -> int:
+    """A bootstrap validator's voting power, which nobody can spend: it fades as active real stake grows."""
     target = params.stake_target_nanos
-    power = params.stake_minimum_nanos * max(0, target - active_maximum) // target
+    return params.stake_minimum_nanos * max(0, target - active_maximum) // target
+
+
+def bootstrap_members(network: Network, active_maximum: int) -> tuple[Validator, ...]:
+    """The bootstrap validators with their phantom power, by public key."""
+    power = phantom_power(network.params, active_maximum)
     return tuple(Validator(key, power) for key in sorted(v.public_key for v in network.validators))

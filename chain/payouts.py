@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from chain.crypto.hashing import ZERO
 from chain.genesis import Params
 from chain.money import Balance, VestingReward, burn, holdings, mint, move
-from chain.receipts import PROOF_FEE, Burned, Minted, Receipt, Released
+from chain.receipts import PROOF_FEE, AutoBonded, Burned, Minted, Receipt, Released
 from chain.rewards import divide, training_budget
 from chain.rounds import counted
-from chain.state import VOID, Claim, State, claim_key, round_key
+from chain.staking import auto_bond
+from chain.state import VOID, Claim, NodeRecord, State, claim_key, node_key, round_key
 
 
 def claims_of(state: State, number: int) -> Iterator[tuple[bytes, Claim]]:
@@ -68,9 +69,19 @@ def release_vested(state: State, params: Params) -> list[Receipt]:
             if amount:
                 move(state, pot, Balance(claim.wallet), amount)
                 receipts.append(Released(number, node, claim.wallet, amount))
+                receipts += _auto_bond(state, node, claim.wallet, amount, params)
             state.delete(claim_key(number, node))
         state.delete(round_key(number))
         number += 1
     if number != ledger.released_round + 1:
         state.update_ledger(released_round=number - 1)
     return receipts
+
+
+def _auto_bond(state: State, node: bytes, wallet: bytes, amount: int, params: Params) -> list[Receipt]:
+    """A node that declared validator intent puts its rewards at stake until the minimum is reached."""
+    record = state.need(NodeRecord, node_key(node))
+    if not record.validator_intent or record.retired_height:
+        return []
+    bonded = auto_bond(state, wallet, amount, params)
+    return [AutoBonded(wallet, bonded)] if bonded else []

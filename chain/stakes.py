@@ -56,10 +56,11 @@ class Tomb(Wire):
     """An equivocation, remembered while others may still add to its penalty."""
 
     wallet: Address
-    epoch: U64  # in which it was reported
+    epoch: U64  # of the two votes
+    reported: U64  # epoch of the block that carried the evidence
     power: U128  # of the offender when it offended
     total: U128  # of its set
-    stake: U128  # that was slashable when it was reported
+    stake: U128  # that answered for it
     settled: Flag  # the correlation penalty was taken
 
 
@@ -103,17 +104,13 @@ def stake_of(state: State, address: bytes) -> Stake:
 
 
 def put_stake(state: State, address: bytes, stake: Stake) -> None:
-    """Write a stake, or forget one that says nothing any more."""
-    if stake == Stake(public_key=stake.public_key, since_height=stake.since_height, leaving_height=stake.leaving_height):
-        _forget(state, address, stake.public_key)
-    else:
+    """Write a stake, or forget it and its key once nothing is left of it. Who is banned is never forgotten."""
+    if stake.bonded or stake.power or stake.exits or stake.tombstoned:
         state.put(stake_key(address), stake)
-
-
-def _forget(state: State, address: bytes, public_key: bytes) -> None:
+        return
     state.delete(stake_key(address))
-    if public_key != NO_KEY:
-        state.delete(validator_key(public_key))
+    if stake.public_key != NO_KEY:
+        state.delete(validator_key(stake.public_key))
         strike_off(state, address)
 
 

@@ -1,19 +1,44 @@
 """Transactions on the state. Start reading at `apply_transaction`: signature, nonce, fee, action, in this order."""
 
+from dataclasses import dataclass, replace
+
 from chain.address import address_of
 from chain.crypto.hashing import tagged_hash
+from chain.crypto.votes import Evidence
 from chain.errors import InvalidTransaction
 from chain.fees import transaction_gas
 from chain.genesis import Network
 from chain.money import Balance, burn, burn_share, holdings, move
 from chain.receipts import BASE_FEE, SERVICE_SHARE, Burned, Receipt, TransactionApplied
 from chain.state import NodeRecord, State, node_key
-from chain.transactions import RegisterNode, ServicePayment, Transaction, Transfer, check_signature, stamp_bits
+from chain.slashing import punish
+from chain.staking import bond, unbond, unjail, withdraw
+from chain.transactions import (
+    Bond,
+    MultiTransfer,
+    RegisterNode,
+    RetireNode,
+    ServicePayment,
+    Transaction,
+    Transfer,
+    Unbond,
+    Unjail,
+    Withdraw,
+    check_signature,
+    stamp_bits,
+)
 
 
-def apply_transaction(
-    state: State, transaction: Transaction, height: int, proposer: bytes, network: Network
-) -> list[Receipt]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a transaction is executed: the block's height and epoch, and who gets the tip."""
+
+    height: int
+    epoch: int
+    proposer: bytes
+
+
+def apply_transaction(state: State, transaction: Transaction, place: Place, network: Network) -> list[Receipt]:
     """Apply one transaction. Raises InvalidTransaction, BadSignature or NotEnoughFunds: work on a fork."""
     check_signature(transaction, network.chain_id)
     payer = address_of(transaction.sender)
@@ -21,18 +46,41 @@ def apply_transaction(
     if transaction.nonce != nonce:
         raise InvalidTransaction(f"nonce {transaction.nonce}, expected {nonce}")
     state.spend_nonce(payer)
-    receipts = _charge(state, transaction, payer, proposer, network.chain_id)
+    receipts = _charge(state, transaction, payer, place.proposer, network.chain_id)
+    return receipts + _act(state, transaction, payer, place, network)
+
+
+def _act(state: State, transaction: Transaction, payer: bytes, place: Place, network: Network) -> list[Receipt]:
+    """What the action does; the receipts beyond the fee's."""
+    params = network.params
     match transaction.action:
         case Transfer(payee=payee, amount=amount):
             move(state, Balance(payer), Balance(payee), amount)
+        case MultiTransfer(payments=payments):
+            if not payments:
+                raise InvalidTransaction("a multi-transfer pays at least one address")
+            for payment in payments:
+                move(state, Balance(payer), Balance(payment.payee), payment.amount)
         case ServicePayment(payee=payee, amount=amount):
-            share = burn_share(amount, network.params.burn_basis_points)
+            share = burn_share(amount, params.burn_basis_points)
             burn(state, Balance(payer), share)
             move(state, Balance(payer), Balance(payee), amount - share)
-            receipts.append(Burned(SERVICE_SHARE, payer, share))
+            return [Burned(SERVICE_SHARE, payer, share)]
         case RegisterNode() as action:
-            _register(state, action, transaction.sender, height, network)
-    return receipts
+            _register(state, action, transaction.sender, place.height, network)
+        case RetireNode(node_key=key):
+            _retire(state, key, payer, place.height)
+        case Bond() as action:
+            bond(state, action, payer, place.height, params)
+        case Unbond(amount=amount):
+            unbond(state, amount, payer, place.height, params)
+        case Withdraw():
+            withdraw(state, payer, place.epoch)
+        case Unjail():
+            unjail(state, payer, place.height, place.epoch)
+        case Evidence() as evidence:
+            return punish(state, evidence, payer, place.epoch, network)
+    return []
 
 
 def _charge(state: State, transaction: Transaction, payer: bytes, proposer: bytes, chain_id: bytes) -> list[Receipt]:
@@ -78,6 +126,15 @@ def _register(state: State, action: RegisterNode, wallet_key: bytes, height: int
         ),
     )
     state.update_ledger(nodes=state.ledger.nodes + 1)
+
+
+def _retire(state: State, node_public_key: bytes, wallet: bytes, height: int) -> None:
+    node = node_id(node_public_key)
+    record = state.find(NodeRecord, node_key(node))
+    if record is None or record.retired_height or record.wallet != wallet:
+        raise InvalidTransaction(f"node {node.hex()[:16]} is not an active node of this wallet")
+    state.put(node_key(node), replace(record, retired_height=height))
+    state.update_ledger(nodes=state.ledger.nodes - 1)
 
 
 def spendable(state: State, address: bytes) -> int:

@@ -14,9 +14,10 @@ from chain.block import (
 )
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
+from chain.crypto.votes import Evidence
 from chain.errors import InvalidBlock
 from chain.fees import next_base_fee, proof_gas, transaction_gas
-from chain.genesis import SETS_KEPT, Network, Params, bootstrap_members
+from chain.genesis import Network, Params
 from chain.payouts import release_vested, settle_epoch
 from chain.proofs import apply_proof, check_proof
 from chain.receipts import Receipt, encode_receipt
@@ -24,8 +25,9 @@ from chain.round_inputs import apply_round_input
 from chain.rounds import advance
 from chain.state import State, ValidatorSet, set_key
 from chain.transactions import RegisterNode
-from chain.transfers import apply_transaction
+from chain.transfers import Place, apply_transaction
 from chain.tree import ReadNode, Update
+from chain.validators import choose_validators, count_signers, phase_of, proposer_payout
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,17 @@ def genesis_parent(network: Network, state_root: bytes) -> Parent:
     return Parent(network.chain_id, 0, 0, 0, network.created_ms, state_root, BOOTSTRAP)
 
 
-def apply_block(state: State, parent: Parent, block: Block, network: Network, read_node: ReadNode) -> Applied:
-    """The consequences of `block` on its parent's `state`, which stays as it is. Raises LedgerError or BadSignature."""
+def apply_block(
+    state: State, parent: Parent, block: Block, network: Network, read_node: ReadNode, reveal_checked: bool = False
+) -> Applied:
+    """The consequences of `block` on its parent's `state`, which stays as it is. Raises LedgerError or BadSignature.
+
+    `reveal_checked`: the caller holds a checked certificate of this block or a descendant, so the validators have
+    checked the beacon reveal, whose pairing costs more than all the rest of an empty block.
+    """
     header = block.header
     chosen = Proposal(header.epoch, header.view, header.time_ms, header.proposer, header.beacon_reveal)
-    applied = build_block(state, parent, chosen, block.body, network, read_node)
+    applied = build_block(state, parent, chosen, block.body, network, read_node, reveal_checked)
     for field in fields(Header):
         found, expected = getattr(header, field.name), getattr(applied.block.header, field.name)
         if found != expected:
@@ -100,18 +108,27 @@ def apply_block(state: State, parent: Parent, block: Block, network: Network, re
 
 
 def build_block(
-    state: State, parent: Parent, chosen: Proposal, body: Body, network: Network, read_node: ReadNode
+    state: State,
+    parent: Parent,
+    chosen: Proposal,
+    body: Body,
+    network: Network,
+    read_node: ReadNode,
+    reveal_checked: bool = False,
 ) -> Applied:
     """Execute a body on a draft of the state and derive its header. Raises LedgerError or BadSignature."""
     params = network.params
     height = parent.height + 1
     check_place(state, parent, chosen, network)
+    if not reveal_checked:
+        check_reveal(state, chosen, network)
     draft = state.fork()
     mix_beacon(draft, chosen)
+    count_signers(draft, parent.epoch, parent.hash, chosen.epoch, body)
     receipts = execute(draft, height, chosen, body, network)
     if height % params.epoch_blocks == 0:
         receipts += settle_epoch(draft, params)
-        choose_validators(draft, chosen.epoch, network)
+        receipts += choose_validators(draft, chosen.epoch, height, network)
     receipts += release_vested(draft, params)
     check_supply(draft)
     tree = Update(read_node)
@@ -125,7 +142,7 @@ def epoch_of(height: int, params: Params) -> int:
 
 
 def check_place(state: State, parent: Parent, chosen: Proposal, network: Network) -> None:
-    """Epoch, view, time and the proposer's beacon reveal."""
+    """Epoch, view, time and the proposer's place in the set."""
     params = network.params
     height = parent.height + 1
     if chosen.epoch != epoch_of(height, params):
@@ -139,9 +156,14 @@ def check_place(state: State, parent: Parent, chosen: Proposal, network: Network
     members = state.validators(chosen.epoch).members
     if chosen.proposer >= len(members):
         raise InvalidBlock(f"block {height}: proposer {chosen.proposer} of a set of {len(members)}")
+
+
+def check_reveal(state: State, chosen: Proposal, network: Network) -> None:
+    """The beacon reveal is the proposer's signature of this view: there is one such signature, so nothing to choose."""
     message = beacon_message(network.chain_id, chosen.epoch, chosen.view)
-    if not bls.verify(members[chosen.proposer].public_key, message, chosen.beacon_reveal):
-        raise InvalidBlock(f"block {height}: the beacon reveal is not the proposer's signature of this view")
+    key = state.validators(chosen.epoch).members[chosen.proposer].public_key
+    if not bls.verify(key, message, chosen.beacon_reveal):
+        raise InvalidBlock(f"view {chosen.view}: the beacon reveal is not the proposer's signature of this view")
 
 
 def mix_beacon(draft: State, chosen: Proposal) -> None:
@@ -151,12 +173,12 @@ def mix_beacon(draft: State, chosen: Proposal) -> None:
 def execute(draft: State, height: int, chosen: Proposal, body: Body, network: Network) -> list[Receipt]:
     """Apply the body in its order: transactions, proofs, round inputs. Raises on the first that breaks a rule."""
     params, chain_id = network.params, network.chain_id
-    proposer = proposer_payout(draft, chosen, network)
+    place = Place(height, chosen.epoch, proposer_payout(draft, chosen.epoch, chosen.proposer, network))
     base_fee = draft.ledger.base_fee
     receipts: list[Receipt] = []
     check_limits(body, params)
     for transaction in body.transactions:
-        receipts += apply_transaction(draft, transaction, height, proposer, network)
+        receipts += apply_transaction(draft, transaction, place, network)
     for proof in body.proofs:
         check_proof(draft, proof, chain_id, chosen.time_ms, params)
         apply_proof(draft, proof, chain_id, base_fee)
@@ -172,26 +194,24 @@ def gas_used(body: Body) -> int:
     return sum(map(transaction_gas, body.transactions)) + sum(map(proof_gas, body.proofs))
 
 
+def lane_gas(body: Body) -> int:
+    """The gas of what pays from its reward or with a stamp: it has a lane of its own, so it cannot crowd out payers."""
+    free = (transaction for transaction in body.transactions if isinstance(transaction.action, RegisterNode))
+    return sum(map(transaction_gas, free)) + sum(map(proof_gas, body.proofs))
+
+
 def check_limits(body: Body, params: Params) -> None:
     if gas_used(body) > params.block_gas_maximum:
         raise InvalidBlock(f"{gas_used(body)} gas used, {params.block_gas_maximum} allowed")
+    if lane_gas(body) > params.lane_gas_maximum:
+        raise InvalidBlock(f"{lane_gas(body)} gas of proofs and registrations, {params.lane_gas_maximum} allowed")
     registrations = sum(isinstance(transaction.action, RegisterNode) for transaction in body.transactions)
     if registrations > params.registrations_per_block:
         raise InvalidBlock(f"{registrations} registrations, {params.registrations_per_block} allowed in a block")
-
-
-def proposer_payout(state: State, chosen: Proposal, network: Network) -> bytes:
-    """The address that receives the tips of a block."""
-    key = state.validators(chosen.epoch).members[chosen.proposer].public_key
-    return next(validator.payout for validator in network.validators if validator.public_key == key)
-
-
-def choose_validators(draft: State, epoch: int, network: Network) -> None:
-    """At an epoch's last block: fix the set of the next epoch, and forget one that nothing can refer to any more."""
-    members = bootstrap_members(network, draft.ledger.active_maximum)
-    draft.put(set_key(epoch + 1), ValidatorSet(members))
-    if epoch >= SETS_KEPT:
-        draft.delete(set_key(epoch - SETS_KEPT))
+    accusing = [isinstance(transaction.action, Evidence) for transaction in body.transactions]
+    if accusing != sorted(accusing, reverse=True):
+        # Otherwise an offender could withdraw in the block that carries the evidence against it.
+        raise InvalidBlock("evidence stands before all other transactions of a block")
 
 
 def check_supply(draft: State) -> None:
@@ -224,5 +244,5 @@ def derive_header(executed: Executed, parent: Parent, chosen: Proposal, body: Bo
         params_hash=network.params_hash,
         minted=supply.minted,
         burned=supply.burned,
-        phase=BOOTSTRAP,
+        phase=phase_of(draft),
     )

@@ -8,7 +8,8 @@ from chain.errors import InvalidTransaction
 from chain.genesis import Network
 from chain.state import State
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction, check_signature
-from chain.transfers import apply_transaction
+from chain.transition import epoch_of
+from chain.transfers import Place, apply_transaction
 
 TOTAL = 20_000
 WAITING_PER_SENDER = 16
@@ -106,12 +107,16 @@ class Mempool:
                 del self._waiting[sender]
 
 
-def check_applies(transaction: Transaction, earlier: Sequence[Transaction], state: State, network: Network) -> None:
-    """Raise InvalidTransaction, BadSignature or NotEnoughFunds unless it applies on `state` after `earlier` ones."""
-    draft, height = state.fork(), 0
-    proposer = network.validators[0].payout
+def check_applies(
+    transaction: Transaction, earlier: Sequence[Transaction], state: State, height: int, network: Network
+) -> None:
+    """Raise InvalidTransaction, BadSignature or NotEnoughFunds unless it applies on `state` after `earlier` ones.
+
+    `height` is that of the next block.
+    """
+    draft, place = state.fork(), Place(height, epoch_of(height, network.params), network.validators[0].payout)
     nonce = draft.account(address_of(transaction.sender)).nonce
     for each in earlier:
         if each.nonce >= nonce:
-            apply_transaction(draft, each, height, proposer, network)
-    apply_transaction(draft, transaction, height, proposer, network)
+            apply_transaction(draft, each, place, network)
+    apply_transaction(draft, transaction, place, network)

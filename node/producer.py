@@ -11,8 +11,9 @@ from chain.round_inputs import apply_round_input
 from chain.rounds import advance
 from chain.state import NodeRecord, State, node_key
 from chain.transactions import RegisterNode, Transaction
-from chain.transfers import apply_transaction
-from chain.transition import Parent, Proposal, mix_beacon, proposer_payout
+from chain.transfers import Place, apply_transaction
+from chain.transition import Parent, Proposal, mix_beacon
+from chain.validators import proposer_payout
 from node.identity import Identity
 from node.mempool import Mempool
 from node.round_driver import RoundDriver
@@ -72,7 +73,7 @@ class Producer:
     def _transactions(self, draft: State, height: int, chosen: Proposal) -> list[Transaction]:
         taken: list[Transaction] = []
         gas, registrations = 0, 0
-        proposer = proposer_payout(draft, chosen, self.network)
+        place = Place(height, chosen.epoch, proposer_payout(draft, chosen.epoch, chosen.proposer, self.network))
         for transaction in self._own_transactions(draft) + self.mempool.ready():
             is_registration = isinstance(transaction.action, RegisterNode)
             if registrations + is_registration > self.params.registrations_per_block:
@@ -82,7 +83,7 @@ class Producer:
                 continue
             attempt = draft.fork()
             try:
-                apply_transaction(attempt, transaction, height, proposer, self.network)
+                apply_transaction(attempt, transaction, place, self.network)
             except NeuroError:
                 continue
             draft.merge(attempt)

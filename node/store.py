@@ -17,7 +17,7 @@ from chain.crypto.hashing import ZERO
 from chain.genesis import Network, genesis_state
 from chain.receipts import RoundClosed, RoundVoid
 from chain.state import State
-from chain.transactions import RegisterNode, Transaction
+from chain.transactions import MultiTransfer, ServicePayment, Transaction, Transfer
 from chain.transition import Applied, Parent, genesis_parent, parent_of
 from chain.tree import Update
 from consensus.messages import Certificate
@@ -198,11 +198,15 @@ def _state_changes(state: State, tree: Update) -> dict[bytes, bytes | None]:
 
 
 def _touched(transaction: Transaction) -> set[bytes]:
-    action = transaction.action
-    touched = {address_of(transaction.sender)}
-    if not isinstance(action, RegisterNode):
-        touched.add(action.payee)
-    return touched
+    """Who sent a transaction and whom it pays."""
+    sender = address_of(transaction.sender)
+    match transaction.action:
+        case Transfer(payee=payee) | ServicePayment(payee=payee):
+            return {sender, payee}
+        case MultiTransfer(payments=payments):
+            return {sender, *(payment.payee for payment in payments)}
+        case _:
+            return {sender}
 
 
 def _optional_number(data: bytes | None) -> int | None:

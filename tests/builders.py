@@ -65,6 +65,20 @@ SMALL = {
     "burn_basis_points": 500,
     "stake_minimum_nanos": 100 * NEURO,
     "stake_target_nanos": 400 * NEURO,
+    "target_epochs": 2,
+    "sunset_height": 1_000_000,
+    "unbonding_epochs": 3,
+    "jail_epochs": 2,
+    "active_basis_points": 9_000,
+    "downtime_basis_points": 5_000,
+    "equivocation_basis_points": 500,
+    "correlation_factor": 3,
+    "reporter_maximum_nanos": NEURO,
+    "lane_gas_maximum": 25_000,
+    "rate_minute_nanos": 100_000,
+    "rate_sample_nanos": 10_000,
+    "uptime_basis_points": 500,
+    "data_basis_points": 1_000,
 }
 
 

@@ -146,7 +146,9 @@ class Desk:
             return encoded(json.dumps(found).encode())
         earlier = node.mempool.before(transaction)
         try:
-            await self.reads.run(lambda store: check_applies(transaction, earlier, store.state(), node.network))
+            await self.reads.run(
+                lambda store: check_applies(transaction, earlier, store.state(), store.height + 1, node.network)
+            )
             node.mempool.add(transaction, node.store.state())
         except (LedgerError, BadSignature) as error:
             raise of_ledger(error) from error

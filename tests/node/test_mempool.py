@@ -112,11 +112,11 @@ def test_what_a_block_has_taken_is_forgotten(tmp_path: Path) -> None:
 def test_a_transaction_applies_after_those_that_wait_before_it(node: LoneNode) -> None:
     balance = node.state.account(IDENTITY.address).balance
     first, second = a_transfer(node.network, 1, balance // 2), a_transfer(node.network, 2, balance // 2)
-    check_applies(first, [], node.state, node.network)
+    check_applies(first, [], node.state, 1, node.network)
     with pytest.raises(InvalidTransaction, match="nonce 2, expected 1"):
-        check_applies(second, [], node.state, node.network)
+        check_applies(second, [], node.state, 1, node.network)
     with pytest.raises(NotEnoughFunds):
-        check_applies(second, [first], node.state, node.network)
-    check_applies(transfer(node, 2), [transfer(node, 1)], node.state, node.network)
+        check_applies(second, [first], node.state, 1, node.network)
+    check_applies(transfer(node, 2), [transfer(node, 1)], node.state, 1, node.network)
     # What a block has taken meanwhile does not count twice.
-    check_applies(transfer(node, 1), [transfer(node, 0)], node.state, node.network)
+    check_applies(transfer(node, 1), [transfer(node, 0)], node.state, 1, node.network)

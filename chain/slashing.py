@@ -1,0 +1,126 @@
+"""Equivocation: what proves it, and what it costs. Start reading at `punish`.
+
+At once: a fixed share of the stake, a ban of the key for ever, and the rest of the stake is sent out of the set. When
+the unbonding time is over: three times the share of the power that equivocated within that time before or after, so
+that an accident costs little and an attack everything, in whatever order its members are reported. Stake that left the
+set after the offence is as guilty as stake that stayed.
+"""
+
+from dataclasses import replace
+
+from chain.crypto import bls
+from chain.crypto.votes import Evidence, Vote, evidence_of, is_well_formed, vote_message, votes_conflict
+from chain.errors import BadSignature, InvalidTransaction
+from chain.genesis import Network, Params
+from chain.money import Balance, BondedStake, Pot, UnbondingStake, burn, holdings, move
+from chain.receipts import SLASHED, Burned, Receipt, Tombstoned
+from chain.stakes import STAKING_KEY, Tomb, ValidatorKey, put_stake, stake_of, staking, validator_key
+from chain.state import State, ValidatorSet, set_key
+
+REPORTER_SHARE = 32  # of what the stake loses at once, the reporter gets at most one part in so many
+
+
+def punish(state: State, evidence: Evidence, reporter: bytes, epoch: int, network: Network) -> list[Receipt]:
+    """Check evidence and carry out the penalty. Raises InvalidTransaction or BadSignature."""
+    members = _judged_set(state, evidence, epoch, network.params)
+    public_key, power = _offender(evidence, members, network.chain_id)
+    known = state.find(ValidatorKey, validator_key(public_key))
+    if known is not None and known.tombstoned:
+        raise InvalidTransaction(f"validator {public_key.hex()[:16]} is banned already")
+    wallet = known.wallet if known else next(v.payout for v in network.validators if v.public_key == public_key)
+    if reporter == wallet:
+        raise InvalidTransaction("nobody reports himself")
+    state.put(validator_key(public_key), ValidatorKey(wallet, True))
+    if known is None:
+        return [Tombstoned(public_key, 0, reporter, 0)]
+    guilty = _call_back(state, wallet, evidence.first.epoch, network.params)
+    amount = -(-guilty * network.params.equivocation_basis_points // 10_000)
+    reward = min(amount // REPORTER_SHARE, network.params.reporter_maximum_nanos)
+    move(state, BondedStake(wallet), Balance(reporter), reward)
+    burn(state, BondedStake(wallet), amount - reward)
+    stake = stake_of(state, wallet)
+    put_stake(state, wallet, replace(stake, tombstoned=True, leaving=stake.bonded))
+    tomb = Tomb(wallet, evidence.first.epoch, epoch, power, members.power, guilty, False)
+    before = staking(state)
+    state.put(STAKING_KEY, replace(before, tombs=(*before.tombs, tomb)))
+    return [Burned(SLASHED, wallet, amount - reward), Tombstoned(public_key, amount, reporter, reward)]
+
+
+def _judged_set(state: State, evidence: Evidence, epoch: int, params: Params) -> ValidatorSet:
+    """The set of the votes' epoch, if that is recent enough."""
+    at = evidence.first.epoch
+    if not epoch - params.unbonding_epochs <= at <= epoch:
+        raise InvalidTransaction(
+            f"votes of epoch {at} are no evidence in epoch {epoch}: only {params.unbonding_epochs} epochs back count"
+        )
+    return state.need(ValidatorSet, set_key(at))
+
+
+def _offender(evidence: Evidence, members: ValidatorSet, chain_id: bytes) -> tuple[bytes, int]:
+    """Key and power of the one who signed both votes."""
+    votes = evidence.first, evidence.second
+    if not all(is_well_formed(vote.kind, vote.block_hash) for vote in votes) or not votes_conflict(*votes):
+        raise InvalidTransaction("an honest validator can have cast both votes")
+    if evidence_of(*votes) != evidence:
+        raise InvalidTransaction("the vote with the smaller encoding comes first")
+    if evidence.first.signer >= len(members.members):
+        raise InvalidTransaction(f"signer {evidence.first.signer} of a set of {len(members.members)}")
+    member = members.members[evidence.first.signer]
+    if not all(_signed(member.public_key, vote, chain_id) for vote in votes):
+        raise BadSignature(f"validator {member.public_key.hex()[:16]} did not sign both votes")
+    return member.public_key, member.power
+
+
+def _signed(public_key: bytes, vote: Vote, chain_id: bytes) -> bool:
+    message = vote_message(chain_id, vote.kind, vote.epoch, vote.view, vote.block_hash)
+    return bls.verify(public_key, message, vote.signature)
+
+
+def _call_back(state: State, wallet: bytes, offence_epoch: int, params: Params) -> int:
+    """Bond again what was in the set at the offence and left it since; returns all that answers for the offence.
+
+    Whether it could be withdrawn by now does not matter: evidence stands before withdrawals in a block.
+    """
+    stake = stake_of(state, wallet)
+    guilty = [ready for ready in stake.exits if ready - params.unbonding_epochs > offence_epoch]
+    for ready in guilty:
+        pot = UnbondingStake(wallet, ready)
+        move(state, pot, BondedStake(wallet), holdings(state, pot))
+    kept = tuple(ready for ready in stake.exits if ready not in guilty)
+    stake = replace(stake_of(state, wallet), exits=kept)
+    put_stake(state, wallet, stake)
+    return stake.bonded
+
+
+def settle_tombs(state: State, epoch: int, params: Params) -> list[Receipt]:
+    """At an epoch's end: take the correlation penalty of offenders whose unbonding time is over."""
+    known, span = staking(state), params.unbonding_epochs
+    receipts: list[Receipt] = []
+    kept: list[Tomb] = []
+    for tomb in known.tombs:
+        if not tomb.settled and tomb.reported + span <= epoch:
+            receipts += _correlate(state, tomb, known.tombs, params)
+            tomb = replace(tomb, settled=True)
+        if tomb.reported + 2 * span > epoch:
+            kept.append(tomb)
+    if tuple(kept) != known.tombs:
+        state.put(STAKING_KEY, replace(staking(state), tombs=tuple(kept)))
+    return receipts
+
+
+def _correlate(state: State, tomb: Tomb, tombs: tuple[Tomb, ...], params: Params) -> list[Receipt]:
+    """Burn `correlation_factor` times the share of the power that offended within the span, at most everything."""
+    span, wallet = params.unbonding_epochs, tomb.wallet
+    together = [each for each in tombs if abs(each.epoch - tomb.epoch) <= span]
+    offended = sum(each.power * tomb.total // each.total for each in together)
+    penalty = -(-tomb.stake * min(tomb.total, params.correlation_factor * offended) // tomb.total)
+    exits = [ready for ready in stake_of(state, wallet).exits if ready - span > tomb.reported]
+    pots: list[Pot] = [BondedStake(wallet), *(UnbondingStake(wallet, ready) for ready in exits)]
+    burned = 0
+    for pot in pots:
+        amount = min(penalty - burned, holdings(state, pot))
+        burn(state, pot, amount)
+        burned += amount
+    stake = stake_of(state, wallet)
+    put_stake(state, wallet, replace(stake, leaving=min(stake.leaving, stake.bonded)))
+    return [Burned(SLASHED, wallet, burned)] if burned else []
