@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import groupby
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -22,6 +23,7 @@ KEYS = [a_key(f"wallet {number}") for number in range(6)]
 # The fees that a base fee can sink under or rise over, and room for few.
 FEES = st.integers(60, 140)
 CAPS = Caps(transactions=7, bytes=1_500, registrations=2, evidence=1, time_to_live_ms=1_000, refused=4)
+RICH = 2 * 10**7  # enough for the gas of evidence
 wallets = st.sampled_from(KEYS)
 
 
@@ -31,7 +33,7 @@ class Life(RuleBasedStateMachine):
         self.world = Waiters(CAPS)
         self.pool = self.world.pool
         for key in KEYS:
-            self.world.fund(key, 10**6)
+            self.world.fund(key, RICH if key in KEYS[:3] else 10**6)
 
     def next_nonce(self, key: object) -> int:
         return self.world.chain.state.account(key.address).nonce  # type: ignore[attr-defined]
@@ -95,7 +97,7 @@ class Life(RuleBasedStateMachine):
                 self.offer(self.world.transfer(key, self.next_nonce(key), max_fee=140))
             self.world.follow(*touched)
 
-    @rule(key=wallets, balance=st.integers(0, 10**6), used=st.integers(0, 3))
+    @rule(key=wallets, balance=st.integers(0, 10**6) | st.just(RICH), used=st.integers(0, 3))
     def spend_elsewhere(self, key, balance, used) -> None:
         """A block holds other transactions of a sender than those that wait here."""
         self.world.fund(key, balance, self.next_nonce(key) + used)
@@ -157,5 +159,11 @@ def by_sender_count(ready: list[Transaction], sender: bytes) -> int:
     return sum(each.sender == sender for each in ready)
 
 
+class LongLife(Life):
+    """The same for longer."""
+
+
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestLongLife = pytest.mark.soak(pytest.mark.timeout(1_800)(LongLife.TestCase))
+TestLongLife.settings = settings(max_examples=2_000, stateful_step_count=60, deadline=None)
