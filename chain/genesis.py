@@ -192,9 +192,7 @@ def check_params(section: Mapping[str, int]) -> Params:
     _check_work_params(params)
     shares = [name for name in wanted if name.endswith("_basis_points") and section[name] > 10_000]
     if shares or params.stamp_bits > 64:
-        raise InvalidGenesis(
-            f"basis points ≤ 10000 and stamp_bits ≤ 64 are wanted; too large: {shares or 'stamp_bits'}"
-        )
+        raise InvalidGenesis(f"basis points ≤ 10000 and stamp_bits ≤ 64 are wanted; too large: {shares or 'stamp_bits'}")
     if params.unbonding_epochs > SETS_KEPT - 2:
         raise InvalidGenesis(f"unbonding_epochs ≤ {SETS_KEPT - 2} are wanted: evidence needs the sets of that time")
     if params.lane_gas_maximum > params.block_gas_maximum:
