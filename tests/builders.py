@@ -282,9 +282,10 @@ class Chain:
     def _built(self, body: Body, **chosen: Any) -> Applied:
         return build_block(self.state, self.parent, self.proposal(**chosen), body, self.network, self.nodes.get)
 
-    def try_block(self, *transactions: Transaction, **chosen: Any) -> None:
+    def try_block(self, *transactions: Transaction) -> None:
         """Execute a body of these transactions and forget it. Raises what the rules have against it."""
-        self.build(transactions, **chosen)
+        place = self.state, self.parent, self.proposal(), Body((), transactions, (), b"")
+        build_block(*place, self.network, self.nodes.get, reveal_checked=True)
 
     def judge(self, block: Block) -> Applied:
         """What a stranger's block brings about. Raises; keeps nothing."""
@@ -301,16 +302,24 @@ class Chain:
         self.blocks.append(applied)
         return applied
 
+    def quick_block(self, *transactions: Transaction, certificate: bytes = b"") -> Applied:
+        """A block that is neither judged again nor its reveal: that costs a pairing each."""
+        place = self.state, self.parent, self.proposal(), Body((), transactions, (), certificate)
+        return self._append(build_block(*place, self.network, self.nodes.get, reveal_checked=True))
+
     def empty_blocks(self, number: int) -> None:
-        """Time passes. These blocks are not judged again, nor their reveals: that costs a pairing each."""
+        """Time passes."""
         for _ in range(number):
-            place = self.state, self.parent, self.proposal(), Body((), (), (), b"")
-            self._append(build_block(*place, self.network, self.nodes.get, reveal_checked=True))
+            self.quick_block()
 
     def end_epoch(self) -> None:
         """Empty blocks up to and with the last one of the running epoch."""
         epoch = self.network.params.epoch_blocks
         self.empty_blocks(epoch - self.height % epoch)
+
+    def end_epochs(self, number: int) -> None:
+        for _ in range(number):
+            self.end_epoch()
 
     def fund(self, key: Key, amount: int) -> None:
         """Nanos out of nowhere, as if they had been earned before."""
