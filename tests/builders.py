@@ -584,9 +584,15 @@ def a_result_vote(
 
 
 def _vote(chain: Chain, validator: int, digest: Any) -> bytes:
-    members = chain.members
+    members = chain.state.validators(chain.round.set_epoch).members
     secret = secret_of(members[validator % len(members)].public_key)
     return bls.sign(secret, digest(chain.network.chain_id))
+
+
+def _quorum(chain: Chain) -> range:
+    """Just enough of the validators that attest the round, from the first place on."""
+    powers = [member.power for member in chain.state.validators(chain.round.set_epoch).members]
+    return range(next(n for n in count(1) if 3 * sum(powers[:n]) > 2 * sum(powers)))
 
 
 # ---- The stations of a round
@@ -616,13 +622,11 @@ def reveal(chain: Chain, *nodes: Key) -> None:
 
 def everybody_holds(chain: Chain) -> None:
     """Just enough validators hold all payloads."""
-    quorum = 2 * len(chain.network.validators) // 3 + 1
-    chain.block(rounds=[an_availability_vote(chain, validator) for validator in range(quorum)])
+    chain.block(rounds=[an_availability_vote(chain, validator) for validator in _quorum(chain)])
 
 
 def everybody_agrees(chain: Chain) -> None:
-    quorum = 2 * len(chain.network.validators) // 3 + 1
-    chain.block(rounds=[a_result_vote(chain, validator) for validator in range(quorum)])
+    chain.block(rounds=[a_result_vote(chain, validator) for validator in _quorum(chain)])
 
 
 def a_full_round(chain: Chain, *nodes: Key) -> None:
