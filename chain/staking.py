@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from chain.block import VALIDATORS_MAXIMUM
 from chain.crypto import bls
 from chain.errors import BadSignature, InvalidTransaction
 from chain.genesis import Params
@@ -9,7 +10,6 @@ from chain.money import Balance, BondedStake, UnbondingStake, holdings, move
 from chain.stakes import (
     NO_KEY,
     STAKING_KEY,
-    VALIDATORS_MAXIMUM,
     ValidatorKey,
     put_stake,
     stake_key,
