@@ -285,7 +285,7 @@ class Chain:
     def try_block(self, *transactions: Transaction) -> None:
         """Execute a body of these transactions and forget it. Raises what the rules have against it."""
         place = self.state, self.parent, self.proposal(), Body((), transactions, (), b"")
-        build_block(*place, self.network, self.nodes.get, reveal_checked=True)
+        build_block(*place, self.network, self.nodes.get)
 
     def judge(self, block: Block) -> Applied:
         """What a stranger's block brings about. Raises; keeps nothing."""
@@ -303,9 +303,9 @@ class Chain:
         return applied
 
     def quick_block(self, *transactions: Transaction, certificate: bytes = b"") -> Applied:
-        """A block that is neither judged again nor its reveal: that costs a pairing each."""
+        """A block that is not judged again: that costs a pairing."""
         place = self.state, self.parent, self.proposal(), Body((), transactions, (), certificate)
-        return self._append(build_block(*place, self.network, self.nodes.get, reveal_checked=True))
+        return self._append(build_block(*place, self.network, self.nodes.get))
 
     def empty_blocks(self, number: int) -> None:
         """Time passes."""
