@@ -1,6 +1,6 @@
 """Validators made short: the set alone, epoch after epoch (`Sets`), and a chain with other members (`StakedChain`)."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -17,6 +17,7 @@ from chain.stakes import (
     Participation,
     Stake,
     Staking,
+    Unbonding,
     ValidatorKey,
     put_stake,
     stake_key,
@@ -25,7 +26,7 @@ from chain.stakes import (
     validator_key,
 )
 from chain.staking import auto_bond, unbond, unjail, withdraw
-from chain.state import State, ValidatorSet, set_key
+from chain.state import Account, State, ValidatorSet, Vesting, set_key
 from chain.transactions import Bond, Transaction
 from chain.transition import Applied, Proposal, check_supply, epoch_of
 from chain.validators import choose_validators
@@ -188,16 +189,34 @@ def voting_secret(wallet: Key) -> int:
     return 1_000 + int.from_bytes(wallet.secret[:4], "big")
 
 
+def voting_key(wallet: Key) -> bytes:
+    return _public_key(voting_secret(wallet))
+
+
 WALLETS = tuple(a_key(f"wallet {i}") for i in range(8))
 SECRETS = {_public_key(secret): secret for secret in (*range(1, 8), *map(voting_secret, WALLETS))}
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What was true after a block, in nanos."""
+
+    phantom: int  # of one founder
+    owned: int  # added up from the records
+    stake_power: int
+    next_power: int  # of the set that votes on the next block
+
+
 class StakedChain(Chain):
-    """A chain of any validators whose secrets are in `SECRETS`; each block shows who signed its parent."""
+    """A chain of any validators whose secrets are in `SECRETS`; each block shows who signed its parent.
+
+    After every block what all records hold is what exists.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         self.absent: frozenset[bytes] = frozenset()  # keys that sign nothing
+        self.moments: list[Moment] = []
 
     @property
     def epoch(self) -> int:
@@ -231,6 +250,15 @@ class StakedChain(Chain):
         present = [place for place, key in enumerate(keys) if key not in self.absent] if signers is None else signers
         return a_certificate(self, present)
 
+    def _append(self, applied: Applied) -> Applied:
+        super()._append(applied)
+        found, state = owned(self.records), self.state
+        assert found == state.supply.circulating
+        stake = sum(stake_of(state, wallet).power for wallet in staking(state).validators)
+        power = sum(member.power for member in self.members)
+        self.moments.append(Moment(staking(state).phantom, found, stake, power))
+        return applied
+
     def live(self, blocks: int) -> None:
         for _ in range(blocks):
             self.block()
@@ -248,8 +276,7 @@ class StakedChain(Chain):
         return stake_of(self.state, wallet.address)
 
     def power(self, wallet: Key) -> int:
-        key = _public_key(voting_secret(wallet))
-        return sum(member.power for member in self.members if member.public_key == key)
+        return sum(member.power for member in self.members if member.public_key == voting_key(wallet))
 
 
 def a_certificate(chain: Chain, signers: Iterable[int], **changes: Any) -> bytes:
@@ -275,3 +302,14 @@ def a_report(chain: Chain, offender: int, reporter: Key) -> Transaction:
         message = vote_message(chain.network.chain_id, NOTARIZE, epoch, 1, named(name))
         votes.append(Vote(NOTARIZE, epoch, 1, named(name), signer, bls.sign(offender, message)))
     return a_transaction(chain, evidence_of(*votes), sender=reporter)
+
+
+def owned(records: Mapping[bytes, bytes]) -> int:
+    """Nanos in all pots, added up from the records themselves."""
+    amounts: dict[bytes, Callable[[bytes], int]] = {
+        b"a": lambda value: Account.decode(value).balance,
+        b"b": lambda value: Stake.decode(value).bonded,
+        b"u": lambda value: Unbonding.decode(value).amount,
+        b"v": lambda value: Vesting.decode(value).amount,
+    }
+    return sum(amounts[key[:1]](value) for key, value in records.items() if key[:1] in amounts)
