@@ -13,7 +13,7 @@ from chain.state import ROUND_PHASES
 from node.api.events import Events
 from node.facts import STANDINGS
 from node.node import Node
-from node.status import Status, status_of
+from node.status import status_of
 
 GAUGES = {
     "height": "Height of the last finalized block.",
