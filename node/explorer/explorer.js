@@ -145,8 +145,9 @@ function showCurve() {
 // ---- Reading
 
 async function readLists() {
-  [blocks, rounds] = [(await ask("/v1/blocks?limit=" + ROWS)).blocks, (await ask("/v1/rounds?limit=" + ROWS)).rounds];
-  members = await ask("/v1/validators?limit=" + ROWS);
+  const lists = ["blocks", "rounds", "validators"].map(name => ask("/v1/" + name + "?limit=" + ROWS));
+  const found = await Promise.all(lists);
+  [blocks, rounds, members] = [found[0].blocks, found[1].rounds, found[2]];
   showTables();
   showMembers();
 }
