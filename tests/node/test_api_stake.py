@@ -1,5 +1,6 @@
 """What the API tells of stake and validators is what stands on the ledger, for every kind of transaction."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,6 +39,7 @@ from consensus.messages import NOTARIZE, Vote, vote_message
 from node.api.action_answers import ACTION_NAMES, action_fields
 from node.api.events import stake_change
 from node.api.routes import ROUTES
+from node.commands.status import show
 from node.data_directory import DataDirectory
 from node.facts import ACTIVE
 from node.identity import Identity
@@ -321,6 +323,16 @@ async def test_the_status_counts_what_all_have_at_stake(served: Served) -> None:
     assert (status["validators"], status["self_verified"], status["phase"]) == (2, False, "handover")
     assert (status["bonded_nanos"], status["unbonding_nanos"]) == (str(130 * NEURO), str(10 * NEURO))
     assert status["validator"] == ACTIVE and status["active_maximum_nanos"] == str(100 * NEURO)
+
+
+async def test_the_status_command_shows_phase_stake_and_validator(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = served.node.home.directory.root
+    await asyncio.to_thread(show, folder, False)
+    told = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert (told["phase"], told["validator"], told["bonded_nanos"]) == ("handover", ACTIVE, str(130 * NEURO))
+    assert (told["phantom_nanos"], told["validators"]) == (str(75 * NEURO), "2")
 
 
 # ---- Receipts
