@@ -16,7 +16,6 @@ from chain.receipts import Jailed, Receipt, StakeLeft
 from chain.slashing import settle_tombs
 from chain.stakes import (
     EXITS_MAXIMUM,
-    NO_KEY,
     PARTICIPATION_KEY,
     Participation,
     Stake,
@@ -42,7 +41,7 @@ class Choice:
     height: int
     network: Network
     current: ValidatorSet
-    stakes: dict[bytes, Stake]  # of everybody who may validate, by wallet
+    stakes: dict[bytes, Stake]  # that name a key, by wallet
     phantom: dict[bytes, int]  # next power of the bootstrap keys
     receipts: list[Receipt]
 
@@ -63,8 +62,8 @@ class Choice:
 
     def wanted(self, stake: Stake) -> int:
         """The power that a stake will have once the churn limit has let it through."""
-        barred = stake.tombstoned or stake.jailed_until or stake.public_key == NO_KEY
-        return 0 if barred or stake.staying < self.params.stake_minimum_nanos else stake.staying
+        barred = stake.tombstoned or stake.jailed_until or stake.staying < self.params.stake_minimum_nanos
+        return 0 if barred else stake.staying
 
 
 def choose_validators(draft: State, epoch: int, height: int, network: Network) -> list[Receipt]:

@@ -206,6 +206,14 @@ def test_the_latch_stays_whatever_follows():
     assert chosen.staking.latched and chosen.phantom == 0
 
 
+def test_the_latch_would_outlive_even_another_target():
+    chosen = seated(4, target_epochs=1)
+    chosen.end_epoch()
+    chosen.network = founded(1, stake_target_nanos=FAR)
+    chosen.end_epoch()
+    assert (chosen.staking.epochs_at_target, chosen.staking.latched, chosen.phantom) == (0, True, 0)
+
+
 # ---- Sunset
 
 

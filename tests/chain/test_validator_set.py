@@ -361,6 +361,12 @@ def test_the_last_four_are_never_jailed():
         assert len(chosen.members) == FEWEST
 
 
+def test_several_are_not_jailed_at_once_so_that_fewer_than_four_stay():
+    chosen = jailers(MINIMUM, MINIMUM, 10 * MINIMUM, 10 * MINIMUM, 10 * MINIMUM)
+    chosen.end_epoch(absent=["v0", "v1"])
+    assert len(chosen.members) == FEWEST
+
+
 def test_a_bootstrap_key_that_is_absent_loses_its_stake_but_not_its_phantom_power():
     """Phantom power fades; it is not punished. Its owner has no stake to answer with."""
     chosen = sets(2, stake_target_nanos=2**48 - 1)
@@ -386,6 +392,25 @@ def test_a_banned_key_loses_all_power_at_the_epochs_end_whatever_the_churn_limit
     quietly(chosen)
     assert chosen.power("whale") == 0
     assert len(chosen.members) == 5
+
+
+def test_a_banned_stake_never_enters_again_whatever_stays_bonded():
+    chosen = crowd(5)
+    chosen.ban("v0", lost=0)
+    chosen.state.put(stake_key(wallet_of("v0")), replace(chosen.stake("v0"), leaving=0))
+    for _ in range(3):
+        quietly(chosen)
+        assert chosen.power("v0") == 0
+    assert chosen.stake("v0").bonded == MINIMUM
+
+
+def test_a_banned_wallet_that_has_lost_all_makes_room_on_the_list():
+    chosen = crowd(5)
+    chosen.ban("v0", lost=MINIMUM)
+    chosen.ban("v1", lost=MINIMUM - 1)
+    quietly(chosen)
+    assert wallet_of("v0") not in chosen.staking.validators
+    assert chosen.stake("v0").tombstoned
 
 
 def test_bans_go_below_four_validators():
