@@ -16,20 +16,15 @@ from chain.stakes import PARTICIPATION_KEY, STAKING_KEY, Participation, Stake, V
 from chain.validators import FEWEST, proposer_payout
 from consensus.committee import is_quorum
 from node.certificates import committee_of
-from tests.builders import FOUNDER
+from tests.builders import FOUNDER, a_bond, a_certificate, a_report, secret_of
 from tests.chain.stake_builders import (
     EPOCH,
-    SECRETS,
     WALLETS,
     Sets,
     StakedChain,
-    a_bond,
-    a_certificate,
-    a_report,
     founded,
     key_of,
     sets,
-    voting_secret,
     wallet_of,
 )
 
@@ -629,7 +624,7 @@ def test_a_bond_gives_power_from_the_next_epoch_on_and_the_header_names_the_set_
     wallet = WALLETS[0]
     chain.fund(wallet, 200 * NEURO)
     chain.live(3)
-    chain.block([a_bond(chain, wallet)])
+    chain.block([a_bond(chain, wallet=wallet)])
     chain.live_out_epoch()
     last = chain.blocks[-1].block.header
     assert chain.power(wallet) == MINIMUM
@@ -643,7 +638,7 @@ def test_evidence_in_an_epochs_last_block_takes_the_power_of_the_next():
     reporter = WALLETS[0]
     chain.fund(reporter, NEURO * 10)
     chain.live(EPOCH - 1)
-    chain.block([a_report(chain, SECRETS[chain.members[2].public_key], reporter)])
+    chain.block([a_report(chain, secret_of(chain.members[2].public_key), reporter)])
     assert chain.height == EPOCH
     assert len(chain.members) == 3
 
@@ -653,9 +648,9 @@ def test_a_tombstoned_validator_still_proposes_in_its_last_epoch_and_tips_reach_
     wallet = WALLETS[0]
     chain.fund(wallet, 200 * NEURO)
     chain.fund(WALLETS[1], 10 * NEURO)
-    chain.block([a_bond(chain, wallet)])
+    chain.block([a_bond(chain, wallet=wallet)])
     chain.live_out_epoch()
-    chain.block([a_report(chain, voting_secret(wallet), WALLETS[1])])
+    chain.block([a_report(chain, wallet, WALLETS[1])])
     place = next(i for i, member in enumerate(chain.members) if member.public_key != FOUNDER_KEY)
     assert proposer_payout(chain.state, chain.epoch, place, chain.network) == wallet.address
     chain.block(proposer=place)
