@@ -23,7 +23,7 @@ def fade(state: State, active_stake: int, params: Params) -> int:
     known = staking(state)
     standing = known.epochs_at_target + 1 if maximum >= params.stake_target_nanos else 0
     latched = known.latched or standing >= params.target_epochs
-    power = 0 if latched else min(known.phantom, phantom_power(params, maximum))
+    power = min(known.phantom, phantom_power(params, maximum))  # it never grows, so the target ends it for ever
     state.put(STAKING_KEY, replace(known, phantom=power, epochs_at_target=standing, latched=latched))
     return power
 

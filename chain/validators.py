@@ -4,7 +4,7 @@ Real stake enters and leaves the set within the churn limit, in order of asking.
 bootstrap validators' phantom power are exempt from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from chain.block import VALIDATORS_MAXIMUM, Validator
@@ -16,7 +16,6 @@ from chain.receipts import Jailed, Receipt, StakeLeft
 from chain.slashing import settle_tombs
 from chain.stakes import (
     EXITS_MAXIMUM,
-    NO_KEY,
     PARTICIPATION_KEY,
     Participation,
     Stake,
@@ -42,7 +41,8 @@ class Choice:
     height: int
     network: Network
     current: ValidatorSet
-    stakes: dict[bytes, Stake]  # of everybody who may validate, by wallet
+    before: Mapping[bytes, Stake]  # that name a key, by wallet, as the state has them
+    stakes: dict[bytes, Stake]  # the same with their next power
     phantom: dict[bytes, int]  # next power of the bootstrap keys
     receipts: list[Receipt]
 
@@ -63,8 +63,8 @@ class Choice:
 
     def wanted(self, stake: Stake) -> int:
         """The power that a stake will have once the churn limit has let it through."""
-        barred = stake.tombstoned or stake.jailed_until or stake.public_key == NO_KEY
-        return 0 if barred or stake.staying < self.params.stake_minimum_nanos else stake.staying
+        barred = stake.tombstoned or stake.jailed_until or stake.staying < self.params.stake_minimum_nanos
+        return 0 if barred else stake.staying
 
 
 def choose_validators(draft: State, epoch: int, height: int, network: Network) -> list[Receipt]:
@@ -72,7 +72,7 @@ def choose_validators(draft: State, epoch: int, height: int, network: Network) -
     receipts = settle_tombs(draft, epoch, network.params)
     current = draft.validators(epoch)
     stakes = {address: stake_of(draft, address) for address in staking(draft).validators}
-    choice = Choice(draft, epoch, height, network, current, stakes, {}, receipts)
+    choice = Choice(draft, epoch, height, network, current, stakes, dict(stakes), {}, receipts)
     active, absent = attendance(draft, len(current.members), network.params)
     _ban(choice)
     _set_phantom(choice, fade(draft, _active_stake(choice, active), network.params))
@@ -194,7 +194,7 @@ def _settle_stake(choice: Choice, wallet: bytes, stake: Stake) -> None:
         after = stake_of(state, wallet)
         stake = replace(after, leaving=after.leaving - free, exits=(*after.exits, ready))
         choice.receipts.append(StakeLeft(wallet, free, ready))
-    if stake != stake_of(state, wallet):
+    if stake != choice.before[wallet]:
         put_stake(state, wallet, stake)
     if stake.tombstoned and not stake.bonded:
         strike_off(state, wallet)

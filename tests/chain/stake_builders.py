@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from chain.block import Validator, beacon_message
+from chain.block import Validator
 from chain.crypto import bls
-from chain.crypto.votes import NOTARIZE, Certificate, Vote, evidence_of, vote_message
 from chain.genesis import Network, genesis_state
 from chain.money import NEURO, Balance, BondedStake, burn, mint
 from chain.receipts import Receipt
@@ -27,10 +26,21 @@ from chain.stakes import (
 )
 from chain.staking import auto_bond, unbond, unjail, withdraw
 from chain.state import Account, State, ValidatorSet, Vesting, set_key
-from chain.transactions import Bond, Transaction
-from chain.transition import Applied, Proposal, check_supply, epoch_of
+from chain.transactions import Bond, Transaction, bond_consent
+from chain.transition import Applied, check_supply
 from chain.validators import choose_validators
-from tests.builders import NO_BLS_SIGNATURE, Chain, Key, a_key, a_network, a_transaction, named
+from tests.builders import (
+    Chain,
+    Key,
+    a_certificate,
+    a_key,
+    a_network,
+    a_transaction,
+    named,
+    secret_of,
+    validator_key_of,
+    voting_key,
+)
 
 EPOCH = 8  # blocks, as in the builders' networks
 COUNTED = 10  # certificates of an epoch
@@ -179,22 +189,7 @@ def sets(founders: int = 1, **params: int) -> Sets:
 # ---- A chain with real signatures
 
 
-@cache
-def _public_key(secret: int) -> bytes:
-    return bls.public_key(secret)
-
-
-def voting_secret(wallet: Key) -> int:
-    """The BLS secret of the validator that a wallet runs."""
-    return 1_000 + int.from_bytes(wallet.secret[:4], "big")
-
-
-def voting_key(wallet: Key) -> bytes:
-    return _public_key(voting_secret(wallet))
-
-
 WALLETS = tuple(a_key(f"wallet {i}") for i in range(8))
-SECRETS = {_public_key(secret): secret for secret in (*range(1, 8), *map(voting_secret, WALLETS))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +203,7 @@ class Moment:
 
 
 class StakedChain(Chain):
-    """A chain of any validators whose secrets are in `SECRETS`; each block shows who signed its parent.
+    """A chain whose blocks show who signed their parent.
 
     After every block what all records hold is what exists.
     """
@@ -219,25 +214,8 @@ class StakedChain(Chain):
         self.moments: list[Moment] = []
 
     @property
-    def epoch(self) -> int:
-        """Of the next block."""
-        return epoch_of(self.height + 1, self.network.params)
-
-    @property
-    def members(self) -> tuple[Validator, ...]:
-        return self.state.validators(self.epoch).members
-
-    @property
     def phantom(self) -> int:
         return staking(self.state).phantom
-
-    def proposal(self, **changes: Any) -> Proposal:
-        epoch = changes.pop("epoch", self.epoch)
-        view = changes.pop("view", self.parent.view + 1 if epoch == self.parent.epoch else 1)
-        proposer = changes.pop("proposer", 0)
-        secret = SECRETS[self.members[proposer].public_key]
-        reveal = bls.sign(secret, beacon_message(self.network.chain_id, epoch, view))
-        return replace(Proposal(epoch, view, self.next_time, proposer, reveal), **changes)
 
     def block(self, *args: Any, **named_args: Any) -> Applied:
         return super().block(*args, **({"certificate": self.certificate()} | named_args))
@@ -269,39 +247,18 @@ class StakedChain(Chain):
     def sign(self, vote: Any) -> Any:
         """A round's vote, signed by the member that it names."""
         members = self.state.validators(self.round.set_epoch).members
-        secret = SECRETS[members[vote.validator].public_key]
+        secret = secret_of(members[vote.validator].public_key)
         return replace(vote, signature=bls.sign(secret, vote.digest(self.network.chain_id)))
-
-    def stake(self, wallet: Key) -> Stake:
-        return stake_of(self.state, wallet.address)
 
     def power(self, wallet: Key) -> int:
         return sum(member.power for member in self.members if member.public_key == voting_key(wallet))
 
 
-def a_certificate(chain: Chain, signers: Iterable[int], **changes: Any) -> bytes:
-    """The notarization of the tip by these places of its set. Its signature is not for the ledger to check."""
-    tip = chain.parent
-    bits = sum(1 << place for place in signers)
-    size = len(chain.state.validators(tip.epoch).members)
-    bitmap = bits.to_bytes(-(-size // 8), "little")
-    return replace(Certificate(NOTARIZE, tip.epoch, tip.view, tip.hash, bitmap, NO_BLS_SIGNATURE), **changes).encode()
-
-
-def a_bond(chain: Chain, wallet: Key, nanos: int = 100 * NEURO, secret: int | None = None) -> Transaction:
-    """Stake under the wallet's own validator key, or that of another secret."""
-    own = voting_secret(wallet) if secret is None else secret
-    return a_transaction(chain, Bond(nanos, _public_key(own), bls.prove_possession(own)), sender=wallet)
-
-
-def a_report(chain: Chain, offender: int, reporter: Key) -> Transaction:
-    """Evidence that the owner of a BLS secret notarized two blocks in one view of the running epoch."""
-    epoch, signer = chain.epoch, [member.public_key for member in chain.members].index(_public_key(offender))
-    votes = []
-    for name in ("one block", "another"):
-        message = vote_message(chain.network.chain_id, NOTARIZE, epoch, 1, named(name))
-        votes.append(Vote(NOTARIZE, epoch, 1, named(name), signer, bls.sign(offender, message)))
-    return a_transaction(chain, evidence_of(*votes), sender=reporter)
+def a_bond_under(chain: Chain, secret: int, wallet: Key, nanos: int = 100 * NEURO) -> Transaction:
+    """Stake under the validator key of any secret, such as a founder's."""
+    public_key = validator_key_of(secret)
+    consent = bls.sign(secret, bond_consent(chain.network.chain_id, public_key, wallet.address))
+    return a_transaction(chain, Bond(nanos, public_key, consent), sender=wallet)
 
 
 def owned(records: Mapping[bytes, bytes]) -> int:

@@ -17,19 +17,8 @@ from chain.stakes import STAKING_KEY, staking
 from chain.staking import unbond, withdraw
 from consensus.committee import is_quorum
 from node.certificates import committee_of
-from tests.builders import (
-    FOUNDER,
-)
-from tests.chain.stake_builders import (
-    EPOCH,
-    SECRETS,
-    WALLETS,
-    Sets,
-    StakedChain,
-    a_bond,
-    founded,
-    sets,
-)
+from tests.builders import FOUNDER, secret_of
+from tests.chain.stake_builders import EPOCH, WALLETS, Sets, StakedChain, a_bond_under, founded, sets
 
 MINIMUM = 100 * NEURO
 TARGET = 400 * NEURO
@@ -206,6 +195,14 @@ def test_the_latch_stays_whatever_follows():
     assert chosen.staking.latched and chosen.phantom == 0
 
 
+def test_the_latch_would_outlive_even_another_target():
+    chosen = seated(4, target_epochs=1)
+    chosen.end_epoch()
+    chosen.network = founded(1, stake_target_nanos=FAR)
+    chosen.end_epoch()
+    assert (chosen.staking.epochs_at_target, chosen.staking.latched, chosen.phantom) == (0, True, 0)
+
+
 # ---- Sunset
 
 
@@ -363,7 +360,7 @@ def test_bonding_under_a_founders_key_moves_only_what_the_wallet_has():
     chain = StakedChain(founded(2))
     chain.fund(WALLETS[0], 150 * NEURO)
     key = chain.network.validators[0].public_key
-    chain.block([a_bond(chain, WALLETS[0], secret=SECRETS[key])])
+    chain.block([a_bond_under(chain, secret_of(key), WALLETS[0])])
     chain.live_out_epoch()
     assert next(member.power for member in chain.members if member.public_key == key) == 2 * MINIMUM
     assert chain.stake(WALLETS[0]).bonded == chain.state.supply.bonded == MINIMUM

@@ -24,6 +24,7 @@ from tests.builders import (
     FOUNDER,
     NO_BLS_SIGNATURE,
     Key,
+    a_bond,
     a_commit,
     a_key,
     a_proof,
@@ -32,17 +33,10 @@ from tests.builders import (
     a_reveal,
     an_availability_vote,
     an_outcome,
-)
-from tests.chain.stake_builders import (
-    EPOCH,
-    SECRETS,
-    WALLETS,
-    StakedChain,
-    a_bond,
-    founded,
-    key_of,
+    secret_of,
     voting_key,
 )
+from tests.chain.stake_builders import EPOCH, WALLETS, StakedChain, founded, key_of
 
 MINIMUM = 100 * NEURO
 TARGET = 400 * NEURO
@@ -84,13 +78,13 @@ def handover() -> StakedChain:
     for wallet in WALLETS[:5]:
         chain.fund(wallet, 200 * NEURO)
     for wallet in WALLETS[:3]:
-        chain.block([a_bond(chain, wallet)])
+        chain.block([a_bond(chain, wallet=wallet)])
     chain.register(NODE)
     chain.live(4 * EPOCH - chain.height)
-    chain.block([a_bond(chain, WALLETS[3])])
+    chain.block([a_bond(chain, wallet=WALLETS[3])])
     chain.live(5 * EPOCH - 2 - chain.height)
     train_and_agree(chain, NODE)
-    chain.block([a_bond(chain, WALLETS[4])])
+    chain.block([a_bond(chain, wallet=WALLETS[4])])
     assert chain.height == 6 * EPOCH - 1
     return chain
 
@@ -229,7 +223,7 @@ def test_all_founders_but_one_can_finalize_a_forged_block_and_still_nobody_appli
     header, votes = block.header, {}
     for place in range(1, founders):
         message = vote_message(chain.network.chain_id, FINALIZE, 0, header.view, header.hash())
-        signature = bls.sign(SECRETS[chain.members[place].public_key], message)
+        signature = bls.sign(secret_of(chain.members[place].public_key), message)
         votes[place] = Vote(FINALIZE, 0, header.view, header.hash(), place, signature)
     check_finalization(header, certify(votes, founders).encode(), committee_of(chain.state, 0), chain.network.chain_id)
     with pytest.raises(InvalidBlock, match="the rules give"):
@@ -251,7 +245,7 @@ def life() -> StakedChain:
     while phase_of(chain.state) != STAKED:
         assert chain.height < 40 * EPOCH
         train_and_agree(chain, *nodes)
-        chain.block([a_bond(chain, wallet, 0) for wallet in WALLETS[:5] if is_ready(chain, wallet)][:2])
+        chain.block([a_bond(chain, 0, wallet) for wallet in WALLETS[:5] if is_ready(chain, wallet)][:2])
     chain.live(2 * EPOCH)
     return chain
 

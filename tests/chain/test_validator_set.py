@@ -16,20 +16,15 @@ from chain.stakes import PARTICIPATION_KEY, STAKING_KEY, Participation, Stake, V
 from chain.validators import FEWEST, proposer_payout
 from consensus.committee import is_quorum
 from node.certificates import committee_of
-from tests.builders import FOUNDER
+from tests.builders import FOUNDER, a_bond, a_certificate, a_report, secret_of
 from tests.chain.stake_builders import (
     EPOCH,
-    SECRETS,
     WALLETS,
     Sets,
     StakedChain,
-    a_bond,
-    a_certificate,
-    a_report,
     founded,
     key_of,
     sets,
-    voting_secret,
     wallet_of,
 )
 
@@ -361,6 +356,12 @@ def test_the_last_four_are_never_jailed():
         assert len(chosen.members) == FEWEST
 
 
+def test_several_are_not_jailed_at_once_so_that_fewer_than_four_stay():
+    chosen = jailers(MINIMUM, MINIMUM, 10 * MINIMUM, 10 * MINIMUM, 10 * MINIMUM)
+    chosen.end_epoch(absent=["v0", "v1"])
+    assert len(chosen.members) == FEWEST
+
+
 def test_a_bootstrap_key_that_is_absent_loses_its_stake_but_not_its_phantom_power():
     """Phantom power fades; it is not punished. Its owner has no stake to answer with."""
     chosen = sets(2, stake_target_nanos=2**48 - 1)
@@ -386,6 +387,25 @@ def test_a_banned_key_loses_all_power_at_the_epochs_end_whatever_the_churn_limit
     quietly(chosen)
     assert chosen.power("whale") == 0
     assert len(chosen.members) == 5
+
+
+def test_a_banned_stake_never_enters_again_whatever_stays_bonded():
+    chosen = crowd(5)
+    chosen.ban("v0", lost=0)
+    chosen.state.put(stake_key(wallet_of("v0")), replace(chosen.stake("v0"), leaving=0))
+    for _ in range(3):
+        quietly(chosen)
+        assert chosen.power("v0") == 0
+    assert chosen.stake("v0").bonded == MINIMUM
+
+
+def test_a_banned_wallet_that_has_lost_all_makes_room_on_the_list():
+    chosen = crowd(5)
+    chosen.ban("v0", lost=MINIMUM)
+    chosen.ban("v1", lost=MINIMUM - 1)
+    quietly(chosen)
+    assert wallet_of("v0") not in chosen.staking.validators
+    assert chosen.stake("v0").tombstoned
 
 
 def test_bans_go_below_four_validators():
@@ -604,7 +624,7 @@ def test_a_bond_gives_power_from_the_next_epoch_on_and_the_header_names_the_set_
     wallet = WALLETS[0]
     chain.fund(wallet, 200 * NEURO)
     chain.live(3)
-    chain.block([a_bond(chain, wallet)])
+    chain.block([a_bond(chain, wallet=wallet)])
     chain.live_out_epoch()
     last = chain.blocks[-1].block.header
     assert chain.power(wallet) == MINIMUM
@@ -618,7 +638,7 @@ def test_evidence_in_an_epochs_last_block_takes_the_power_of_the_next():
     reporter = WALLETS[0]
     chain.fund(reporter, NEURO * 10)
     chain.live(EPOCH - 1)
-    chain.block([a_report(chain, SECRETS[chain.members[2].public_key], reporter)])
+    chain.block([a_report(chain, secret_of(chain.members[2].public_key), reporter)])
     assert chain.height == EPOCH
     assert len(chain.members) == 3
 
@@ -628,9 +648,9 @@ def test_a_tombstoned_validator_still_proposes_in_its_last_epoch_and_tips_reach_
     wallet = WALLETS[0]
     chain.fund(wallet, 200 * NEURO)
     chain.fund(WALLETS[1], 10 * NEURO)
-    chain.block([a_bond(chain, wallet)])
+    chain.block([a_bond(chain, wallet=wallet)])
     chain.live_out_epoch()
-    chain.block([a_report(chain, voting_secret(wallet), WALLETS[1])])
+    chain.block([a_report(chain, wallet, WALLETS[1])])
     place = next(i for i, member in enumerate(chain.members) if member.public_key != FOUNDER_KEY)
     assert proposer_payout(chain.state, chain.epoch, place, chain.network) == wallet.address
     chain.block(proposer=place)
