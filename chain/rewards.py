@@ -1,6 +1,6 @@
 """How much an epoch's verified work earns, in integers. Start reading at `epoch_rewards`.
 
-Training sets the size of an epoch's emission: the base rate up to `base_work_batches`, above it a budget that grows with
+Training sets the size of an epoch's emission: the base rate up to `base_work_batches`, above it a budget that grows as
 the square root of the work. Uptime and data earn their own base rates, at most a fixed share of the training emission
 of the same epoch. What an epoch does not pay out is never paid: these are functions of one epoch and remember nothing.
 """

@@ -12,12 +12,14 @@ from chain.block import (
     encode_round_input,
     validators_root,
 )
+from chain.bootstrap import phase_of
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.crypto.votes import Evidence
 from chain.errors import InvalidBlock
 from chain.fees import next_base_fee, proof_gas, transaction_gas
 from chain.genesis import Network, Params
+from chain.participation import count_signers
 from chain.payouts import release_vested, settle_epoch
 from chain.proofs import apply_proof, check_proof
 from chain.receipts import Receipt, encode_receipt
@@ -27,7 +29,7 @@ from chain.state import State, ValidatorSet, set_key
 from chain.transactions import RegisterNode
 from chain.transfers import Place, apply_transaction
 from chain.tree import ReadNode, Update
-from chain.validators import choose_validators, count_signers, phase_of, proposer_payout
+from chain.validators import choose_validators, proposer_payout
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,10 @@ def apply_block(
     """
     header = block.header
     chosen = Proposal(header.epoch, header.view, header.time_ms, header.proposer, header.beacon_reveal)
-    applied = build_block(state, parent, chosen, block.body, network, read_node, reveal_checked)
+    check_place(state, parent, chosen, network)
+    if not reveal_checked:
+        check_reveal(state, chosen, network)
+    applied = build_block(state, parent, chosen, block.body, network, read_node)
     for field in fields(Header):
         found, expected = getattr(header, field.name), getattr(applied.block.header, field.name)
         if found != expected:
@@ -108,20 +113,15 @@ def apply_block(
 
 
 def build_block(
-    state: State,
-    parent: Parent,
-    chosen: Proposal,
-    body: Body,
-    network: Network,
-    read_node: ReadNode,
-    reveal_checked: bool = False,
+    state: State, parent: Parent, chosen: Proposal, body: Body, network: Network, read_node: ReadNode
 ) -> Applied:
-    """Execute a body on a draft of the state and derive its header. Raises LedgerError or BadSignature."""
+    """Execute a body on a draft of the state and derive its header. Raises LedgerError or BadSignature.
+
+    The beacon reveal is taken as it is: here it is the proposer's own.
+    """
     params = network.params
     height = parent.height + 1
     check_place(state, parent, chosen, network)
-    if not reveal_checked:
-        check_reveal(state, chosen, network)
     draft = state.fork()
     mix_beacon(draft, chosen)
     count_signers(draft, parent.epoch, parent.hash, chosen.epoch, body)
