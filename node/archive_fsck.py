@@ -10,7 +10,8 @@ from chain.block import Block, Header
 from chain.crypto.hashing import ZERO
 from chain.errors import NeuroError
 from chain.genesis import Network
-from chain.tree import LEAF, Update, key_hash
+from chain.range_proof import leaf_of
+from chain.tree import LEAF, Leaf, Update
 from node.archive import Replay
 from node.archive_stored import NAMES, ArchiveDiffers, Progress, check_beginning, differences, silent, tip_of
 from node.errors import NodeError
@@ -128,8 +129,8 @@ class Fsck:
 
     def _unlike_tree(self, flat: dict[bytes, bytes]) -> list[bytes]:
         """The state keys whose value the stored tree does not hold; ascending."""
-        leaves = {record[1:33] + record[33:65] for _, record in self.database.items(b"t") if record[:1] == LEAF}
-        return sorted(key for key, value in flat.items() if key_hash(key) + key_hash(value) not in leaves)
+        leaves = {Leaf(record[1:33], record[33:65]) for _, record in self.database.items(b"t") if record[:1] == LEAF}
+        return sorted(key for key, value in flat.items() if leaf_of(key, value) not in leaves)
 
     # ---- The index of rounds: only execution knows where a round ended
 

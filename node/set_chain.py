@@ -40,12 +40,12 @@ def check_final(header: Header, certificate: bytes, members: Members, network: N
 
 
 class SetChain:
-    """Follows the sets epoch by epoch; nothing but the network file has to be trusted."""
+    """Follows the sets epoch by epoch. From epoch 0 on nothing but the network file has to be trusted."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, epoch: int = 0, members: Members = ()) -> None:
         self.network = network
-        self.epoch = 0
-        self.members: Members = bootstrap_members(network, 0)
+        self.epoch = epoch
+        self.members = members if epoch else bootstrap_members(network, 0)
 
     def pass_by(self, end: EpochEnd) -> None:
         """Go on to the next epoch. Raises an error of the family if this is not the end of the present one."""

@@ -15,7 +15,7 @@ def account_of(store: Store, address: bytes) -> Json:
     """What an address owns, at the last finalized block."""
     state, tip = store.state(), store.tip()
     account = state.account(address)
-    stored = store.block(tip.height)
+    header = store.header(tip.height)
     key = account_key(address)
     value = state.get(key)
     proof = prove(tip.state_root, key, store.node)
@@ -31,8 +31,8 @@ def account_of(store: Store, address: bytes) -> Json:
             "value": None if value is None else value.hex(),
             "state_root": tip.state_root.hex(),
             "state_proof": proof.encode().hex(),
-            "header": None if stored is None else stored.block.header.encode().hex(),
-            "certificate": None if stored is None else stored.certificate.hex(),
+            "header": None if header is None else header.encode().hex(),
+            "certificate": None if header is None else store.certificate(tip.height).hex(),
         },
     }
 
