@@ -24,7 +24,7 @@ from node.key_value import KeyValue
 
 GROUP_ROWS = 16_384
 NOTE = "export.json"
-FORM = {"compression": "zstd"}
+FORM = {"version": "2.6", "compression": "zstd"}
 
 
 @dataclass(slots=True)
@@ -55,9 +55,7 @@ class Export:
     def __init__(self, folder: Path, network: Network, stack: ExitStack) -> None:
         self.network = network
         self.tables = {
-            name: Table(
-                stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema, "2.6", **FORM)), schema
-            )
+            name: Table(stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema, **FORM)), schema)
             for name, schema in SCHEMAS.items()
         }
 

@@ -16,7 +16,7 @@ from node.archive import Replay
 from node.archive_stored import NAMES, ArchiveDiffers, Progress, check_beginning, differences, silent, tip_of
 from node.errors import NodeError
 from node.key_value import KeyValue
-from node.store import HEADERS, PRUNED, TIP, body_entries, index_entries, number
+from node.store import PRUNED, TIP, body_entries, header_heights, index_entries, number
 
 BATCH_RECORDS = 4_096
 ADVICE = (
@@ -71,10 +71,8 @@ class Fsck:
 
     def _blocks(self, progress: Progress) -> Header | None:
         """Take the indexes down from the blocks; the tip's header, if it is there."""
-        headers = self.database.get(HEADERS)
-        first, blocks = int.from_bytes(headers, "big") if headers else 1, self.network.params.epoch_blocks
         before: Header | None = None
-        for height in [*range(blocks, first, blocks), *range(first, self.tip + 1)]:
+        for height in header_heights(self.database, self.tip, self.network.params.epoch_blocks):
             header = self._block(height)
             if header is None:
                 self._missing.append(height)

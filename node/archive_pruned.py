@@ -34,7 +34,7 @@ from node.key_value import KeyValue
 from node.model_store import ModelStore
 from node.payload_store import PayloadStore
 from node.set_chain import Members, check_final, committee
-from node.store import HEADERS, PRUNED, body_entries, number
+from node.store import PRUNED, body_entries, first_headers, header_heights, number
 
 
 @dataclass(slots=True)
@@ -67,12 +67,10 @@ class PrunedCheck:
         self.tip = tip_of(database)
         self.flat = {key[1:]: value for key, value in database.items(b"s")}
         self.state = State(self.flat.get)
-        pruned, headers = (database.get(key) for key in (PRUNED, HEADERS))
-        self.pruned = int.from_bytes(pruned or b"", "big")
-        self.first_header = int.from_bytes(headers, "big") if headers else 1
+        self.pruned = int.from_bytes(database.get(PRUNED) or b"", "big")
         self.members: Members = bootstrap_members(network, 0)
         self.indexes: dict[bytes, dict[bytes, bytes]] = {b"h": {}, b"x": {}, b"i": {}, b"e": {}}
-        self.counts = PrunedCounts(self.pruned, self.first_header)
+        self.counts = PrunedCounts(self.pruned, first_headers(database)[0])
 
     def run(self, progress: Progress = silent) -> PrunedCounts:
         """Verify what is there. Raises ArchiveDiffers."""
@@ -85,15 +83,10 @@ class PrunedCheck:
         self._check_payloads()
         return self.counts
 
-    def _heights(self) -> list[int]:
-        """The last heights of epochs, and from the first kept header on all."""
-        blocks = self.network.params.epoch_blocks
-        return [*range(blocks, self.first_header, blocks), *range(self.first_header, self.tip + 1)]
-
     def _headers(self, progress: Progress) -> Header:
         before: Header | None = None
         certified = 0
-        for height in self._heights():
+        for height in header_heights(self.database, self.tip, self.network.params.epoch_blocks):
             try:
                 before, is_certified = self._header(height, before)
             except NeuroError as error:
@@ -134,8 +127,8 @@ class PrunedCheck:
             check_final(header, certificate, members, self.network)
             self.counts.certificates += 1
             return True
-        if not is_linked:
-            raise StoreError("nothing but a certificate of a known set could vouch for this header, and there is none")
+        if not is_linked and not certificate:
+            raise StoreError("nothing but a certificate could vouch for this header, and there is none")
         self.counts.certificates_unchecked += bool(certificate)
         return False
 

@@ -213,7 +213,7 @@ class Restoration:
         genesis_root = Update(lambda _: None).apply(ZERO, genesis_state(network).changes)
         tip = number(header.height)
         changes: dict[bytes, bytes | None] = {CHAIN: network.chain_id, SCHEMA_KEY: SCHEMA, GENESIS_ROOT: genesis_root}
-        changes |= {TIP: tip, PRUNED: tip, HEADERS: tip, RESTORED: None}
+        changes |= {TIP: tip, PRUNED: tip, HEADERS: tip + number(self.manifest.first_epoch), RESTORED: None}
         for end in (*self.source.ends, EpochEnd(header, self.manifest.certificate, ())):
             height = number(end.header.height)
             changes |= {b"e" + height: end.header.encode(), b"f" + height: end.certificate}

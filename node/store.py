@@ -28,7 +28,8 @@ from node.key_value import RESTORE, KeyValue
 
 SCHEMA = b"1"
 TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesis"
-# Bodies up to PRUNED may be gone; below HEADERS there are only the last headers of epochs. Absent where all is kept.
+# Bodies up to PRUNED may be gone. HEADERS: a height below which there are only the last headers of epochs, and the
+# first epoch of those. Absent where all is kept.
 PRUNED, HEADERS = b"mpruned", b"mheaders"
 
 
@@ -214,6 +215,18 @@ def body_entries(block: Block, network: Network) -> dict[bytes, bytes]:
         for address in _touched(transaction):
             entries[b"i" + address + height + identity] = b""
     return entries
+
+
+def first_headers(database: KeyValue) -> tuple[int, int]:
+    """The height from which every header is there, and the first epoch whose last header is there before it."""
+    data = database.get(HEADERS)
+    return (1, 0) if data is None else (int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big"))
+
+
+def header_heights(database: KeyValue, tip: int, epoch_blocks: int) -> list[int]:
+    """The heights whose headers this ledger should have; ascending."""
+    first, epoch = first_headers(database)
+    return [*range((epoch + 1) * epoch_blocks, first, epoch_blocks), *range(first, tip + 1)]
 
 
 def kept_key(certificate: Certificate) -> bytes:

@@ -180,6 +180,7 @@ def proof_page(
 ) -> Json:
     """Proofs before the cursor's place, newest first. A page that ended its search early may be empty."""
     highest, lowest = _range(store, round_number)
+    lowest = max(lowest, store.pruned_height + 1)
     if cursor is not None:
         highest = min(highest, cursor[0])
     found: list[Json] = []
