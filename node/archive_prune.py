@@ -16,7 +16,7 @@ from node.errors import StoreError, disk_advice
 from node.payload_store import PayloadStore
 from node.store import PRUNED, Store, body_entries, number
 
-BATCH_BLOCKS = 256
+BATCH_BLOCKS = 256  # of one write: a running node's own writes wait for no longer than that
 
 
 @dataclass(slots=True)
@@ -37,9 +37,9 @@ def last_prunable(store: Store, keep_epochs: int) -> int:
     return height if oldest is None else min(height, oldest.opened_height - 1)
 
 
-def prune(store: Store, payloads: PayloadStore, keep_epochs: int, progress: Progress = silent) -> Pruned:
-    """Forget what can be forgotten. The database is not compacted. Raises StoreError."""
-    done = Pruned(max(last_prunable(store, keep_epochs), store.pruned_height))
+def prune(store: Store, payloads: PayloadStore, last: int, progress: Progress = silent) -> Pruned:
+    """Forget the bodies of blocks up to `last`, which is prunable. The database is not compacted. Raises StoreError."""
+    done = Pruned(max(last, store.pruned_height))
     if done.height == 0:
         return done
     if done.height > store.pruned_height:
@@ -54,6 +54,23 @@ def prune(store: Store, payloads: PayloadStore, keep_epochs: int, progress: Prog
         store.database.write(changes)
         done.blocks += len(blocks)
         progress(blocks[-1].header.height, done.height)
+    return done
+
+
+def prune_beside(store: Store, payloads: PayloadStore, keep_epochs: int) -> Pruned | None:
+    """Prune while the node makes blocks, if there is something new to prune. Raises StoreError."""
+    frozen = store.database.snapshot()
+    try:
+        # The height and the oldest round must be of one moment.
+        last = last_prunable(Store(frozen, store.network), keep_epochs)
+    finally:
+        frozen.close()
+    if last <= store.pruned_height:
+        return None
+    done = prune(store, payloads, last)
+    if store.database.name == "leveldb":
+        # LMDB cannot shrink its file under a running node; it uses the space again.
+        store.database.compact()
     return done
 
 

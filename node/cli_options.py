@@ -30,7 +30,7 @@ class _SettingType(click.ParamType[Any]):
 def _metavar(setting: Setting) -> str:
     if isinstance(setting.kind, Choice):
         return "|".join(setting.kind.names)
-    words = {"api": "HOST:PORT", "threads": "N|auto", "until_round": "N", "log_files": "N"}
+    words = {"api": "HOST:PORT", "threads": "N|auto", "until_round": "N", "log_files": "N", "keep_epochs": "N"}
     sizes = {"memory": "SIZE", "log_file_size": "SIZE", "data_dir": "FOLDER"}
     return (words | sizes).get(setting.name, "FILE")
 

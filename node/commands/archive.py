@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 from chain.genesis import Network
 from node.archive import Counts, Replay
 from node.archive_fsck import Finding, Fsck
+from node.archive_prune import last_prunable
 from node.archive_prune import prune as prune_store
 from node.archive_pruned import PrunedCheck, PrunedCounts
 from node.archive_stored import Progress
@@ -167,7 +168,7 @@ def prune(data_directory: Path, keep_epochs: int, as_json: bool) -> None:
                 "`neuroshard archive verify` first, which writes it"
             )
         before = bytes_of(node.directory / "ledger")
-        done = prune_store(store, node.payloads, keep_epochs, progress)
+        done = prune_store(store, node.payloads, last_prunable(store, keep_epochs), progress)
         node.database.compact()
         after = bytes_of(node.directory / "ledger")
     facts = {

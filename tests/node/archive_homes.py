@@ -1,5 +1,6 @@
 """Data directories of stopped nodes, on the real database, for the commands that work on them."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,9 @@ from node.cli import cli
 from node.data_directory import DataDirectory
 from node.identity import EMPTY
 from node.key_value import KeyValue, open_key_value
+from node.node import Node
 from tests.node.lone_node import IDENTITY, LoneNode, named, with_rounds
+from tests.node.served import PATIENCE_SECONDS
 
 PAYEE = address_of(ecdsa.public_key(named("payee")))
 
@@ -94,3 +97,16 @@ def go_on(home: Path, node: LoneNode, rounds: int = 1) -> LoneNode:
         for _ in range(rounds):
             again.close_round()
     return again
+
+
+async def grows(node: Node, blocks: int) -> None:
+    """Let the node's own engine make this many blocks."""
+    stop, wanted = asyncio.Event(), node.store.height + blocks
+    running = asyncio.create_task(node.run(stop))
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while node.store.height < wanted and not running.done():
+                await asyncio.sleep(0.01)
+    finally:
+        stop.set()
+        await running

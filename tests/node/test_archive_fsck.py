@@ -9,7 +9,7 @@ import pytest
 
 from node.archive import Replay
 from node.archive_fsck import Finding, Fsck
-from node.archive_prune import prune
+from node.archive_prune import last_prunable, prune
 from node.errors import NodeError
 from node.store import CHAIN, GENESIS_ROOT, TIP, number
 from tests.node.archive_homes import Opened, lived, refused, run, stopped_home, told
@@ -178,7 +178,7 @@ def test_the_indexes_of_a_pruned_ledger_are_made_again_from_headers_and_kept_bod
     node: LoneNode, tmp_path: Path
 ) -> None:
     copy = node.copied(tmp_path / "copy")
-    prune(copy.store, copy.payloads, 1)
+    prune(copy.store, copy.payloads, last_prunable(copy.store, 1))
     assert copy.store.pruned_height == 6
     assert fsck(copy, changed(copy, {})) == []
     for prefix in (b"h", b"x", b"t"):

@@ -1,5 +1,7 @@
 """A pruned node has forgotten bodies and payloads and nothing else: it goes on, and says what it no longer knows."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from node.archive_pruned import PrunedCheck
 from node.archive_stored import ArchiveDiffers
 from node.consistency import check_consistency
 from node.errors import StoreError
+from node.jobs import Jobs
 from node.sign_state import SignState, owner_of
 from node.store import HEADERS, PRUNED, Store, number
-from tests.node.archive_homes import go_on, lived, refused, run, stopped_home, told
+from tests.node.archive_homes import go_on, grows, lived, refused, run, stopped_home, told
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, named
+from tests.node.served import PATIENCE_SECONDS, make_past, open_node
 
 EPOCH = 4
 
@@ -34,7 +38,7 @@ def home(node: LoneNode, tmp_path: Path) -> Path:
 def pruned(node: LoneNode, folder: Path, keep_epochs: int = 1) -> LoneNode:
     """A copy of the node that has pruned."""
     copy = node.copied(folder)
-    prune(copy.store, copy.payloads, keep_epochs)
+    prune(copy.store, copy.payloads, last_prunable(copy.store, keep_epochs))
     return copy
 
 
@@ -90,7 +94,7 @@ def test_payloads_of_released_rounds_go_and_all_others_stay(node: LoneNode, tmp_
         assert stored is not None
         reveals = (item for item in stored.block.body.rounds if isinstance(item, PayloadReveal))
         rounds |= {item.round: item.payload_root.hex() for item in reveals}
-    prune(copy.store, copy.payloads, 1)
+    prune(copy.store, copy.payloads, last_prunable(copy.store, 1))
     left = {path.name for path in (copy.folder / "payloads").iterdir()}
     assert left == {root for number, root in rounds.items() if number > 7} | {unrevealed.hex()}
     assert len(rounds) == 8
@@ -99,7 +103,7 @@ def test_payloads_of_released_rounds_go_and_all_others_stay(node: LoneNode, tmp_
 def test_a_young_ledger_stays_whole(tmp_path: Path) -> None:
     node = lived(tmp_path / "node", 3)
     before = dict(node.database.items(b""))
-    done = prune(node.store, node.payloads, 2)
+    done = prune(node.store, node.payloads, last_prunable(node.store, 2))
     assert (done.height, done.blocks, done.payloads) == (0, 0, [])
     assert dict(node.database.items(b"")) == before
 
@@ -107,10 +111,10 @@ def test_a_young_ledger_stays_whole(tmp_path: Path) -> None:
 def test_more_is_pruned_later_and_keeping_more_brings_nothing_back(node: LoneNode, tmp_path: Path) -> None:
     copy = pruned(node, tmp_path / "copy", 3)
     first = copy.store.pruned_height
-    prune(copy.store, copy.payloads, 1)
+    prune(copy.store, copy.payloads, last_prunable(copy.store, 1))
     second = copy.store.pruned_height
     assert 0 < first < second
-    done = prune(copy.store, copy.payloads, 4)
+    done = prune(copy.store, copy.payloads, last_prunable(copy.store, 4))
     assert (done.height, done.blocks) == (second, 0) and copy.store.pruned_height == second
 
 
@@ -134,10 +138,10 @@ def test_what_was_cut_short_says_that_it_is_pruned_and_is_ended_by_the_next_run(
     copy = node.copied(tmp_path / "copy", TornKeyValue())
     copy.database.writes = writes  # type: ignore[attr-defined]
     with pytest.raises(StoreError):
-        prune(copy.store, copy.payloads, 1)
+        prune(copy.store, copy.payloads, last_prunable(copy.store, 1))
     if writes > 1:
         PrunedCheck(copy.database, copy.network, copy.payloads, copy.outcomes.models).run()
-    prune(copy.store, copy.payloads, 1)
+    prune(copy.store, copy.payloads, last_prunable(copy.store, 1))
     assert dict(copy.database.items(b"")) == dict(pruned(node, tmp_path / "other").database.items(b""))
 
 
@@ -152,6 +156,37 @@ def test_a_pruned_node_starts_goes_on_and_is_still_right(node: LoneNode, home: P
     assert found["ok"] and found["blocks"] == again.view.tip.height
     told("prune", "--keep-epochs", "1", home=home)
     assert told("verify", home=home)["pruned_height"] > found["pruned_height"]
+
+
+async def test_the_engine_goes_on_over_a_pruned_ledger(tmp_path: Path) -> None:
+    network = await asyncio.to_thread(make_past, tmp_path, 8)
+    (tmp_path / "network").write_bytes(network.file_bytes())
+    found = await asyncio.to_thread(told, "prune", "--keep-epochs", "1", home=tmp_path)
+    assert found["pruned_height"] > 8
+    running = open_node(tmp_path, network)
+    await grows(running, 6)
+    await running.close()
+    assert (await asyncio.to_thread(told, "verify", home=tmp_path))["ok"]
+
+
+async def test_a_running_node_prunes_by_itself_if_it_is_told_to(tmp_path: Path) -> None:
+    network = await asyncio.to_thread(make_past, tmp_path, 8)
+    (tmp_path / "network").write_bytes(network.file_bytes())
+    running = open_node(tmp_path, network)
+    assert Jobs(running).scheduler.get_job("prune") is None
+    running.settings = replace(running.settings, keep_epochs=1)
+    jobs = Jobs(running)
+    assert jobs.scheduler.get_job("prune") is not None
+    await jobs.prune()
+    assert running.store.pruned_height == 0  # The model's file is written at the start of the node's work.
+    growing = asyncio.create_task(grows(running, 12))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while running.store.pruned_height < 12:
+            await jobs.prune()
+            await asyncio.sleep(0.01)
+    await growing
+    await running.close()
+    assert (await asyncio.to_thread(told, "verify", home=tmp_path))["bodies"] >= EPOCH
 
 
 def test_its_votes_still_fit_its_ledger(node: LoneNode, tmp_path: Path) -> None:

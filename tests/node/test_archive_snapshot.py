@@ -21,9 +21,10 @@ from node.model_store import load_base
 from node.snapshot import Chunk, Epochs, Manifest, SnapshotError, check_chunk, make_snapshot
 from node.snapshot_restore import Restoration, open_source
 from node.store import HEADERS, PRUNED, TIP, Store, number
-from tests.node.archive_homes import Opened, go_on, lived, refused, run, stopped_home, told
+from tests.node.archive_homes import Opened, go_on, grows, lived, refused, run, stopped_home, told
 from tests.node.lone_node import LoneNode, certificate_of, named, with_rounds
 from tests.node.processes import ROOT
+from tests.node.served import open_node
 
 SMALL = 600  # bytes of a chunk here, so that there are several
 
@@ -108,6 +109,14 @@ def test_a_restored_node_starts_goes_on_and_is_right_at_every_step(
     assert told("fsck", home=home)["ok"]
     told("prune", "--keep-epochs", "1", home=home)
     assert told("verify", home=home)["bodies"] < found["bodies"]
+
+
+async def test_the_engine_goes_on_over_a_restored_ledger(node: LoneNode, source: Path, tmp_path: Path) -> None:
+    home = await asyncio.to_thread(restored, source, tmp_path / "home")
+    running = open_node(home, node.network)
+    await grows(running, 6)
+    await running.close()
+    assert (await asyncio.to_thread(told, "verify", home=home))["bodies"] >= 6
 
 
 def test_of_a_restored_node_a_snapshot_can_be_made_again(node: LoneNode, source: Path, tmp_path: Path) -> None:
