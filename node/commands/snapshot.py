@@ -49,7 +49,7 @@ def restore(folder: Path, trust: str | None, data_directory: Path, as_json: bool
     words = (
         f"Restored height {header.height} in {data_directory}: {facts['chunks']} chunks, each proven by itself\n"
         f"block {facts['block_hash']}\nstate root {facts['state_root']}\n"
-        "A validator key whose votes are kept elsewhere must not vote from here: this directory does not know them."
+        "This directory knows no votes: a validator that has voted needs its file sign-state from the old one."
     )
     tell(facts, words, as_json)
 
