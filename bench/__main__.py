@@ -15,6 +15,7 @@ NAMES = {
     "soak": "an hour of `make run`: memory, descriptors, disk, loss",
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
+    "snapshot": "a snapshot of many accounts, made and restored",
     "drift": "how far two honest machines drift apart on one segment",
 }
 
