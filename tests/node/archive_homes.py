@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from chain.address import address_of
 from chain.crypto import ecdsa
-from chain.transactions import MultiTransfer, Payment, ServicePayment, Transfer
+from chain.transactions import Bond, MultiTransfer, Payment, ServicePayment, Transfer, Unbond
 from chain.transactions import Transaction as Signed
 from node.cli import cli
 from node.data_directory import DataDirectory
@@ -110,3 +110,16 @@ async def grows(node: Node, blocks: int) -> None:
     finally:
         stop.set()
         await running
+
+
+def staked(folder: Path) -> LoneNode:
+    """A node whose founder has bonded under his own key, so that sets change, and is taking a part of it back."""
+    node = with_rounds(folder, 4, stake_minimum_nanos=1_000, stake_target_nanos=100_000, unbonding_epochs=2)
+    founder = IDENTITY.bootstrap_validator()
+    pay(node, Bond(5_000, founder.public_key, founder.possession))
+    for _ in range(3):
+        node.close_round()
+    pay(node, Unbond(2_000))
+    while not any(key[:2] == b"su" for key, _ in node.database.items(b"s")):
+        node.close_round()
+    return node
