@@ -189,9 +189,11 @@ def check_params(section: Mapping[str, int]) -> Params:
         missing, unknown = sorted(set(wanted) - section.keys()), sorted(section.keys() - set(wanted))
         raise InvalidGenesis(f"chain parameters: missing {missing}, unknown to this program {unknown}")
     params = Params(**section)
-    may_be_zero = ("stamp_bits", "registrations_per_block", "base_fee_minimum", "rate_batch_nanos", "vest_rounds")
-    may_be_zero += ("reporter_maximum_nanos", "rate_minute_nanos", "rate_sample_nanos")
-    may_be_zero += tuple(name for name in wanted if name.endswith("_basis_points") and name != "burn_basis_points")
+    may_be_zero = {
+        *("stamp_bits", "registrations_per_block", "base_fee_minimum", "rate_batch_nanos", "rate_minute_nanos"),
+        *("rate_sample_nanos", "vest_rounds", "reporter_maximum_nanos"),
+        *(name for name in wanted if name.endswith("_basis_points") and name != "burn_basis_points"),
+    }
     zero = [name for name in wanted if section[name] == 0 and name not in may_be_zero]
     if zero:
         raise InvalidGenesis(f"these chain parameters must be at least 1: {zero}")

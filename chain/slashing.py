@@ -98,11 +98,11 @@ def settle_tombs(state: State, epoch: int, params: Params) -> list[Receipt]:
     receipts: list[Receipt] = []
     kept: list[Tomb] = []
     for tomb in known.tombs:
-        if not tomb.settled and tomb.reported + span <= epoch:
+        is_due = not tomb.settled and tomb.reported + span <= epoch
+        if is_due:
             receipts += _correlate(state, tomb, known.tombs, params)
-            tomb = replace(tomb, settled=True)
         if tomb.reported + 2 * span > epoch:
-            kept.append(tomb)
+            kept.append(replace(tomb, settled=True) if is_due else tomb)
     if tuple(kept) != known.tombs:
         state.put(STAKING_KEY, replace(staking(state), tombs=tuple(kept)))
     return receipts

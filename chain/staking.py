@@ -1,7 +1,8 @@
-"""Bond, unbond, withdraw, unjail: what a wallet may do with its stake. The set itself changes at an epoch's end only."""
+"""Bond, unbond, withdraw, unjail: what a wallet may do with its stake. The set changes at an epoch's end only."""
 
 from dataclasses import replace
 
+from chain.block import VALIDATORS_MAXIMUM
 from chain.crypto import bls
 from chain.errors import BadSignature, InvalidTransaction
 from chain.genesis import Params
@@ -9,7 +10,6 @@ from chain.money import Balance, BondedStake, UnbondingStake, holdings, move
 from chain.stakes import (
     NO_KEY,
     STAKING_KEY,
-    VALIDATORS_MAXIMUM,
     ValidatorKey,
     put_stake,
     stake_key,

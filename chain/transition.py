@@ -97,7 +97,10 @@ def apply_block(
     """
     header = block.header
     chosen = Proposal(header.epoch, header.view, header.time_ms, header.proposer, header.beacon_reveal)
-    applied = build_block(state, parent, chosen, block.body, network, read_node, reveal_checked)
+    check_place(state, parent, chosen, network)
+    if not reveal_checked:
+        check_reveal(state, chosen, network)
+    applied = build_block(state, parent, chosen, block.body, network, read_node)
     for field in fields(Header) if header != applied.block.header else ():
         found, expected = getattr(header, field.name), getattr(applied.block.header, field.name)
         if found != expected:
@@ -107,20 +110,15 @@ def apply_block(
 
 
 def build_block(
-    state: State,
-    parent: Parent,
-    chosen: Proposal,
-    body: Body,
-    network: Network,
-    read_node: ReadNode,
-    reveal_checked: bool = False,
+    state: State, parent: Parent, chosen: Proposal, body: Body, network: Network, read_node: ReadNode
 ) -> Applied:
-    """Execute a body on a draft of the state and derive its header. Raises LedgerError or BadSignature."""
+    """Execute a body on a draft of the state and derive its header. Raises LedgerError or BadSignature.
+
+    The beacon reveal is taken as it is: here it is the proposer's own.
+    """
     params = network.params
     height = parent.height + 1
     check_place(state, parent, chosen, network)
-    if not reveal_checked:
-        check_reveal(state, chosen, network)
     draft = state.fork()
     mix_beacon(draft, chosen)
     count_signers(draft, parent.epoch, parent.hash, chosen.epoch, body)

@@ -36,7 +36,7 @@ Stakes = dict[bytes, Stake]
 
 
 def count_signers(draft: State, parent_epoch: int, parent_hash: bytes, epoch: int, body: Body) -> None:
-    """Count who signed the parent's notarization that the body carries. Its signature is for the validators to check."""
+    """Count who signed the parent's notarization in the body. Whether they really did is for validators to check."""
     if not body.parent_certificate:
         return
     certificate = Certificate.decode(body.parent_certificate)
@@ -129,7 +129,7 @@ def _fade(choice: Choice, active: list[bool], _: list[bool]) -> None:
     if choice.height >= params.sunset_height and len(real) >= INDEPENDENT:
         power = min(power, max(0, sum(real) - 1) // 2 // len(founders))
     state.put(STAKING_KEY, replace(known, phantom=power, epochs_at_target=standing, latched=latched))
-    choice.phantom = {key: power for key in founders}
+    choice.phantom = dict.fromkeys(founders, power)
 
 
 def _ban(choice: Choice) -> None:

@@ -8,8 +8,8 @@ from chain.errors import InvalidTransaction
 from chain.genesis import Network
 from chain.state import State
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction, check_signature
-from chain.transition import epoch_of
 from chain.transfers import Place, apply_transaction
+from chain.transition import epoch_of
 
 TOTAL = 20_000
 WAITING_PER_SENDER = 16
