@@ -127,7 +127,7 @@ def next_block(ledger: Ledger, transactions: Sequence[Transaction] = ()) -> Bloc
     """A block on the ledger's tip, kept."""
     body = Body((), tuple(transactions), (), notarization(ledger.network, ledger.parent))
     chosen = propose(ledger.network, ledger.parent)
-    applied = build_block(ledger.state, ledger.parent, chosen, body, ledger.network, ledger.nodes.get, True)
+    applied = build_block(ledger.state, ledger.parent, chosen, body, ledger.network, ledger.nodes.get)
     ledger.keep(applied)
     return applied.block
 
