@@ -15,6 +15,7 @@ NAMES = {
     "soak": "an hour of `make run`: memory, descriptors, disk, loss",
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
+    "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "drift": "how far two honest machines drift apart on one segment",
 }
 
