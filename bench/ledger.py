@@ -1,6 +1,6 @@
 """What the ledger can do: applying and replaying blocks, proofs of state, disk and memory, and py-evm beside it.
 
-make bench && .venv/bin/python -m bench ledger [--record docs/results/ledger.json] [--only apply replay proofs disk archive]
+make bench && .venv/bin/python -m bench ledger [--record docs/results/ledger.json] [--only apply replay …]
 
 Rates are per second of processor time of one process, so that other programs on the machine count little; each is the
 best of `--repeats` passes over the same blocks, which are decoded from their bytes each time.

@@ -82,6 +82,7 @@ class Update:
         return self._join(bit, left, right, record[66:98])
 
     def _set_leaf(self, record: bytes, keys: list[int], items: Items) -> bytes:
+        """The subtree that replaces one leaf, which joins the batch unless that sets its key."""
         held = int.from_bytes(record[1:33], "big")
         if held in items:
             return self._build(keys, items)
@@ -95,7 +96,9 @@ class Update:
     def _grow(self, keys: list[int], low: int, high: int, items: Items) -> bytes:
         first, last = keys[low], keys[high - 1]
         if first == last:
-            record = b"".join((LEAF, first.to_bytes(32, "big"), items[first] or ZERO))
+            value = items[first]
+            assert value is not None  # `_build` left those out that are deleted
+            record = b"".join((LEAF, first.to_bytes(32, "big"), value))
             digest = sha256(record).digest()
             self.fresh[digest] = record
             return digest
