@@ -25,7 +25,12 @@ ROOT = Path(__file__).parents[2]
 YEAR_S = 365 * 24 * 3600
 FAR = ("tr_TR.UTF-8", "de_DE.UTF-8", "C.UTF-8")  # Turkish letters and German numbers, where they are installed
 # Loaded by a child before anything else: the clock of Python shows another year.
-CLOCK = "import time\nnow, now_ns = time.time, time.time_ns\ntime.time = lambda: now() + {0}\ntime.time_ns = lambda: now_ns() + {0} * 10**9\n"
+CLOCK = """
+import time
+now, now_ns = time.time, time.time_ns
+time.time = lambda: now() + {0}
+time.time_ns = lambda: now_ns() + {0} * 10**9
+"""
 
 
 @pytest.fixture(scope="module")
