@@ -109,7 +109,7 @@ def _hand_over(chain: PlayedChain) -> None:
         chain.signed(people[4], ServicePayment(CAROL.address, 12_345, named("a reference"))),
     )
     chain.step(chain.signed(people[1], chain.double_vote(founder, chain.epoch, kinds=(FINALIZE, NULLIFY))))
-    chain.until(lambda: chain.stake(people[0]).bonded > 0)  # its node declared the intent
+    chain.until(lambda: chain.stake_by(people[0]).bonded > 0)  # its node declared the intent
     chain.step(chain.farewell(people[8]))
     chain.until(lambda: chain.parent.phase == 2, 120)
 
@@ -118,9 +118,9 @@ def _jail_and_return(chain: PlayedChain) -> None:
     """One validator is away for an epoch, sits in jail, and comes back."""
     person = chain.people[6]
     chain.absent.add(person.validator)
-    chain.until(lambda: chain.stake(person).jailed_until > 0)
+    chain.until(lambda: chain.stake_by(person).jailed_until > 0)
     chain.absent.clear()
-    chain.until(lambda: chain.epoch >= chain.stake(person).jailed_until)
+    chain.until(lambda: chain.epoch >= chain.stake_by(person).jailed_until)
     chain.step(chain.signed(person, Unjail()))
     chain.until(lambda: chain.place(person.validator) is not None)
 
@@ -135,10 +135,10 @@ def _vote_twice(chain: PlayedChain) -> None:
     at = chain.epoch
     offences = [chain.double_vote(person.validator, at) for person in (first, second)]
     chain.step(chain.signed(first, Unbond(STAKE)))
-    chain.until(lambda: bool(chain.stake(first).exits))
+    chain.until(lambda: bool(chain.stake_by(first).exits))
     chain.step(chain.signed(people[1], offences[0]))
     chain.step(chain.signed(people[2], offences[1]), chain.signed(people[3], Transfer(BOB.address, 1)))
-    chain.until(lambda: all(chain.stake(person).bonded == 0 for person in (first, second)))
+    chain.until(lambda: all(chain.stake_by(person).bonded == 0 for person in (first, second)))
 
 
 def _leave(chain: PlayedChain) -> None:
@@ -148,8 +148,8 @@ def _leave(chain: PlayedChain) -> None:
     chain.until(lambda: chain.place(people[7].validator) is not None)
     chain.step(chain.signed(people[2], Unbond(STAKE)))
     for person in people[1:3]:
-        chain.until(lambda person=person: bool(chain.stake(person).exits))
-        chain.until(lambda person=person: chain.epoch >= chain.stake(person).exits[0])
+        chain.until(lambda person=person: bool(chain.stake_by(person).exits))
+        chain.until(lambda person=person: chain.epoch >= chain.stake_by(person).exits[0])
         chain.step(chain.signed(person, Withdraw()))
 
 

@@ -79,7 +79,7 @@ class PlayedChain(Chain):
         """Of the next block."""
         return epoch_of(self.height + 1, self.network.params)
 
-    def members(self, epoch: int | None = None) -> tuple[Validator, ...]:
+    def set_of(self, epoch: int | None = None) -> tuple[Validator, ...]:
         """The set of an epoch, by default the next block's."""
         return self.state.validators(self.epoch if epoch is None else epoch).members
 
@@ -87,12 +87,12 @@ class PlayedChain(Chain):
         known = {bls.public_key(secret): secret for secret in validator_secrets(len(self.network.validators))}
         return (known | {person.validator: person.secret for person in self.people})[public_key]
 
-    def stake(self, person: Staker) -> Stake:
+    def stake_by(self, person: Staker) -> Stake:
         return stake_of(self.state, person.wallet.address)
 
     def place(self, public_key: bytes, epoch: int | None = None) -> int | None:
         """Where a key stands in the set of an epoch."""
-        keys = [member.public_key for member in self.members(epoch)]
+        keys = [member.public_key for member in self.set_of(epoch)]
         return keys.index(public_key) if public_key in keys else None
 
     # ---- Blocks
@@ -121,7 +121,7 @@ class PlayedChain(Chain):
         epoch = changes.pop("epoch", self.epoch)
         first = self.parent.view + 1 if epoch == self.parent.epoch else 1
         view = changes.pop("view", first + (self.height % 11 == 0))
-        members = self.members(epoch)
+        members = self.set_of(epoch)
         there = [place for place, member in enumerate(members) if member.public_key not in self.absent]
         proposer = changes.pop("proposer", there[view % len(there)])
         secret = self.secret_of(members[proposer % len(members)].public_key)
@@ -133,7 +133,7 @@ class PlayedChain(Chain):
         if not self.blocks:
             return b""
         parent = self.parent
-        members = self.members(parent.epoch)
+        members = self.set_of(parent.epoch)
         signers = [place for place, member in enumerate(members) if member.public_key not in self.absent]
         message = vote_message(self.network.chain_id, NOTARIZE, parent.epoch, parent.view, parent.hash)
         signed = bls.aggregate([bls.sign(self.secret_of(members[place].public_key), message) for place in signers])
@@ -183,7 +183,7 @@ class PlayedChain(Chain):
 
     def _votes(self, current: Round) -> Iterator[RoundInput]:
         """Of just so many validators of the round's set that their word decides."""
-        members, power = self.members(current.set_epoch), 0
+        members, power = self.set_of(current.set_epoch), 0
         agreed = current.phase == HOLDING or current.number not in self.disputed
         for place, member in enumerate(members):
             if agreed and 3 * power > 2 * sum(each.power for each in members):

@@ -1,4 +1,4 @@
-"""Whatever a stranger sends: it is an object written in its one way, or an error of our family; nothing else happens."""
+"""Whatever a stranger sends is an object written in its one way, or an error of our family; nothing else happens."""
 
 import subprocess
 import sys
@@ -12,9 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain import codec
-from chain.block import Block
 from chain.codec import Wire
-from chain.crypto.hashing import ZERO
 from chain.errors import NeuroError
 from chain.transactions import ACTIONS
 from consensus.committee import Committee

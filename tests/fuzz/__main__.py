@@ -3,8 +3,8 @@
     python -m pip install --require-hashes --no-deps -r requirements/fuzz.txt
     python -m tests.fuzz blocks --seconds 600
 
-The targets are those of tests/fuzz/targets.py; `all` shares the time among them. An input that breaks a promise ends the
-run with its traceback, is written to the working folder as crash-…, and is repeated by naming that file as --input.
+The targets are those of tests/fuzz/targets.py; `all` shares the time among them. An input that breaks a promise ends
+the run with its traceback, is written to the working folder as crash-…, and is repeated by naming that file as --input.
 """
 
 import argparse

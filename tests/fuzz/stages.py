@@ -91,10 +91,10 @@ def stages() -> tuple[Stage, ...]:
     jailed, left = PEOPLE[3], PEOPLE[4]
     chain.absent.add(jailed.validator)
     chain.step(chain.signed(left, Unbond(100 * NEURO)))
-    chain.until(lambda: chain.stake(jailed).jailed_until > 0)
+    chain.until(lambda: chain.stake_by(jailed).jailed_until > 0)
     chain.absent.clear()
-    chain.until(lambda: bool(chain.stake(left).exits))
-    chain.until(lambda: chain.epoch >= max(chain.stake(jailed).jailed_until, chain.stake(left).exits[0]))
+    chain.until(lambda: bool(chain.stake_by(left).exits))
+    chain.until(lambda: chain.epoch >= max(chain.stake_by(jailed).jailed_until, chain.stake_by(left).exits[0]))
     found = [_stage(chain, "everything", tuple(every_transaction(chain).values()))]
     return (*found, *_phases(chain))
 
@@ -221,7 +221,7 @@ def built(stage: Stage, block: Block) -> Applied:
     """What a proposer with this header and body would have made."""
     header = block.header
     chosen = Proposal(header.epoch, header.view, header.time_ms, header.proposer, header.beacon_reveal)
-    return build_block(stage.state, stage.parent, chosen, block.body, stage.network, stage.nodes.get, True)
+    return build_block(stage.state, stage.parent, chosen, block.body, stage.network, stage.nodes.get)
 
 
 def executed(stage: Stage, transaction: Transaction) -> State:
