@@ -25,8 +25,8 @@ from chain.state import (
     claim_key,
     node_key,
 )
-from chain.transactions import Action, Bond, RetireNode, Transaction, node_farewell
-from chain.transition import Applied, Proposal, epoch_of
+from chain.transactions import Action, Bond, RetireNode, Transaction, bond_consent, node_farewell
+from chain.transition import Applied, Proposal
 from consensus.certificate import bitmap_of
 from tests.builders import (
     NO_BLS_SIGNATURE,
@@ -74,18 +74,13 @@ class PlayedChain(Chain):
     unfinished: set[int] = field(default_factory=set)
     disputed: set[int] = field(default_factory=set)
 
-    @property
-    def epoch(self) -> int:
-        """Of the next block."""
-        return epoch_of(self.height + 1, self.network.params)
-
     def set_of(self, epoch: int | None = None) -> tuple[Validator, ...]:
         """The set of an epoch, by default the next block's."""
         return self.state.validators(self.epoch if epoch is None else epoch).members
 
     def secret_of(self, public_key: bytes) -> int:
-        known = {bls.public_key(secret): secret for secret in validator_secrets(len(self.network.validators))}
-        return (known | {person.validator: person.secret for person in self.people})[public_key]
+        founders = {bls.public_key(secret): secret for secret in validator_secrets(len(self.network.validators))}
+        return (founders | {person.validator: person.secret for person in self.people})[public_key]
 
     def stake_by(self, person: Staker) -> Stake:
         return stake_of(self.state, person.wallet.address)
@@ -210,8 +205,8 @@ class PlayedChain(Chain):
         return a_transaction(self, action, sender=person.wallet, **changes)
 
     def bond(self, person: Staker, amount: int, **changes: Any) -> Transaction:
-        action = Bond(amount, person.validator, bls.prove_possession(person.secret))
-        return self.signed(person, action, **changes)
+        consent = bond_consent(self.network.chain_id, person.validator, person.wallet.address)
+        return self.signed(person, Bond(amount, person.validator, bls.sign(person.secret, consent)), **changes)
 
     def farewell(self, person: Staker, **changes: Any) -> Transaction:
         """The retirement of a person's node."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from chain.address import address_of
 from chain.block import (
     AvailabilityVote,
     Block,
@@ -32,6 +33,7 @@ from chain.transactions import (
     Unbond,
     Unjail,
     Withdraw,
+    bond_consent,
     node_consent,
     node_farewell,
 )
@@ -158,7 +160,8 @@ def signed_again(stage: Stage, transaction: Transaction, nonce: bool = True) -> 
         case RetireNode(node_key=node) if node in KEYS:
             action = replace(action, node_signature=KEYS[node].sign(node_farewell(chain_id, node, key.public)))
         case Bond(public_key=public) if public in SECRETS:
-            action = replace(action, possession=bls.prove_possession(SECRETS[public]))
+            consent = bond_consent(chain_id, public, address_of(key.public))
+            action = replace(action, possession=bls.sign(SECRETS[public], consent))
         case Evidence(first=first, second=second):
             action = Evidence(_voted_again(stage, first), _voted_again(stage, second))
     right = stage.state.account(key.address).nonce
