@@ -10,7 +10,7 @@ import lzma
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,6 +37,7 @@ from tests.chain.played_chain import PlayedChain, stakers
 
 FILE = Path(__file__).parents[1] / "vectors" / "golden_chain.bin.xz"
 BLOCKS = 304
+CREATED_MS = 1_767_225_600_000  # 2026-01-01
 STAKE = 150 * NEURO
 
 
@@ -63,7 +64,7 @@ def records_digest(chain: Chain) -> bytes:
 
 def golden_history() -> PlayedChain:
     """Bootstrap, hand-over, stake alone; work and money; jail, two slashed validators, exits."""
-    network = a_network(
+    numbers = a_network(
         validators=4,
         name=b"golden",
         rate_batch_nanos=10 * NEURO,
@@ -73,6 +74,7 @@ def golden_history() -> PlayedChain:
         lane_gas_maximum=60_000,
         stake_target_nanos=400 * NEURO,
     )
+    network = replace(numbers, created_ms=CREATED_MS)
     chain = PlayedChain(network, people=stakers(9))
     _begin_to_work(chain)
     _hand_over(chain)

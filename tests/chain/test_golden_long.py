@@ -18,13 +18,13 @@ from chain.block import BOOTSTRAP, HANDOVER, STAKED, Block
 from chain.errors import NeuroError
 from chain.receipts import BASE_FEE, PROOF_FEE, RECEIPTS, SERVICE_SHARE, SLASHED, Burned, Tombstoned
 from chain.transactions import ACTIONS
-from tests.chain.golden_long import FILE, History, golden_history, replayed, stored, written
+from tests.chain.golden_long import CREATED_MS, FILE, History, golden_history, replayed, stored, written
 from tests.chain.played_chain import PlayedChain
 
 ROOT = Path(__file__).parents[2]
 YEAR_S = 365 * 24 * 3600
 FAR = ("tr_TR.UTF-8", "de_DE.UTF-8", "C.UTF-8")  # Turkish letters and German numbers, where they are installed
-# Loaded by a child before anything else: the clock of Python shows another year.
+# Loaded by a child before anything else: Python's clock is set off by some seconds.
 CLOCK = """
 import time
 now, now_ns = time.time, time.time_ns
@@ -58,9 +58,14 @@ def far_locale() -> str:
     raise AssertionError("every machine has C.UTF-8")
 
 
+def wanted_time(years: int) -> int:
+    return CREATED_MS // 1000 + years * YEAR_S
+
+
 def replayed_elsewhere(folder: Path, seed: str, place: str, years: int, **more: str) -> dict:
-    """What a child of another hash seed, locale and year says of the committed file."""
-    (folder / "sitecustomize.py").write_text(CLOCK.format(years * YEAR_S))
+    """What a child says of the committed file, whose hash seed and locale are others, and whose clock is so many years
+    after the genesis of the history."""
+    (folder / "sitecustomize.py").write_text(CLOCK.format(round(wanted_time(years) - time.time())))
     environment = os.environ | {"PYTHONHASHSEED": seed, "LC_ALL": place, "PYTHONPATH": str(folder)} | more
     command = [sys.executable, "-m", "tests.chain.golden_long", "replay"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -83,7 +88,7 @@ def holds(told: dict, history: PlayedChain, place: str, years: int) -> None:
     """The child was where it was sent, and found there what is found here."""
     assert told | expected(history) == told
     assert told["locale"] == place
-    assert told["year"] - time.gmtime(time.time() + years * YEAR_S).tm_year in (0, -1)  # the year may have ended since
+    assert told["year"] == time.gmtime(wanted_time(years)).tm_year
 
 
 def test_the_committed_history_is_the_one_that_its_program_makes(history):
