@@ -37,7 +37,7 @@ from tests.chain.played_chain import PlayedChain, stakers
 
 FILE = Path(__file__).parents[1] / "vectors" / "golden_chain.bin.xz"
 BLOCKS = 304
-CREATED_MS = 1_767_225_600_000  # 2026-01-01
+CREATED_MS = 1_780_000_000_000  # in May 2026
 STAKE = 150 * NEURO
 
 
