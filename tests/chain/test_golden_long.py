@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 
 from chain.block import BOOTSTRAP, HANDOVER, STAKED, Block
+from chain.crypto.hashing import ZERO
 from chain.errors import NeuroError
 from chain.receipts import BASE_FEE, PROOF_FEE, RECEIPTS, SERVICE_SHARE, SLASHED, Burned, Tombstoned
 from chain.transactions import ACTIONS
@@ -106,6 +107,16 @@ def test_the_history_is_long_and_lives_through_everything(history):
     assert {r.reason for r in receipts if isinstance(r, Burned)} == {BASE_FEE, SERVICE_SHARE, PROOF_FEE, SLASHED}
     assert [r.lost > 0 for r in receipts if isinstance(r, Tombstoned)] == [False, True, True]
     assert history.state.account(history.people[1].wallet.address).balance
+
+
+def test_the_set_of_an_epoch_is_announced_by_the_last_block_before_it_and_stays(history):
+    headers = [applied.block.header for applied in history.blocks]
+    roots = {header.epoch: header.validators_root for header in headers}
+    for before, header in pairwise(headers):
+        assert header.validators_root == roots[header.epoch]
+        is_last = header.epoch != before.epoch
+        assert before.next_validators_root == (header.validators_root if is_last else ZERO)
+    assert len(set(roots.values())) > 10
 
 
 def test_both_offenders_pay_again_when_their_unbonding_time_is_over(history):

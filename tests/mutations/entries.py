@@ -17,7 +17,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """An injected bug. `tests`: the files to run, in this order, until a test fails."""
+    """An injected bug. `tests`: what to run, in this order, until a test fails."""
 
     name: str
     edits: tuple[Edit, ...]
@@ -25,8 +25,9 @@ class Mutation:
 
 
 def mutation(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
-    """A bug of one edit. Tests are named without their folder tests/chain/ and the ending."""
-    return Mutation(name, (Edit(file, old, new),), tuple(f"tests/chain/{each}.py" for each in tests))
+    """A bug of one edit. Tests are files of tests/chain/ without the ending, or one of its tests after a `::`."""
+    paths = [f"tests/chain/{file}.py{colons}{test}" for file, colons, test in (each.partition("::") for each in tests)]
+    return Mutation(name, (Edit(file, old, new),), tuple(paths))
 
 
 MUTATIONS = (
@@ -86,7 +87,7 @@ MUTATIONS = (
         "chain/transition.py",
         "receipts_root=merkle_root([encode_receipt(receipt) for receipt in executed.receipts])",
         "receipts_root=merkle_root([*{encode_receipt(receipt) for receipt in executed.receipts}])",
-        "test_golden_long",
+        "test_golden_long::test_another_hash_seed_locale_and_year_change_nothing",
     ),
     mutation(
         "the minted amount in a header is believed",
@@ -140,7 +141,7 @@ MUTATIONS = (
         "        receipts += choose_validators(draft, chosen.epoch - 1, height, network)\n"
         "    if height % params.epoch_blocks == 0:\n",
         "test_validator_set",
-        "test_golden_long",
+        "test_golden_long::test_the_set_of_an_epoch_is_announced_by_the_last_block_before_it_and_stays",
     ),
     mutation(
         "unbonding stake cannot be slashed",
@@ -195,7 +196,7 @@ MUTATIONS = (
         "chain/transition.py",
         "    if interval < least:\n",
         '    if interval < least or chosen.time_ms > __import__("time").time_ns() // 10**6:\n',
-        "test_golden_long",
+        "test_golden_long::test_another_hash_seed_locale_and_year_change_nothing",
     ),
     mutation(
         "a run of leaves is not compared with the state root",
