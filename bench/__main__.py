@@ -16,6 +16,8 @@ NAMES = {
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
     "mempool": "taking transactions in, refusing them, memory when full",
+    "snapshot": "a snapshot of many accounts, made and restored",
+    "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

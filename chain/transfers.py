@@ -10,9 +10,9 @@ from chain.fees import transaction_gas
 from chain.genesis import Network
 from chain.money import Balance, burn, burn_share, holdings, move
 from chain.receipts import BASE_FEE, SERVICE_SHARE, Burned, Receipt, TransactionApplied
-from chain.state import NodeRecord, State, node_key
 from chain.slashing import punish
 from chain.staking import bond, unbond, unjail, withdraw
+from chain.state import NodeRecord, State, node_key
 from chain.transactions import (
     Bond,
     MultiTransfer,
@@ -71,7 +71,7 @@ def _act(state: State, transaction: Transaction, payer: bytes, place: Place, net
         case RetireNode(node_key=key):
             _retire(state, key, payer, place.height)
         case Bond() as action:
-            bond(state, action, payer, place.height, params)
+            bond(state, action, payer, place.height, network)
         case Unbond(amount=amount):
             unbond(state, amount, payer, place.height, params)
         case Withdraw():

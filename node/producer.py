@@ -1,7 +1,7 @@
 """Making the body of a block: whatever the state accepts, in the order in which the rules apply it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chain.block import Body, Proof, RoundInput
 from chain.errors import NeuroError
@@ -15,6 +15,7 @@ from chain.transactions import Transaction
 from chain.transfers import Place, apply_transaction
 from chain.transition import Parent, Proposal, mix_beacon
 from chain.validators import proposer_payout
+from node.declarations import Candidacy
 from node.identity import Identity
 from node.mempool import Mempool
 from node.mempool_queue import EVIDENCE, REGISTRATION, lane_of
@@ -102,6 +103,7 @@ class Producer:
         self.driver = driver
         self.mempool = mempool
         self.registration: Registration | None = None
+        self.candidacy: Candidacy | None = None
 
     def has_news(self, state: State, time_ms: int) -> bool:
         """Whether a block would hold anything."""
@@ -123,7 +125,12 @@ class Producer:
 
     def _own_transactions(self, state: State) -> list[Transaction]:
         wish = self.registration and self.registration.transaction(state, self.network.chain_id)
-        return [wish] if wish else []
+        return [wish] if wish else self._candidacy(state)
+
+    def _candidacy(self, state: State) -> list[Transaction]:
+        """What this node says as a validator to be; what its wallet has handed in takes the next nonces before it."""
+        wish = self.candidacy and self.candidacy.transaction(state)
+        return [wish] if wish and not self.mempool.before(replace(wish, nonce=wish.nonce + 1)) else []
 
     def _transactions(self, draft: State, height: int, chosen: Proposal) -> Filling:
         """Evidence, this node's own, then the others as the mempool ranks them."""

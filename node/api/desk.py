@@ -19,6 +19,7 @@ from node.api.metrics import Metrics
 from node.api.questions import Submission
 from node.api.reads import Reads
 from node.api.round_answers import RoundAnswers, proof_page
+from node.api.validator_answers import validator_page
 from node.mempool_checks import check_applies
 from node.node import Node
 from node.round_history import Measured
@@ -105,6 +106,9 @@ class Desk:
 
     async def account_transactions(self, asked: Asked) -> web.StreamResponse:
         return await self._read(lambda store: transactions_page(store, **asked.fields))
+
+    async def validators(self, asked: Asked) -> web.StreamResponse:
+        return await self._read(lambda store: validator_page(store, **asked.fields))
 
     async def round_page(self, asked: Asked) -> web.StreamResponse:
         history = list(self.node.history.entries)

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 
 from node.api.desk import LOSSES_SHOWN
 from node.api.document import openapi
-from node.api.events import HEARTBEAT_SECONDS, KINDS, PROOFS_TOLD, QUEUE_EVENTS
+from node.api.events import CHANGES_TOLD, HEARTBEAT_SECONDS, KINDS, PROOFS_TOLD, QUEUE_EVENTS
 from node.api.fields import LIMIT_MAXIMUM, LIMIT_USUAL
 from node.api.limits import BODY_BYTES_MAXIMUM, Limits
 from node.api.routes import JSON, ROUTES, STREAM
@@ -60,6 +60,7 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
         f"A comment every {HEARTBEAT_SECONDS:g} s",
         f"leaves {QUEUE_EVENTS} events unread",
         f"{PROOFS_TOLD} of them are told",
+        f"{CHANGES_TOLD} of these changes are told",
         f"at most {LOSSES_SHOWN} points",
     ):
         assert words in text, words
