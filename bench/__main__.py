@@ -16,6 +16,7 @@ NAMES = {
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
     "mempool": "taking transactions in, refusing them, memory when full",
+    "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
     "drift": "how far two honest machines drift apart on one segment",
 }
 
