@@ -73,7 +73,10 @@ class RetireNode(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Bond(Wire):
-    """Put `amount` nanos of the sender's balance at stake, and name the key that votes with it."""
+    """Put `amount` nanos of the sender's balance at stake, and name the key that votes with it.
+
+    `possession` is that key's signature of `bond_consent`.
+    """
 
     amount: U128
     public_key: BlsPublicKey
@@ -150,6 +153,14 @@ def node_consent(chain_id: bytes, node_key: bytes, wallet_key: bytes, validator_
 def node_farewell(chain_id: bytes, node_key: bytes, wallet_key: bytes) -> bytes:
     """The digest that a node key signs to be retired."""
     return tagged_hash("node-farewell", chain_id, node_key, wallet_key)
+
+
+def bond_consent(chain_id: bytes, public_key: bytes, wallet: bytes) -> bytes:
+    """What a validator key signs to vote for a wallet (21-byte address): it proves possession of the key as well.
+
+    A plain proof of possession says nothing about a wallet, so a stranger could copy it and bond the key first.
+    """
+    return tagged_hash("bond-consent", chain_id, public_key, wallet)
 
 
 def stamp_bits(chain_id: bytes, node_key: bytes, wallet_key: bytes, stamp: int) -> int:

@@ -11,12 +11,14 @@ from chain.block import (
     certificate_root,
     encode_round_input,
 )
+from chain.bootstrap import phase_of
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.crypto.votes import Evidence
 from chain.errors import InvalidBlock
 from chain.fees import next_base_fee, proof_gas, transaction_gas
 from chain.genesis import Network, Params
+from chain.participation import count_signers
 from chain.payouts import release_vested, settle_epoch
 from chain.proofs import apply_proof, check_proof
 from chain.receipts import Receipt, encode_receipt
@@ -26,7 +28,7 @@ from chain.state import State, set_key
 from chain.transactions import RegisterNode
 from chain.transfers import Place, apply_transaction
 from chain.tree import ReadNode, Update
-from chain.validators import choose_validators, count_signers, phase_of, proposer_payout
+from chain.validators import choose_validators, proposer_payout
 
 
 @dataclass(frozen=True, slots=True)

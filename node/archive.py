@@ -13,6 +13,7 @@ from chain.errors import NeuroError
 from chain.genesis import Network, genesis_state
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
+from chain.stakes import Stake, Unbonding
 from chain.state import Account, State, Vesting, set_key
 from chain.transition import Applied, apply_block, genesis_parent
 from chain.tree import Update
@@ -207,10 +208,17 @@ class Replay:
     def _recount(self) -> None:
         """Add up every pot by itself: the totals of the supply record are only sums that somebody kept."""
         supply = State(self.flat.get).supply
-        balances = sum(Account.decode(value).balance for key, value in self.flat.items() if key[:1] == b"a")
-        vesting = sum(Vesting.decode(value).amount for key, value in self.flat.items() if key[:1] == b"v")
-        if (balances, vesting) != (
-            supply.balances,
-            supply.vesting,
-        ) or supply.minted - supply.burned != balances + vesting:
-            raise ArchiveDiffers(f"{supply.minted - supply.burned} nanos exist, {balances} + {vesting} are owned")
+        found = {"balances": 0, "vesting": 0, "bonded": 0, "unbonding": 0}
+        for key, value in self.flat.items():
+            match key[:1]:
+                case b"a":
+                    found["balances"] += Account.decode(value).balance
+                case b"v":
+                    found["vesting"] += Vesting.decode(value).amount
+                case b"b":
+                    found["bonded"] += Stake.decode(value).bonded
+                case b"u":
+                    found["unbonding"] += Unbonding.decode(value).amount
+        told = {kind: getattr(supply, kind) for kind in found}
+        if found != told or supply.circulating != sum(found.values()):
+            raise ArchiveDiffers(f"{supply.circulating} nanos exist, {told} are told, {found} are owned")

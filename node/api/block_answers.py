@@ -4,7 +4,8 @@ from typing import Any
 
 from chain.address import address_of, to_text
 from chain.block import AvailabilityVote, Block, Header, PayloadCommit, PayloadReveal, Proof, ResultVote, RoundInput
-from chain.transactions import RegisterNode, ServicePayment, Transaction, Transfer
+from chain.transactions import Transaction
+from node.api.action_answers import action_fields
 from node.api.faults import Refusal
 from node.store import Store, Stored
 
@@ -117,16 +118,6 @@ def transaction_fields(
     transaction: Transaction, chain_id: bytes, header: Header | None = None, index: int | None = None
 ) -> Json:
     """A transaction that stands in a block, or waits for one."""
-    action = transaction.action
-    told: Json = {"type": "", "payee": None, "amount_nanos": None, "reference": None, "node_key": None}
-    match action:
-        case Transfer(payee=payee, amount=amount):
-            told |= {"type": "transfer", "payee": to_text(payee), "amount_nanos": str(amount)}
-        case ServicePayment(payee=payee, amount=amount, reference=reference):
-            told |= {"type": "service_payment", "payee": to_text(payee), "amount_nanos": str(amount)}
-            told["reference"] = reference.hex()
-        case RegisterNode(node_key=node_key):
-            told |= {"type": "register_node", "node_key": node_key.hex()}
     return {
         "id": transaction.id(chain_id).hex(),
         "status": "waiting" if header is None else "final",
@@ -137,7 +128,7 @@ def transaction_fields(
         "nonce": transaction.nonce,
         "max_fee_nanos": str(transaction.max_fee),
         "tip_nanos": str(transaction.tip),
-        "action": told,
+        "action": action_fields(transaction.action),
         "transaction": transaction.encode().hex(),
     }
 
