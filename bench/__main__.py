@@ -16,3 +16,19 @@ NAMES = {
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
     "mempool": "taking transactions in, refusing them, memory when full",
+    "snapshot": "a snapshot of many accounts, made and restored",
+    "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
+    "drift": "how far two honest machines drift apart on one segment",
+}
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        lines = "\n".join(f"  {name:<10} {words}" for name, words in NAMES.items())
+        sys.exit(f"usage: python -m bench NAME [options]\n{lines}")
+    module = importlib.import_module(f"bench.{sys.argv[1]}")
+    module.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()
