@@ -1,20 +1,22 @@
 """Equivocation: what proves it, and what it costs. Start reading at `punish`.
 
-At once: a fixed share of the stake, a ban of the key for ever, and the rest of the stake is sent out of the set. When
-the unbonding time is over: three times the share of the power that equivocated within that time before or after, so
-that an accident costs little and an attack everything, in whatever order its members are reported. Stake that left the
-set after the offence is as guilty as stake that stayed.
+At once: a fixed share of the stake, a ban of the key for ever, and the rest of the stake is sent out of the set. An
+unbonding time later: `correlation_factor` times the share of the power whose offences were reported within that time
+before or after, so that an accident costs little and an attack everything, in whatever order its members are reported.
+The reports count and not the votes: an offender could still make votes of an earlier epoch, far from its accomplices'.
+Stake that left the set after the offence is as guilty as stake that stayed.
 """
 
 from dataclasses import replace
 
+from chain.block import VALIDATORS_MAXIMUM, Validator
 from chain.crypto import bls
 from chain.crypto.votes import Evidence, Vote, evidence_of, is_well_formed, vote_message, votes_conflict
 from chain.errors import BadSignature, InvalidTransaction
 from chain.genesis import Network, Params
 from chain.money import Balance, BondedStake, Pot, UnbondingStake, burn, holdings, move
 from chain.receipts import SLASHED, Burned, Receipt, Tombstoned
-from chain.stakes import STAKING_KEY, Tomb, ValidatorKey, put_stake, stake_of, staking, validator_key
+from chain.stakes import STAKING_KEY, Stake, Tomb, ValidatorKey, put_stake, stake_of, staking, validator_key
 from chain.state import State, ValidatorSet, set_key
 
 REPORTER_SHARE = 32  # of what the stake loses at once, the reporter gets at most one part in so many
@@ -23,27 +25,41 @@ REPORTER_SHARE = 32  # of what the stake loses at once, the reporter gets at mos
 def punish(state: State, evidence: Evidence, reporter: bytes, epoch: int, network: Network) -> list[Receipt]:
     """Check evidence and carry out the penalty. Raises InvalidTransaction or BadSignature."""
     members = _judged_set(state, evidence, epoch, network.params)
-    public_key, power = _offender(evidence, members, network.chain_id)
+    offender = _accused(evidence, members)
+    public_key = offender.public_key
     known = state.find(ValidatorKey, validator_key(public_key))
     if known is not None and known.tombstoned:
         raise InvalidTransaction(f"validator {public_key.hex()[:16]} is banned already")
     wallet = known.wallet if known else next(v.payout for v in network.validators if v.public_key == public_key)
     if reporter == wallet:
         raise InvalidTransaction("nobody reports himself")
+    # Last of the checks, because they cost more than all others.
+    if not all(_signed(public_key, vote, network.chain_id) for vote in (evidence.first, evidence.second)):
+        raise BadSignature(f"validator {public_key.hex()[:16]} did not sign both votes")
     state.put(validator_key(public_key), ValidatorKey(wallet, True))
-    if known is None:
+    guilty = _call_back(state, wallet, evidence.first.epoch, network.params) if known else 0
+    _remember(state, Tomb(wallet, evidence.first.epoch, epoch, offender.power, members.power, guilty, False))
+    if not known:
         return [Tombstoned(public_key, 0, reporter, 0)]
-    guilty = _call_back(state, wallet, evidence.first.epoch, network.params)
     amount = -(-guilty * network.params.equivocation_basis_points // 10_000)
     reward = min(amount // REPORTER_SHARE, network.params.reporter_maximum_nanos)
     move(state, BondedStake(wallet), Balance(reporter), reward)
     burn(state, BondedStake(wallet), amount - reward)
     stake = stake_of(state, wallet)
-    put_stake(state, wallet, replace(stake, tombstoned=True, leaving=stake.bonded))
-    tomb = Tomb(wallet, evidence.first.epoch, epoch, power, members.power, guilty, False)
-    before = staking(state)
-    state.put(STAKING_KEY, replace(before, tombs=(*before.tombs, tomb)))
+    put_stake(state, wallet, replace(_backed(stake), tombstoned=True, leaving=stake.bonded))
     return [Burned(SLASHED, wallet, amount - reward), Tombstoned(public_key, amount, reporter, reward)]
+
+
+def _backed(stake: Stake) -> Stake:
+    """No power without stake behind it: the last validator of a set keeps its place even if it is banned."""
+    return replace(stake, power=min(stake.power, stake.bonded))
+
+
+def _remember(state: State, tomb: Tomb) -> None:
+    known = staking(state)
+    if len(known.tombs) >= VALIDATORS_MAXIMUM:
+        raise InvalidTransaction(f"{VALIDATORS_MAXIMUM} offences are remembered already: wait until one is settled")
+    state.put(STAKING_KEY, replace(known, tombs=(*known.tombs, tomb)))
 
 
 def _judged_set(state: State, evidence: Evidence, epoch: int, params: Params) -> ValidatorSet:
@@ -56,8 +72,8 @@ def _judged_set(state: State, evidence: Evidence, epoch: int, params: Params) ->
     return state.need(ValidatorSet, set_key(at))
 
 
-def _offender(evidence: Evidence, members: ValidatorSet, chain_id: bytes) -> tuple[bytes, int]:
-    """Key and power of the one who signed both votes."""
+def _accused(evidence: Evidence, members: ValidatorSet) -> Validator:
+    """The member that both votes name, if no honest one can have cast both."""
     votes = evidence.first, evidence.second
     if not all(is_well_formed(vote.kind, vote.block_hash) for vote in votes) or not votes_conflict(*votes):
         raise InvalidTransaction("an honest validator can have cast both votes")
@@ -65,10 +81,7 @@ def _offender(evidence: Evidence, members: ValidatorSet, chain_id: bytes) -> tup
         raise InvalidTransaction("the vote with the smaller encoding comes first")
     if evidence.first.signer >= len(members.members):
         raise InvalidTransaction(f"signer {evidence.first.signer} of a set of {len(members.members)}")
-    member = members.members[evidence.first.signer]
-    if not all(_signed(member.public_key, vote, chain_id) for vote in votes):
-        raise BadSignature(f"validator {member.public_key.hex()[:16]} did not sign both votes")
-    return member.public_key, member.power
+    return members.members[evidence.first.signer]
 
 
 def _signed(public_key: bytes, vote: Vote, chain_id: bytes) -> bool:
@@ -79,7 +92,7 @@ def _signed(public_key: bytes, vote: Vote, chain_id: bytes) -> bool:
 def _call_back(state: State, wallet: bytes, offence_epoch: int, params: Params) -> int:
     """Bond again what was in the set at the offence and left it since; returns all that answers for the offence.
 
-    Whether it could be withdrawn by now does not matter: evidence stands before withdrawals in a block.
+    None of it can be withdrawn yet: evidence is too old one epoch before stake that was in the set then is ready.
     """
     stake = stake_of(state, wallet)
     guilty = [ready for ready in stake.exits if ready - params.unbonding_epochs > offence_epoch]
@@ -94,24 +107,26 @@ def _call_back(state: State, wallet: bytes, offence_epoch: int, params: Params) 
 
 def settle_tombs(state: State, epoch: int, params: Params) -> list[Receipt]:
     """At an epoch's end: take the correlation penalty of offenders whose unbonding time is over."""
-    known, span = staking(state), params.unbonding_epochs
+    tombs, span = staking(state).tombs, params.unbonding_epochs
     receipts: list[Receipt] = []
     kept: list[Tomb] = []
-    for tomb in known.tombs:
-        is_due = not tomb.settled and tomb.reported + span <= epoch
-        if is_due:
-            receipts += _correlate(state, tomb, known.tombs, params)
-        if tomb.reported + 2 * span > epoch:
-            kept.append(replace(tomb, settled=True) if is_due else tomb)
-    if tuple(kept) != known.tombs:
+    for tomb in tombs:
+        is_due = tomb.reported + span <= epoch
+        if is_due and not tomb.settled:
+            receipts += _correlate(state, tomb, tombs, params)
+        if epoch < tomb.reported + 2 * span:  # when the last of those that it counts for are settled
+            kept.append(replace(tomb, settled=is_due))
+    if tuple(kept) != tombs:
         state.put(STAKING_KEY, replace(staking(state), tombs=tuple(kept)))
     return receipts
 
 
 def _correlate(state: State, tomb: Tomb, tombs: tuple[Tomb, ...], params: Params) -> list[Receipt]:
-    """Burn `correlation_factor` times the share of the power that offended within the span, at most everything."""
+    """Burn `correlation_factor` times the share of the power that was reported within the span, at most everything."""
+    if not tomb.stake:
+        return []
     span, wallet = params.unbonding_epochs, tomb.wallet
-    together = [each for each in tombs if abs(each.epoch - tomb.epoch) <= span]
+    together = [each for each in tombs if abs(each.reported - tomb.reported) <= span]
     offended = sum(each.power * tomb.total // each.total for each in together)
     penalty = -(-tomb.stake * min(tomb.total, params.correlation_factor * offended) // tomb.total)
     exits = [ready for ready in stake_of(state, wallet).exits if ready - span > tomb.reported]
@@ -122,5 +137,5 @@ def _correlate(state: State, tomb: Tomb, tombs: tuple[Tomb, ...], params: Params
         burn(state, pot, amount)
         burned += amount
     stake = stake_of(state, wallet)
-    put_stake(state, wallet, replace(stake, leaving=min(stake.leaving, stake.bonded)))
+    put_stake(state, wallet, replace(_backed(stake), leaving=min(stake.leaving, stake.bonded)))
     return [Burned(SLASHED, wallet, burned)] if burned else []

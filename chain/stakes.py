@@ -53,14 +53,14 @@ class ValidatorKey(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Tomb(Wire):
-    """An equivocation, remembered while others may still add to its penalty."""
+    """An equivocation, remembered while others may still add to its penalty, or it to theirs."""
 
     wallet: Address
     epoch: U64  # of the two votes
     reported: U64  # epoch of the block that carried the evidence
     power: U128  # of the offender when it offended
     total: U128  # of its set
-    stake: U128  # that answered for it
+    stake: U128  # that answers for it; 0 if it had phantom power only
     settled: Flag  # the correlation penalty was taken
 
 

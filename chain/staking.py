@@ -5,7 +5,7 @@ from dataclasses import replace
 from chain.block import VALIDATORS_MAXIMUM
 from chain.crypto import bls
 from chain.errors import BadSignature, InvalidTransaction
-from chain.genesis import Params
+from chain.genesis import Network, Params
 from chain.money import Balance, BondedStake, UnbondingStake, holdings, move
 from chain.stakes import (
     NO_KEY,
@@ -18,37 +18,38 @@ from chain.stakes import (
     validator_key,
 )
 from chain.state import State
-from chain.transactions import Bond
+from chain.transactions import Bond, bond_consent
 
 
-def bond(state: State, action: Bond, wallet: bytes, height: int, params: Params) -> None:
+def bond(state: State, action: Bond, wallet: bytes, height: int, network: Network) -> None:
     """Put balance at stake. The first bond names the key; the stake must then reach the minimum."""
-    stake = stake_of(state, wallet)
+    stake, minimum = stake_of(state, wallet), network.params.stake_minimum_nanos
     if stake.tombstoned:
         raise InvalidTransaction("this wallet's validator was banned for voting twice: bond from another wallet")
     if stake.public_key not in (NO_KEY, action.public_key):
         raise InvalidTransaction(f"this wallet's validator key is {stake.public_key.hex()[:16]}: bond with that one")
-    if not bls.verify_possession(action.public_key, action.possession):
-        raise BadSignature("the bond does not prove possession of its validator key")
     if not action.amount and stake.public_key != NO_KEY:
         raise InvalidTransaction("0 nanos are to be bonded: name an amount")
     staying = stake.staying + action.amount
-    if staying < params.stake_minimum_nanos:
-        raise InvalidTransaction(f"{staying} nanos would stay bonded, {params.stake_minimum_nanos} are the minimum")
+    if staying < minimum:
+        raise InvalidTransaction(f"{staying} nanos would stay bonded, {minimum} are the minimum")
     move(state, Balance(wallet), BondedStake(wallet), action.amount)
     if stake.public_key == NO_KEY:
-        _name_key(state, action.public_key, wallet)
-    since = stake.since_height if stake.power else height
-    stake = replace(stake_of(state, wallet), public_key=action.public_key, since_height=since)
+        _name_key(state, action.public_key, wallet, len(network.validators))
+    # Who asks for more asks anew: otherwise an early place in the queue could be filled later, before all who wait.
+    stake = replace(stake_of(state, wallet), public_key=action.public_key, since_height=height)
     state.put(stake_key(wallet), stake)
+    # Last, because it costs more than all the rest.
+    if not bls.verify(action.public_key, bond_consent(network.chain_id, action.public_key, wallet), action.possession):
+        raise BadSignature("the validator key did not sign to vote for this wallet")
 
 
-def _name_key(state: State, public_key: bytes, wallet: bytes) -> None:
+def _name_key(state: State, public_key: bytes, wallet: bytes, founders: int) -> None:
     if state.get(validator_key(public_key)) is not None:
         raise InvalidTransaction(f"validator key {public_key.hex()[:16]} is another wallet's, or banned")
-    known = staking(state)
-    if len(known.validators) >= VALIDATORS_MAXIMUM:
-        raise InvalidTransaction(f"{VALIDATORS_MAXIMUM} validators are bonded already: wait until one leaves")
+    known, most = staking(state), VALIDATORS_MAXIMUM - founders  # the bootstrap validators have places of their own
+    if len(known.validators) >= most:
+        raise InvalidTransaction(f"{most} validators are bonded already: wait until one leaves")
     state.put(validator_key(public_key), ValidatorKey(wallet, False))
     state.put(STAKING_KEY, replace(known, validators=tuple(sorted((*known.validators, wallet)))))
 
@@ -68,8 +69,7 @@ def unbond(state: State, amount: int, wallet: bytes, height: int, params: Params
         raise InvalidTransaction(
             f"{staying} nanos would stay bonded, below the minimum of {params.stake_minimum_nanos}: unbond all or less"
         )
-    since = stake.leaving_height if stake.leaving else height
-    state.put(stake_key(wallet), replace(stake, leaving=stake.leaving + amount, leaving_height=since))
+    state.put(stake_key(wallet), replace(stake, leaving=stake.leaving + amount, leaving_height=height))
 
 
 def withdraw(state: State, wallet: bytes, epoch: int) -> None:

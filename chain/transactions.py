@@ -7,7 +7,20 @@ Type numbers are final; those without a class are reserved for rules not built y
 from dataclasses import dataclass
 from typing import Annotated
 
-from chain.codec import U64, U128, Address, BlsPublicKey, BlsSignature, Flag, Hash, OneOf, PublicKey, Signature, Wire
+from chain.codec import (
+    U64,
+    U128,
+    Address,
+    BlsPublicKey,
+    BlsSignature,
+    Flag,
+    Hash,
+    OneOf,
+    PublicKey,
+    Remembering,
+    Signature,
+    Wire,
+)
 from chain.crypto import ecdsa
 from chain.crypto.hashing import tagged_hash
 from chain.crypto.votes import Evidence
@@ -60,7 +73,10 @@ class RetireNode(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Bond(Wire):
-    """Put `amount` nanos of the sender's balance at stake, and name the key that votes with it."""
+    """Put `amount` nanos of the sender's balance at stake, and name the key that votes with it.
+
+    `possession` is that key's signature of `bond_consent`.
+    """
 
     amount: U128
     public_key: BlsPublicKey
@@ -111,7 +127,7 @@ ACTIONS: dict[int, type[Wire]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Transaction(Wire):
+class Transaction(Remembering, Wire):
     """`max_fee` and `tip` are nanos per unit of gas."""
 
     sender: PublicKey
@@ -126,7 +142,7 @@ class Transaction(Wire):
 
     def id(self, chain_id: bytes) -> bytes:
         """The id and the digest that the sender signs. 32 bytes."""
-        return tagged_hash("transaction", chain_id, self.signing_bytes())
+        return self.digest_once(chain_id, lambda: tagged_hash("transaction", chain_id, self.signing_bytes()))
 
 
 def node_consent(chain_id: bytes, node_key: bytes, wallet_key: bytes, validator_intent: bool) -> bytes:
@@ -137,6 +153,14 @@ def node_consent(chain_id: bytes, node_key: bytes, wallet_key: bytes, validator_
 def node_farewell(chain_id: bytes, node_key: bytes, wallet_key: bytes) -> bytes:
     """The digest that a node key signs to be retired."""
     return tagged_hash("node-farewell", chain_id, node_key, wallet_key)
+
+
+def bond_consent(chain_id: bytes, public_key: bytes, wallet: bytes) -> bytes:
+    """What a validator key signs to vote for a wallet (21-byte address): it proves possession of the key as well.
+
+    A plain proof of possession says nothing about a wallet, so a stranger could copy it and bond the key first.
+    """
+    return tagged_hash("bond-consent", chain_id, public_key, wallet)
 
 
 def stamp_bits(chain_id: bytes, node_key: bytes, wallet_key: bytes, stamp: int) -> int:

@@ -71,7 +71,7 @@ def _act(state: State, transaction: Transaction, payer: bytes, place: Place, net
         case RetireNode(node_key=key):
             _retire(state, key, payer, place.height)
         case Bond() as action:
-            bond(state, action, payer, place.height, params)
+            bond(state, action, payer, place.height, network)
         case Unbond(amount=amount):
             unbond(state, amount, payer, place.height, params)
         case Withdraw():

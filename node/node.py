@@ -175,7 +175,7 @@ class Node:
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
-        self.mempool.prune(state)
+        self.mempool.follow(state, applied.state.changes)
         if header.height % self.network.params.epoch_blocks == 0:
             self.sign_state.prune(header.epoch, header.view)
         self._react(state)

@@ -23,17 +23,37 @@ from chain.block import (
     Proof,
     ResultVote,
     RoundInput,
+    Validator,
     beacon_message,
 )
 from chain.crypto import bls, ecdsa
 from chain.crypto.hashing import ZERO, merkle_root
+from chain.crypto.votes import NOTARIZE, Certificate, Evidence, Vote, evidence_of, vote_message
 from chain.genesis import BootstrapValidator, Network, Parameter, genesis_state, parse_network
-from chain.money import NEURO, Balance, mint
+from chain.money import NEURO, Balance, BondedStake, mint
 from chain.receipts import Receipt
 from chain.round_inputs import write_bitmap
 from chain.rounds import counted_root
-from chain.state import Claim, NodeRecord, Round, State, claim_key, node_key
-from chain.transactions import Action, RegisterNode, ServicePayment, Transaction, Transfer, node_consent, stamp_bits
+from chain.stakes import STAKING_KEY, Stake, ValidatorKey, stake_key, stake_of, staking, validator_key
+from chain.state import Claim, NodeRecord, Round, State, ValidatorSet, claim_key, node_key, set_key
+from chain.transactions import (
+    Action,
+    Bond,
+    MultiTransfer,
+    Payment,
+    RegisterNode,
+    RetireNode,
+    ServicePayment,
+    Transaction,
+    Transfer,
+    Unbond,
+    Unjail,
+    Withdraw,
+    bond_consent,
+    node_consent,
+    node_farewell,
+    stamp_bits,
+)
 from chain.transfers import node_id
 from chain.transition import Applied, Parent, Proposal, apply_block, build_block, epoch_of, genesis_parent
 from chain.tree import Update
@@ -122,10 +142,35 @@ ALICE, BOB, CAROL, FOUNDER = map(a_key, ("alice", "bob", "carol", "founder"))
 NODE, OTHER_NODE = a_key("node"), a_key("other node")
 
 
+# The BLS secrets behind all validator keys that were asked for: a block needs its proposer's.
+_secrets: dict[bytes, int] = {}
+
+
+@cache
+def validator_key_of(secret: int) -> bytes:
+    """The public key of a BLS secret, which `secret_of` finds again."""
+    public_key = bls.public_key(secret)
+    _secrets[public_key] = secret
+    return public_key
+
+
+def secret_of(public_key: bytes) -> int:
+    return _secrets[public_key]
+
+
+def voting_secret(wallet: Key) -> int:
+    """The secret of the validator that a wallet runs."""
+    return 1_000 + int.from_bytes(wallet.secret[:4], "big")
+
+
+def voting_key(wallet: Key) -> bytes:
+    return validator_key_of(voting_secret(wallet))
+
+
 @cache
 def validator_secrets(size: int) -> tuple[int, ...]:
-    """BLS secrets in the order that their validators have in the set."""
-    return tuple(sorted(range(1, size + 1), key=bls.public_key))
+    """BLS secrets of the bootstrap validators in the order that these have in the first set."""
+    return tuple(sorted(range(1, size + 1), key=validator_key_of))
 
 
 @cache
@@ -136,6 +181,8 @@ def _possession(secret: int) -> bytes:
 def a_network(validators: int = 1, name: bytes = b"test", **params: int) -> Network:
     """A checked network of small numbers. Keyword arguments replace `chain.*` parameters."""
     numbers = SMALL | params
+    if "lane_gas_maximum" not in params:
+        numbers["lane_gas_maximum"] = min(numbers["lane_gas_maximum"], numbers["block_gas_maximum"])
     network = Network(
         name=name,
         created_ms=1_000_000,
@@ -192,18 +239,32 @@ class Chain:
         """Of the last block."""
         return self.blocks[-1].receipts
 
+    @property
+    def epoch(self) -> int:
+        """Of the next block."""
+        return epoch_of(self.height + 1, self.network.params)
+
+    @property
+    def members(self) -> tuple[Validator, ...]:
+        """The set that votes on the next block."""
+        return self.state.validators(self.epoch).members
+
     def balance(self, key: Key) -> int:
         return self.state.account(key.address).balance
+
+    def stake(self, key: Key) -> Stake:
+        return stake_of(self.state, key.address)
 
     @property
     def next_time(self) -> int:
         return self.parent.time_ms + self.network.params.block_interval_min_ms
 
     def proposal(self, **changes: Any) -> Proposal:
-        epoch = changes.pop("epoch", epoch_of(self.height + 1, self.network.params))
+        epoch = changes.pop("epoch", self.epoch)
         view = changes.pop("view", self.parent.view + 1 if epoch == self.parent.epoch else 1)
         proposer = changes.pop("proposer", 0)
-        secret = validator_secrets(len(self.network.validators))[proposer % len(self.network.validators)]
+        members = self.members
+        secret = secret_of(members[proposer % len(members)].public_key)
         reveal = bls.sign(secret, beacon_message(self.network.chain_id, epoch, view))
         return replace(Proposal(epoch, view, self.next_time, proposer, reveal), **changes)
 
@@ -221,6 +282,11 @@ class Chain:
     def _built(self, body: Body, **chosen: Any) -> Applied:
         return build_block(self.state, self.parent, self.proposal(**chosen), body, self.network, self.nodes.get)
 
+    def try_block(self, *transactions: Transaction) -> None:
+        """Execute a body of these transactions and forget it. Raises what the rules have against it."""
+        place = self.state, self.parent, self.proposal(), Body((), transactions, (), b"")
+        build_block(*place, self.network, self.nodes.get)
+
     def judge(self, block: Block) -> Applied:
         """What a stranger's block brings about. Raises; keeps nothing."""
         received = Block.decode(block.encode())
@@ -236,15 +302,24 @@ class Chain:
         self.blocks.append(applied)
         return applied
 
+    def quick_block(self, *transactions: Transaction, certificate: bytes = b"") -> Applied:
+        """A block that is not judged again: that costs a pairing."""
+        place = self.state, self.parent, self.proposal(), Body((), transactions, (), certificate)
+        return self._append(build_block(*place, self.network, self.nodes.get))
+
     def empty_blocks(self, number: int) -> None:
-        """Time passes. These blocks are not judged again: that costs two pairings each."""
+        """Time passes."""
         for _ in range(number):
-            self._append(self._built(Body((), (), (), b"")))
+            self.quick_block()
 
     def end_epoch(self) -> None:
         """Empty blocks up to and with the last one of the running epoch."""
         epoch = self.network.params.epoch_blocks
         self.empty_blocks(epoch - self.height % epoch)
+
+    def end_epochs(self, number: int) -> None:
+        for _ in range(number):
+            self.end_epoch()
 
     def fund(self, key: Key, amount: int) -> None:
         """Nanos out of nowhere, as if they had been earned before."""
@@ -258,6 +333,23 @@ class Chain:
             first = self.state.account(wallet.address).nonce
             pair = nodes[i : i + 2]
             self.block([a_registration(self, wallet=wallet, node=node, nonce=first + j) for j, node in enumerate(pair)])
+
+    def seat(self, *wallets: Key, amount: int | None = None) -> None:
+        """Validators with stake in the running set, as if they had bonded long ago."""
+        draft = self.state.fork()
+        stake = self.network.params.stake_minimum_nanos if amount is None else amount
+        powers = {member.public_key: member.power for member in self.members}
+        for wallet in wallets:
+            mint(draft, BondedStake(wallet.address), stake)
+            key, bonded = voting_key(wallet), stake_of(draft, wallet.address).bonded
+            powers[key] = powers.get(key, 0) + stake
+            draft.put(stake_key(wallet.address), Stake(public_key=key, bonded=bonded, power=bonded))
+            draft.put(validator_key(key), ValidatorKey(wallet.address, False))
+        known = staking(draft)
+        everybody = {*known.validators, *(wallet.address for wallet in wallets)}
+        draft.put(STAKING_KEY, replace(known, validators=tuple(sorted(everybody))))
+        draft.put(set_key(self.epoch), ValidatorSet(tuple(Validator(*item) for item in sorted(powers.items()))))
+        self._keep_outside_of_blocks(draft)
 
     def _keep_outside_of_blocks(self, state: State) -> None:
         tree = Update(self.nodes.get)
@@ -307,10 +399,90 @@ def a_registration(
     return a_transaction(chain, RegisterNode(node.public, intent, stamp, consent), sender=wallet, **changes)
 
 
+def a_multi_transfer(chain: Chain, *payments: tuple[Key, int], **changes: Any) -> Transaction:
+    paid = tuple(Payment(payee.address, amount) for payee, amount in payments)
+    return a_transaction(chain, MultiTransfer(paid), **changes)
+
+
+def a_retirement(chain: Chain, wallet: Key = ALICE, node: Key = NODE, **changes: Any) -> Transaction:
+    farewell = node.sign(node_farewell(chain.network.chain_id, node.public, wallet.public))
+    return a_transaction(chain, RetireNode(node.public, farewell), sender=wallet, **changes)
+
+
 def a_stamp(chain: Chain, wallet: Key, node: Key, least: int, below: int = 257) -> int:
     """A stamp of at least `least` zero bits, and fewer than `below`."""
     chain_id = chain.network.chain_id
     return next(s for s in count() if least <= stamp_bits(chain_id, node.public, wallet.public, s) < below)
+
+
+# ---- Stake
+
+
+def a_possession(chain: Chain, wallet: Key = ALICE, voter: Key | None = None) -> bytes:
+    """The word of `voter`'s validator key that it votes for a wallet."""
+    voter = voter or wallet
+    return bls.sign(voting_secret(voter), bond_consent(chain.network.chain_id, voting_key(voter), wallet.address))
+
+
+def a_bond(
+    chain: Chain, amount: int | None = None, wallet: Key = ALICE, possession: bytes | None = None, **changes: Any
+) -> Transaction:
+    """Bond the minimum, or `amount`, to the wallet's own validator key, or to that of `voter`."""
+    voter = changes.pop("voter", wallet)
+    nanos = chain.network.params.stake_minimum_nanos if amount is None else amount
+    shown = a_possession(chain, wallet, voter) if possession is None else possession
+    public_key = changes.pop("public_key", voting_key(voter))
+    return a_transaction(chain, Bond(nanos, public_key, shown), sender=wallet, **changes)
+
+
+def an_unbond(chain: Chain, amount: int, wallet: Key = ALICE, **changes: Any) -> Transaction:
+    return a_transaction(chain, Unbond(amount), sender=wallet, **changes)
+
+
+def a_withdrawal(chain: Chain, wallet: Key = ALICE, **changes: Any) -> Transaction:
+    return a_transaction(chain, Withdraw(), sender=wallet, **changes)
+
+
+def an_unjail(chain: Chain, wallet: Key = ALICE, **changes: Any) -> Transaction:
+    return a_transaction(chain, Unjail(), sender=wallet, **changes)
+
+
+def a_vote(chain: Chain, secret: int, kind: int = NOTARIZE, block: bytes = ZERO, view: int = 1, **changes: Any) -> Vote:
+    """A vote under the BLS secret of a member of the running set, or of the `epoch` named."""
+    epoch = changes.pop("epoch", chain.epoch)
+    signer = changes.pop("signer", None)
+    if signer is None:
+        keys = [member.public_key for member in chain.state.validators(epoch).members]
+        signer = keys.index(validator_key_of(secret))
+    signed_for = changes.pop("chain_id", chain.network.chain_id)
+    signature = bls.sign(secret, vote_message(signed_for, kind, epoch, view, block))
+    return replace(Vote(kind, epoch, view, block, signer, signature), **changes)
+
+
+def evidence_against(chain: Chain, offender: Key | int, **changes: Any) -> Evidence:
+    """Two notarizations of one view by a wallet's validator, or by the owner of a BLS secret."""
+    secret = offender if isinstance(offender, int) else voting_secret(offender)
+    votes = (a_vote(chain, secret, block=named(name), **changes) for name in ("one block", "another"))
+    return evidence_of(*votes)
+
+
+def a_report(
+    chain: Chain, offender: Key | int = ALICE, reporter: Key = BOB, evidence: Evidence | None = None, **changes: Any
+) -> Transaction:
+    """A transaction that carries evidence, by default `evidence_against` the offender."""
+    place = {name: changes.pop(name) for name in ("epoch", "view") if name in changes}
+    proven = evidence_against(chain, offender, **place) if evidence is None else evidence
+    return a_transaction(chain, proven, sender=reporter, **changes)
+
+
+def a_certificate(chain: Chain, signers: Iterable[int], **changes: Any) -> bytes:
+    """The notarization of the tip by these places of its set. Its signature is not for the ledger to check."""
+    tip = chain.parent
+    bitmap = bytearray(-(-len(chain.state.validators(tip.epoch).members) // 8))
+    for place in signers:
+        bitmap[place >> 3] |= 1 << (place & 7)
+    certificate = Certificate(NOTARIZE, tip.epoch, tip.view, tip.hash, bytes(bitmap), NO_BLS_SIGNATURE)
+    return replace(certificate, **changes).encode()
 
 
 # ---- Work
@@ -412,8 +584,15 @@ def a_result_vote(
 
 
 def _vote(chain: Chain, validator: int, digest: Any) -> bytes:
-    secrets = validator_secrets(len(chain.network.validators))
-    return bls.sign(secrets[validator % len(secrets)], digest(chain.network.chain_id))
+    members = chain.state.validators(chain.round.set_epoch).members
+    secret = secret_of(members[validator % len(members)].public_key)
+    return bls.sign(secret, digest(chain.network.chain_id))
+
+
+def _quorum(chain: Chain) -> range:
+    """Just enough of the validators that attest the round, from the first place on."""
+    powers = [member.power for member in chain.state.validators(chain.round.set_epoch).members]
+    return range(next(n for n in count(1) if 3 * sum(powers[:n]) > 2 * sum(powers)))
 
 
 # ---- The stations of a round
@@ -443,13 +622,11 @@ def reveal(chain: Chain, *nodes: Key) -> None:
 
 def everybody_holds(chain: Chain) -> None:
     """Just enough validators hold all payloads."""
-    quorum = 2 * len(chain.network.validators) // 3 + 1
-    chain.block(rounds=[an_availability_vote(chain, validator) for validator in range(quorum)])
+    chain.block(rounds=[an_availability_vote(chain, validator) for validator in _quorum(chain)])
 
 
 def everybody_agrees(chain: Chain) -> None:
-    quorum = 2 * len(chain.network.validators) // 3 + 1
-    chain.block(rounds=[a_result_vote(chain, validator) for validator in range(quorum)])
+    chain.block(rounds=[a_result_vote(chain, validator) for validator in _quorum(chain)])
 
 
 def a_full_round(chain: Chain, *nodes: Key) -> None:

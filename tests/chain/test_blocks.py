@@ -7,15 +7,16 @@ import pytest
 from chain.block import AvailabilityVote, Block, Body, Header, PayloadCommit, encode_round_input
 from chain.crypto import bls
 from chain.errors import InvalidBlock, NeuroError
-from chain.genesis import SETS_KEPT, bootstrap_members
+from chain.genesis import SETS_KEPT, bootstrap_members, genesis_state
 from chain.money import NEURO
-from chain.state import LEDGER_KEY, SUPPLY_KEY, State, Supply, ValidatorSet, set_key
+from chain.state import SUPPLY_KEY, State, Supply, ValidatorSet, set_key
 from chain.transition import apply_block, build_block, check_supply, choose_validators, genesis_parent
 from tests.builders import (
     ALICE,
     NODE,
     OTHER_NODE,
     Chain,
+    a_certificate,
     a_commit,
     a_network,
     a_proof,
@@ -46,7 +47,7 @@ def full() -> tuple[Chain, Block]:
         [a_transfer(chain, 5, tip=3, max_fee=100)],
         [a_proof(chain, OTHER_NODE)],
         [],
-        certificate=b"certificate",
+        certificate=a_certificate(chain, [0]),
     )
 
 
@@ -196,8 +197,8 @@ def test_the_beacon_reveal_is_the_proposers_own_for_this_chain_epoch_and_view():
     elsewhere = Chain(a_network(validators=3, name=b"other")).proposal().beacon_reveal
     for wrong in (other_view, other_proposer, elsewhere, bytes(96), b"\xc0" + bytes(95)):
         with pytest.raises(InvalidBlock, match="beacon reveal"):
-            chain.build(beacon_reveal=wrong)
-    assert chain.build(beacon_reveal=good.beacon_reveal)
+            chain.judge(chain.build(beacon_reveal=wrong))
+    assert chain.judge(chain.build(beacon_reveal=good.beacon_reveal))
     with pytest.raises(InvalidBlock, match="proposer 3 of a set of 3"):
         chain.build(proposer=3)
 
@@ -273,13 +274,12 @@ def test_the_last_block_of_an_epoch_names_the_next_set_and_no_other_does():
 
 def test_a_set_is_forgotten_when_nothing_can_refer_to_it_any_more():
     network = a_network()
-    state = State(lambda _: None)
-    state.put(LEDGER_KEY, Chain(network).state.ledger)
+    state = genesis_state(network)
     for epoch in range(SETS_KEPT + 2):
         state.put(set_key(epoch), ValidatorSet(()))
-    choose_validators(state, SETS_KEPT - 1, network)
+    choose_validators(state, SETS_KEPT - 1, 1, network)
     assert state.get(set_key(0)) is not None
-    choose_validators(state, SETS_KEPT, network)
+    choose_validators(state, SETS_KEPT, 1, network)
     assert state.get(set_key(0)) is None
     assert state.get(set_key(1)) is not None
     assert state.find(ValidatorSet, set_key(SETS_KEPT + 1)) == ValidatorSet(bootstrap_members(network, 0))

@@ -174,7 +174,14 @@ def test_a_damaged_block_decodes_to_what_encodes_to_it_or_not_at_all(real_block,
 def test_type_numbers_are_as_they_were_published():
     assert {number: kind.__name__ for number, kind in ACTIONS.items()} == {
         1: "Transfer",
+        2: "MultiTransfer",
         3: "RegisterNode",
+        4: "RetireNode",
+        5: "Bond",
+        6: "Unbond",
+        7: "Withdraw",
+        8: "Unjail",
+        9: "Evidence",
         13: "ServicePayment",
     }
     assert {number: kind.__name__ for number, kind in ROUND_INPUTS.items()} == {

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.errors import InvalidGenesis, NeuroError
-from chain.genesis import PARAMETER_MAXIMUM, Network, Parameter, check_network, genesis_state, parse_network
+from chain.genesis import PARAMETER_MAXIMUM, SETS_KEPT, Network, Parameter, check_network, genesis_state, parse_network
 from chain.state import LEDGER_KEY, Ledger
 from tests.builders import ALICE, SMALL, Chain, a_network, named
 
@@ -86,7 +86,11 @@ ACCEPTED = [
     {"inner_steps": 1024, "segment_steps": 1},
     {"stake_minimum_nanos": PARAMETER_MAXIMUM},
     {"base_fee_initial": 10},
-    {"reveal_blocks": 1022 * 8 - 6},
+    {"reveal_blocks": (SETS_KEPT - 2) * 8 - 6},
+    {"unbonding_epochs": SETS_KEPT - 2},
+    {"lane_gas_maximum": 99_999},
+    {"equivocation_basis_points": 10_000},
+    {"equivocation_basis_points": 0, "reporter_maximum_nanos": 0},
     {"inner_steps": 2**20, "segment_steps": 2**20, "sequences": 2**22, "sequence_length": 2**22 - 1},
 ]
 REFUSED = [
@@ -104,7 +108,12 @@ REFUSED = [
     {"inner_steps": 2**32, "segment_steps": 2**32},
     {"stake_minimum_nanos": PARAMETER_MAXIMUM + 1},
     {"base_fee_initial": 9},
-    {"reveal_blocks": 1022 * 8 - 5},
+    {"reveal_blocks": (SETS_KEPT - 2) * 8 - 5},
+    {"unbonding_epochs": SETS_KEPT - 1},
+    {"unbonding_epochs": 0},
+    {"lane_gas_maximum": 100_000},
+    {"equivocation_basis_points": 10_001},
+    {"stake_target_nanos": 0},
     {"inner_steps": 2**20, "segment_steps": 2**20, "sequences": 2**22, "sequence_length": 2**22},
 ]
 

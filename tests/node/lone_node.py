@@ -180,7 +180,7 @@ class LoneNode:
         for receipt in applied.receipts:
             if type(receipt).__name__ == "RoundClosed":
                 assert self.outcomes.adopt(receipt.round, receipt.outcome)  # type: ignore[union-attr]
-        self.mempool.prune(self.state)
+        self.mempool.follow(self.state, applied.state.changes)
         self.driver.follow(self.state, self.view.tip.height)
         return applied
 
