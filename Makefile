@@ -11,7 +11,7 @@ OUT := crash.json
 SEED :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup run test crash portability check format lint types contracts lock clean
+.PHONY: help bench setup run test soak crash portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"
 
 test: $(VENV)/dev.stamp ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long property runs
+	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 crash: $(VENV)/dev.stamp ## end a node at every failpoint and N times at random: make crash N=500 SEED=1 OUT=crash.json
 	@$(BIN)/python -m tests.crash --kills $(N) --out $(OUT) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -20,8 +20,8 @@ from chain.transactions import (
     Withdraw,
 )
 
-# A signature check dominates a transaction's cost; a unit of gas stands for about 50 ns of one core. A pairing check,
-# as of a bond or a vote, costs 40 times an ECDSA check.
+# A signature check dominates a transaction's cost; a unit of gas stands for about 50 ns of one core. A pairing check (a
+# possession, a vote) costs 40 times an ECDSA check.
 ACTION_GAS: dict[type[Wire], int] = {
     Transfer: 1_000,
     MultiTransfer: 1_000,

@@ -105,7 +105,9 @@ def _required(state: State, pot: Pot, amount: int) -> int:
 def _set(state: State, pot: Pot, amount: int) -> None:
     match pot:
         case Balance(address=address):
-            state.put(account_key(address), Account(balance=amount, nonce=state.account(address).nonce))
+            # An empty account that never signed has no record: paying nobody nothing must not fill the state.
+            account = Account(balance=amount, nonce=state.account(address).nonce)
+            _put_or_delete(state, account_key(address), account, amount or account.nonce)
         case BondedStake(address=address):
             state.put(stake_key(address), replace(stake_of(state, address), bonded=amount))
         case UnbondingStake():

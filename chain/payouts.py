@@ -1,7 +1,8 @@
 """From claims to money: at an epoch's end rewards are minted into vesting, and later released whole.
 
 A claim is payable if its payload entered its round or if the round was void. What a claim earns depends on all work of
-the epoch; what it owes in proof fees is burned from the reward before vesting starts.
+the epoch; what it owes in proof fees is burned from the reward before vesting starts. Only training can be claimed: the
+ledger refuses proofs of storage and of samples, so an epoch pays nothing for them.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from chain.crypto.hashing import ZERO
 from chain.genesis import Params
 from chain.money import Balance, VestingReward, burn, holdings, mint, move
 from chain.receipts import PROOF_FEE, AutoBonded, Burned, Minted, Receipt, Released
-from chain.rewards import divide, training_budget
+from chain.rewards import Work, epoch_rewards
 from chain.rounds import counted
 from chain.staking import auto_bond
 from chain.state import VOID, Claim, NodeRecord, State, claim_key, node_key, round_key
@@ -34,10 +35,9 @@ def settle_epoch(state: State, params: Params) -> list[Receipt]:
         for number in range(ledger.settled_round + 1, ledger.ended_round + 1)
         for node, claim in sorted(_payable(state, number))
     ]
-    budget = training_budget(sum(claim.batches for _, _, claim in payable), params)
-    amounts = divide(budget, [claim.batches for _, _, claim in payable])
+    rewards = epoch_rewards(Work(batches=[claim.batches for _, _, claim in payable]), params)
     receipts: list[Receipt] = []
-    for (number, node, claim), amount in zip(payable, amounts, strict=True):
+    for (number, node, claim), amount in zip(payable, rewards.training, strict=True):
         receipts += _pay(state, VestingReward(number, node, claim.wallet), claim.debt, amount)
     state.update_ledger(settled_round=ledger.ended_round)
     return receipts

@@ -1,12 +1,47 @@
-"""How much an epoch's verified work earns, in integers.
+"""How much an epoch's verified work earns, in integers. Start reading at `epoch_rewards`.
 
-The base rate is paid up to `base_work_batches`; above it the budget grows with the square root of the work.
+Training sets the size of an epoch's emission: the base rate up to `base_work_batches`, above it a budget that grows as
+the square root of the work. Uptime and data earn their own base rates, at most a fixed share of the training emission
+of the same epoch. What an epoch does not pay out is never paid: these are functions of one epoch and remember nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isqrt
 
 from chain.genesis import Params
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was verified in an epoch, one number for each claim."""
+
+    batches: Sequence[int] = ()  # standard batches trained
+    minutes: Sequence[int] = ()  # of proven uptime
+    samples: Sequence[int] = ()  # served to training that was paid
+
+
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """Nanos for each claim of a `Work`, in its order."""
+
+    training: list[int]
+    uptime: list[int]
+    data: list[int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.training) + sum(self.uptime) + sum(self.data)
+
+
+def epoch_rewards(work: Work, params: Params) -> Rewards:
+    """The whole emission of an epoch: each kind's budget, divided among its claims to the last nano."""
+    emission = training_budget(sum(work.batches), params)
+    return Rewards(
+        divide(emission, work.batches),
+        divide(uptime_budget(sum(work.minutes), emission, params), work.minutes),
+        divide(data_budget(sum(work.samples), emission, params), work.samples),
+    )
 
 
 def training_budget(work_batches: int, params: Params) -> int:
@@ -15,6 +50,16 @@ def training_budget(work_batches: int, params: Params) -> int:
     if work_batches <= params.base_work_batches:
         return work_batches * params.rate_batch_nanos
     return base_budget * isqrt(work_batches * params.base_work_batches) // params.base_work_batches
+
+
+def uptime_budget(minutes: int, training_nanos: int, params: Params) -> int:
+    """Nanos for proven uptime in an epoch whose training earned `training_nanos`."""
+    return min(minutes * params.rate_minute_nanos, training_nanos * params.uptime_basis_points // 10_000)
+
+
+def data_budget(samples: int, training_nanos: int, params: Params) -> int:
+    """Nanos for served samples in an epoch whose training earned `training_nanos`."""
+    return min(samples * params.rate_sample_nanos, training_nanos * params.data_basis_points // 10_000)
 
 
 def divide(budget: int, shares: Sequence[int]) -> list[int]:

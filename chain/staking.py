@@ -1,4 +1,4 @@
-"""Bond, unbond, withdraw, unjail: what a wallet may do with its stake. The set itself changes at an epoch's end."""
+"""Bond, unbond, withdraw, unjail: what a wallet may do with its stake. The set changes at an epoch's end only."""
 
 from dataclasses import replace
 

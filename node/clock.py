@@ -14,6 +14,11 @@ class ClockError(NodeError):
     """A clock that was never set."""
 
 
+def wall_ms() -> int:
+    """Milliseconds since 1970; people may set this clock at any time, forth or back."""
+    return time.time_ns() // 1_000_000
+
+
 def check_clock(now_s: float | None = None) -> None:
     """Raises ClockError if the wall clock shows a year that cannot be."""
     now = time.time() if now_s is None else now_s

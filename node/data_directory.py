@@ -69,20 +69,21 @@ class DataDirectory:
 
     def _upgrade(self) -> None:
         """Bring an older layout up to date. Every step is done anew if it was cut short."""
-        for number in range(self._schema(), SCHEMA):
+        for number in range(self.schema(), SCHEMA):
             UPGRADES[number](self.root)
             write_atomically(self / "schema", str(number + 1).encode(), "schema")
 
     def check_schema(self) -> None:
         """Raise DataDirectoryError unless the layout is today's."""
-        found = self._schema()
+        found = self.schema()
         if found != SCHEMA:
             raise DataDirectoryError(
                 f"{self.root} has schema {found} and this program writes {SCHEMA}: start the node once, "
                 "which brings it up to date"
             )
 
-    def _schema(self) -> int:
+    def schema(self) -> int:
+        """The layout's number, which this program can read or bring up to date."""
         try:
             found = (self / "schema").read_text(errors="replace")
         except FileNotFoundError as error:

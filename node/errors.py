@@ -1,8 +1,32 @@
-"""What can go wrong outside the rules: each message says what to do next."""
+"""What can go wrong outside the rules: each message says what to do next.
+
+NodeError extends the ledger's family by faults of this machine. RefusedForNow splits the refusals of the mempool: what
+is of this class may fit a later state, and whoever relayed it has done nothing wrong; any other refusal (a signature
+that does not verify, too many bytes, a form that no state allows) shows that the relaying peer checks nothing.
+
+NeuroError
+├── LedgerError
+│   ├── InvalidTransaction
+│   │   └── RefusedForNow        fee too low now, nonce used or out of turn, no room, weaker than what waits
+│   │       └── FundsTooLow      also a NotEnoughFunds
+│   └── NotEnoughFunds
+└── NodeError
+    ├── DataDirectoryError
+    ├── StoreError
+    └── TrainerError
+"""
 
 import errno
 
-from chain.errors import NeuroError
+from chain.errors import InvalidTransaction, NeuroError, NotEnoughFunds
+
+
+class RefusedForNow(InvalidTransaction):
+    """A transaction that the mempool cannot keep as things are: the same bytes may be welcome later."""
+
+
+class FundsTooLow(NotEnoughFunds, RefusedForNow):
+    """A transaction that, with all its sender has waiting, could cost more than the balance."""
 
 
 class NodeError(NeuroError):

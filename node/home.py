@@ -3,22 +3,23 @@
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from chain.address import to_text
-from chain.errors import NeuroError
-from chain.genesis import NETWORK_BYTES_MAXIMUM, Network, parse_network
+from chain.errors import DecodeError, NeuroError
+from chain.genesis import NETWORK_BYTES_MAXIMUM, NETWORK_PREFIX, Network, Params, parse_network
 from node.corpus_choice import with_own_corpus
 from node.data_directory import DataDirectory, write_atomically
 from node.errors import DataDirectoryError, NodeError, disk_advice
 from node.failpoints import moments_of
 from node.identity import Identity
 from node.settings import Settings
-from node.template import create_network, read_template, template_path
+from node.template import Learning, create_network, read_template, template_path
 from wallet.errors import KeystoreCorrupt, WrongPassword
 from wallet.keys import Wallet
 
+OTHER_SECTIONS = (b"model", b"inner", b"outer")  # of a network's parameters, beside the ledger's
 OTHER_WAY_IN = "restore them from a backup, or move them away and give your twelve words with --token-file"
 # Asks the user for a new password (True) or the existing one (False); None where nobody can be asked.
 AskPassword = Callable[[bool], str] | None
@@ -56,6 +57,7 @@ def open_home(settings: Settings, given: Secrets, ask: AskPassword, show: ShowWo
     directory = DataDirectory(settings.data_directory)
     directory.lock()
     try:
+        kept = _kept(directory)
         directory.create()
         notes: list[str] = []
         _check_complete(directory, given)
@@ -65,7 +67,7 @@ def open_home(settings: Settings, given: Secrets, ask: AskPassword, show: ShowWo
         wallet = _new_wallet(given, ask) if is_new else _opened_wallet(directory, given, ask)
         words = wallet.words() if is_new and given.token is None else None
         identity = Identity.of(wallet)
-        network = _network(directory, settings, identity, content)
+        network = _network(directory, settings, identity, content, kept)
         if is_new:
             given = _asked(directory, given, ask)
             if words is not None and show is not None:
@@ -192,17 +194,26 @@ def _password(directory: DataDirectory, given: Secrets, ask: AskPassword) -> str
     return ask(False)
 
 
-def _network(directory: DataDirectory, settings: Settings, identity: Identity, content: bytes | None) -> Network:
+def _kept(directory: DataDirectory) -> Network | None:
+    """The directory's network, read before anything is changed: one that we cannot run is left as it is."""
+    if not (directory / "schema").exists() or not (directory / "network").exists():
+        return None
+    directory.schema()
+    return kept_network(directory / "network")
+
+
+def _network(
+    directory: DataDirectory, settings: Settings, identity: Identity, content: bytes | None, kept: Network | None
+) -> Network:
     """The network to run: the directory's, the given file's, or a new one. Nothing is written here."""
-    path = directory / "network"
-    if path.exists():
-        network = kept_network(path)
-        if content is not None and content != path.read_bytes():
+    if kept is not None:
+        network = kept
+        if content is not None and content != kept.file_bytes():
             raise NodeError(
                 f"{directory.root} belongs to another network: choose another --data-dir for {settings.network_file}"
             )
     elif content is not None:
-        network = parse_network(content)
+        network = given_network(content, str(settings.network_file))
     else:
         template = with_own_corpus(read_template(template_path(), settings.profile), directory.root)
         created_ms = time.time_ns() // 1_000_000
@@ -226,10 +237,48 @@ def _write(path: Path, content: bytes, place: str) -> None:
 def kept_network(path: Path) -> Network:
     """The network file of a data directory. Raises DataDirectoryError."""
     content = _read(path)
+    if version := _version_of_other_rules(content):
+        raise DataDirectoryError(
+            f"the network in {path.parent} was made by {version}: start anew with another --data-dir, "
+            "or use the version that made it"
+        )
     try:
-        return parse_network(content)
+        network = parse_network(content)
+        Learning.of(network)  # its numbers may be damaged too
+        return network
     except NeuroError as error:
         raise DataDirectoryError(f"{path} is damaged ({error}): restore it from a backup") from error
+
+
+def given_network(content: bytes, name: str) -> Network:
+    """The network of a file that the user names. Raises NodeError or InvalidGenesis."""
+    if version := _version_of_other_rules(content):
+        raise NodeError(f"the network in {name} was made by {version}: ask for a new file, or use that version")
+    return parse_network(content)
+
+
+def _version_of_other_rules(content: bytes) -> str:
+    """What made a whole network file whose ledger has other parameters than this program's; nothing for any other."""
+    try:
+        network = Network.decode(content[len(NETWORK_PREFIX) :])
+    except DecodeError:
+        return ""
+    names = {parameter.name for parameter in network.parameters}
+    wanted = {f"chain.{field.name}".encode() for field in fields(Params)}
+    missing = sorted(wanted - names)
+    unknown = sorted(name for name in names - wanted if name.split(b".")[0] not in OTHER_SECTIONS)
+    # Rules are only ever added: a name that is missing and another that is unknown are a damaged one.
+    if missing and not unknown:
+        return f"an earlier version with other rules (it lacks {_some(missing)})"
+    if unknown and not missing:
+        return f"a later version with other rules (it has {_some(unknown)})"
+    return ""
+
+
+def _some(names: list[bytes]) -> str:
+    """The first name, and how many there are."""
+    first = ascii(names[0].decode("utf-8", "replace")).strip("'")
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"
 
 
 def _read(path: Path) -> bytes:

@@ -50,9 +50,7 @@ class LedgerView:
     def build(self, parent_hash: bytes, chosen: Proposal, body: Body) -> Applied:
         """Make a block and remember it. Raises LedgerError if the body breaks a rule."""
         state, parent = self._need(parent_hash)
-        # The reveal is our own signature, made a moment ago.
-        applied = build_block(state, parent, chosen, body, self.network, self._read_node(parent_hash), True)
-        return self._remember(applied)
+        return self._remember(build_block(state, parent, chosen, body, self.network, self._read_node(parent_hash)))
 
     def judge(self, block: Block) -> Applied:
         """Execute a block of somebody else and remember it. Raises LedgerError or BadSignature."""

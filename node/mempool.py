@@ -1,122 +1,253 @@
-"""Transactions that wait for a block: bounded, each sender's without a gap in its nonces."""
+"""Transactions that wait for a block. Start reading at `Mempool.check`; `node.mempool_order` has the order of a block.
 
-from collections.abc import Sequence
+Everything is bounded: transactions and bytes in total, per sender, per lane, and in time. What gets in is its sender's
+next in turn, and can be paid for, together with all that its sender has waiting, whatever the base fee does.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from chain.address import address_of
-from chain.errors import InvalidTransaction
+from chain.errors import BadSignature, InvalidTransaction
+from chain.fees import transaction_gas
 from chain.genesis import Network
-from chain.state import State
-from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction, check_signature
-from chain.transition import epoch_of
-from chain.transfers import Place, apply_transaction
+from chain.state import Account, State, account_key
+from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction
+from node.clock import wall_ms
+from node.errors import RefusedForNow
+from node.mempool_checks import (
+    check_fee,
+    check_form,
+    check_funds,
+    check_place,
+    check_replaces,
+    check_signed,
+    is_settled,
+)
+from node.mempool_contents import Contents
+from node.mempool_eviction import Missing
+from node.mempool_order import BlockOrder
+from node.mempool_queue import EVIDENCE, PAYING, REGISTRATION, Queue, Waiting, accused_by, lane_of, maximum_cost
+from node.recent import Recent
 
-TOTAL = 20_000
-WAITING_PER_SENDER = 16
-# A transaction may stop to apply while it waits, for example when the base fee has risen: it is not kept for ever.
-BLOCKS_WAITED = 1_000
+ACCOUNT_PREFIX = account_key(b"")
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    transaction: Transaction
-    id: bytes
-    until: int  # block, counted since the start
+class Caps:
+    """How much may wait. A registration has about 250 bytes and evidence 450: their number bounds their bytes."""
+
+    transactions: int = 20_000  # of those who pay
+    bytes: int = 50_000_000  # of those who pay
+    registrations: int = 256
+    evidence: int = 16
+    time_to_live_ms: int = 3 * 3_600_000
+    refused: int = 100_000  # refused transactions that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A checked transaction, and how much of whose queues may stay when it comes in."""
+
+    waiting: Waiting
+    kept: dict[Queue, int]
+    is_new: bool = True
 
 
 class Mempool:
-    """What wallets have handed in and no block has taken yet."""
+    """What wallets have handed in and no block has taken yet. `now_ms` is the shell's clock, which may be set back."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, now_ms: Callable[[], int] = wall_ms, caps: Caps | None = None) -> None:
         self.network = network
-        self._waiting: dict[bytes, dict[int, Waiting]] = {}
-        self._by_id: dict[bytes, Transaction] = {}
-        self._blocks = 0
+        self.caps = caps or Caps()
+        self._held = Contents()
+        self._refused = Recent(self.caps.refused)
+        self._base_fee = 0
+        self._arrivals = 0
+        self._clock = now_ms
+        self._read_ms = now_ms()
+        self._set_back_ms = 0
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._held.by_id)
+
+    @property
+    def size(self) -> int:
+        """Bytes of those who pay."""
+        return self._held.bytes
 
     def find(self, identity: bytes) -> Transaction | None:
-        return self._by_id.get(identity)
+        waiting = self._held.by_id.get(identity)
+        return None if waiting is None else waiting.transaction
 
     def before(self, transaction: Transaction) -> list[Transaction]:
         """What the same sender has waiting with lower nonces, in their order."""
-        mine = self._waiting.get(address_of(transaction.sender), {})
-        return [mine[nonce].transaction for nonce in sorted(mine) if nonce < transaction.nonce]
+        queue = self._held.queues.get(address_of(transaction.sender))
+        return [item.transaction for item in queue.items if item.nonce < transaction.nonce] if queue else []
+
+    # ---- In
+
+    def check(self, transaction: Transaction, state: State) -> None:
+        """Whether `add` would keep it. Raises RefusedForNow, InvalidTransaction or BadSignature: see `node.errors`."""
+        self._admission(transaction, state)
 
     def add(self, transaction: Transaction, state: State) -> bytes:
-        """Keep a transaction and return its id. Raises InvalidTransaction or BadSignature.
+        """Keep a transaction and return its id. `state` is the finalized one. Raises what `check` raises.
 
-        Whether it can be paid for is not asked here: see `check_applies`.
+        Whether its action can be carried out, beyond what can be paid, is not asked here: see `check_applies`.
         """
-        if len(transaction.encode()) > TRANSACTION_BYTES_MAXIMUM:
-            raise InvalidTransaction(f"at most {TRANSACTION_BYTES_MAXIMUM} bytes are allowed")
-        identity = transaction.id(self.network.chain_id)
-        if self._by_id.get(identity) == transaction:
-            return identity
-        sender = address_of(transaction.sender)
-        mine = self._waiting.get(sender, {})
-        self._check_place(transaction, mine, state.account(sender).nonce)
-        check_signature(transaction, self.network.chain_id)
-        replaced = mine.get(transaction.nonce)
-        if replaced is not None:
-            del self._by_id[replaced.id]
-        waiting = Waiting(transaction, identity, self._blocks + BLOCKS_WAITED)
-        self._waiting.setdefault(sender, {})[transaction.nonce] = waiting
-        self._by_id[identity] = transaction
-        return identity
+        found = self._admission(transaction, state)
+        if found.is_new:
+            for queue, length in found.kept.items():
+                self._held.cut(queue, length)
+            self._held.put(found.waiting)
+            self._arrivals += 1
+        return found.waiting.id
 
-    def _check_place(self, transaction: Transaction, mine: dict[int, Waiting], expected: int) -> None:
-        nonce = transaction.nonce
-        if nonce < expected:
-            raise InvalidTransaction(f"nonce {nonce} is used, expected {expected}")
-        if nonce >= expected + WAITING_PER_SENDER:
-            raise InvalidTransaction(
-                f"nonce {nonce}, and only those below {expected + WAITING_PER_SENDER} may wait: "
-                "try again after the next block"
+    def _admission(self, transaction: Transaction, state: State) -> Admission:
+        """Checks in the order of their cost; a signature costs as much as all before it."""
+        now_ms = self._now_ms()
+        self._expire(now_ms)
+        encoded = transaction.encode()
+        if len(encoded) > TRANSACTION_BYTES_MAXIMUM:
+            raise InvalidTransaction(f"{len(encoded)} bytes, {TRANSACTION_BYTES_MAXIMUM} are allowed")
+        sender = address_of(transaction.sender)
+        account = state.account(sender)
+        queue = self._followed(sender, account)
+        other = queue.at(transaction.nonce) if queue else None
+        if other is not None and other.encoded == encoded:
+            return Admission(other, {}, False)
+        check_form(transaction, self.network)
+        self._base_fee = state.ledger.base_fee
+        check_fee(transaction, self._base_fee)
+        lane = lane_of(transaction)
+        check_place(transaction.nonce, lane, account.nonce, queue)
+        if other is not None:
+            check_replaces(transaction, other)
+        gas = transaction_gas(transaction)
+        cost = maximum_cost(transaction, gas)
+        check_funds(cost + (queue.cost if queue else 0) - (other.cost if other else 0), account)
+        # The id leaves the signature out: nobody may have a good transaction refused by spoiling a copy of it.
+        name = hashlib.blake2b(encoded, digest_size=16).digest()
+        self._check_remembered(name)
+        place = sender, transaction.nonce
+        offer = transaction.max_fee, transaction.tip, gas, cost
+        times = self._arrivals, now_ms + self.caps.time_to_live_ms
+        identity = transaction.id(self.network.chain_id)
+        waiting = Waiting(encoded, identity, *place, *offer, lane, accused_by(transaction), *times)
+        kept = self._room_for(waiting, queue, other)
+        try:
+            check_signed(transaction, state, self.network)
+        except BadSignature:
+            self._refused.add(name)
+            raise
+        return Admission(waiting, kept)
+
+    def _check_remembered(self, name: bytes) -> None:
+        if name in self._refused:
+            self._refused.add(name)
+            raise BadSignature("this was refused a short while ago: its signature does not verify")
+
+    def _room_for(self, waiting: Waiting, queue: Queue | None, other: Waiting | None) -> dict[Queue, int]:
+        """Whose queues have to be cut to which length for it, `other` aside. Raises RefusedForNow."""
+        lane = waiting.lane
+        places = self._held.counts[lane] + 1 - (other is not None and other.lane == lane)
+        if lane == PAYING:
+            return self._evicted_for(waiting, places, queue, other)
+        if lane == REGISTRATION and places > self.caps.registrations:
+            raise RefusedForNow(f"{self.caps.registrations} registrations wait already: try again after the next block")
+        if lane == EVIDENCE and waiting.accused is not None:
+            if self._held.accused.get(waiting.accused, other) is not other:
+                raise RefusedForNow("evidence against this validator waits already: nothing is left to do")
+            if places > self.caps.evidence:
+                raise RefusedForNow(f"{self.caps.evidence} pieces of evidence wait already: try again after a block")
+        return {}
+
+    def _evicted_for(
+        self, waiting: Waiting, places: int, queue: Queue | None, other: Waiting | None
+    ) -> dict[Queue, int]:
+        size = self._held.bytes + len(waiting.encoded)
+        if other is not None and other.lane == PAYING:
+            size -= len(other.encoded)
+        tip = waiting.effective_tip(self._base_fee)
+        lowest = queue.lowest_tip(self._base_fee, len(queue.items), other) if queue else None
+        tip = tip if lowest is None else min(tip, lowest)
+        missing = Missing(places - self.caps.transactions, size - self.caps.bytes, tip)
+        if missing.places <= 0 and missing.bytes <= 0:
+            return {}
+        kept = self._held.victims(missing, queue, self._base_fee)
+        if kept is None:
+            raise RefusedForNow(
+                f"{self._held.counts[PAYING]} transactions wait already, too few of them below an effective tip of "
+                f"{tip} nanos per gas: offer more, or try again after the next block"
             )
-        free = next(number for number in range(expected, expected + WAITING_PER_SENDER + 1) if number not in mine)
-        if nonce > free:
-            raise InvalidTransaction(f"nonce {nonce} leaves a gap: send nonce {free} first")
-        other = mine.get(nonce)
-        if other is None and len(self) >= TOTAL:
-            raise InvalidTransaction(f"{len(self)} transactions wait already: try again after the next block")
-        if other is not None and transaction.max_fee <= other.transaction.max_fee:
-            raise InvalidTransaction(
-                f"another transaction of nonce {nonce} waits: a max_fee above {other.transaction.max_fee} replaces it"
-            )
+        return kept
+
+    # ---- Out
 
     def ready(self) -> list[Transaction]:
-        """Everything that waits, each sender's in order of nonce."""
-        return [mine[nonce].transaction for mine in self._waiting.values() for nonce in sorted(mine)]
+        """What blocks can take at the present base fee, in their order."""
+        order, found = self.order(self._base_fee), []
+        while (waiting := order.next()) is not None:
+            found.append(waiting.transaction)
+            order.advance()
+        return found
 
-    def prune(self, state: State) -> None:
-        """After a block: forget what it has taken, what can no longer be taken, and what has waited too long."""
-        self._blocks += 1
-        for sender in list(self._waiting):
-            nonce = state.account(sender).nonce
-            kept: dict[int, Waiting] = {}
-            for at, waiting in self._waiting[sender].items():
-                if at >= nonce and waiting.until > self._blocks:
-                    kept[at] = waiting
-                else:
-                    del self._by_id[waiting.id]
-            if kept:
-                self._waiting[sender] = kept
-            else:
-                del self._waiting[sender]
+    def has_ready(self, base_fee: int) -> bool:
+        """Whether any sender's next transaction can pay this base fee."""
+        heads = (queue.items[0] for queue in self._held.queues.values())
+        return any(head.lane == REGISTRATION or head.max_fee >= base_fee for head in heads)
 
+    def order(self, base_fee: int) -> BlockOrder:
+        """What waits, in the order of a block with this base fee."""
+        return BlockOrder(self._held.queues.values(), base_fee)
 
-def check_applies(
-    transaction: Transaction, earlier: Sequence[Transaction], state: State, height: int, network: Network
-) -> None:
-    """Raise InvalidTransaction, BadSignature or NotEnoughFunds unless it applies on `state` after `earlier` ones.
+    def drop(self, waiting: Waiting) -> None:
+        """Forget what turned out not to apply, and what its sender has behind it."""
+        self._held.drop(waiting)
 
-    `height` is that of the next block.
-    """
-    draft, place = state.fork(), Place(height, epoch_of(height, network.params), network.validators[0].payout)
-    nonce = draft.account(address_of(transaction.sender)).nonce
-    for each in earlier:
-        if each.nonce >= nonce:
-            apply_transaction(draft, each, place, network)
-    apply_transaction(draft, transaction, place, network)
+    def follow(self, state: State, changed: Iterable[bytes]) -> None:
+        """After a block: `state` is the new finalized one, `changed` the keys of the records that the block wrote.
+
+        Only senders whose account it wrote are looked at again: nobody else's nonce or balance is another.
+        """
+        self._expire(self._now_ms())
+        self._base_fee = state.ledger.base_fee
+        for key in changed:
+            if key.startswith(ACCOUNT_PREFIX) and (sender := key[len(ACCOUNT_PREFIX) :]) in self._held.queues:
+                self._followed(sender, state.account(sender))
+        for accused, waiting in list(self._held.accused.items()):
+            if waiting.max_fee < self._base_fee or is_settled(state, accused):
+                self._held.drop(waiting)
+
+    def _followed(self, sender: bytes, account: Account) -> Queue | None:
+        """A sender's queue without what its account has used or can no longer pay for."""
+        queue = self._held.queues.get(sender)
+        if queue is None:
+            return None
+        if queue.items[0].nonce < account.nonce:
+            self._held.behead(queue, account.nonce)
+        payable, left = 0, account.balance
+        while payable < len(queue.items) and queue.items[payable].cost <= left:
+            left -= queue.items[payable].cost
+            payable += 1
+        if payable < len(queue.items):
+            self._held.cut(queue, payable)
+        return queue if queue.items else None
+
+    # ---- Time
+
+    def _now_ms(self) -> int:
+        """A time that never goes back: a clock that was set back goes on from what it had shown before."""
+        read_ms = self._clock()
+        self._set_back_ms += max(0, self._read_ms - read_ms)
+        self._read_ms = read_ms
+        return read_ms + self._set_back_ms
+
+    def _expire(self, now_ms: int) -> None:
+        while self._held.by_id:
+            oldest = next(iter(self._held.by_id.values()))
+            if oldest.until_ms > now_ms:
+                return
+            self._held.drop(oldest)

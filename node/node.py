@@ -15,6 +15,7 @@ from chain.rounds import counted
 from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
 from node.consistency import open_sign_state
+from node.declarations import Candidacy
 from node.engine import Engine
 from node.facts import Facts
 from node.home import Home
@@ -89,11 +90,14 @@ class Node:
         self.hear_block: list[Callable[[Applied], None]] = [self.readings.hear_block]
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
-        self.facts = Facts.read(self.store.state(), self.view.tip, home.identity.address)
+        self.facts = self._facts(self.store.state())
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
         self._error: BaseException | None = None
         self._thoughts: set[asyncio.Task[None]] = set()
+
+    def _facts(self, state: State) -> Facts:
+        return Facts.read(state, self.view.tip, self.home.identity, self.network.params)
 
     def _make_trainer(self) -> Trainer:
         options = TrainerOptions(
@@ -107,6 +111,7 @@ class Node:
         """Restore the model, register, train, make blocks, until `stop` is set or the wanted round is reached."""
         await asyncio.to_thread(self.outcomes.restore, self.store.state())
         await self._prepare_registration()
+        self._prepare_candidacy()
         self._validate_model()
         self._react(self.store.state())
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self.engine.run())]
@@ -141,6 +146,14 @@ class Node:
         stamp = await asyncio.to_thread(find_stamp, *keys, network.chain_id, network.params.stamp_bits)
         self.producer.registration = Registration(identity, stamp, self.settings.validator_intent)
 
+    def _prepare_candidacy(self) -> None:
+        if not self.settings.validator_intent:
+            return
+        self.producer.candidacy = Candidacy(self.home.identity, self.network)
+        record = self.store.state().find(NodeRecord, node_key(self.home.identity.node))
+        if record is not None and not record.validator_intent:
+            self.watch("This node was registered without --validator, which stays so: its rewards are not bonded.")
+
     def _validate_model(self) -> None:
         """Measure the present model, unless that has been done."""
         if self.trainer is not None and not self.history.has(self.outcomes.model_round):
@@ -162,7 +175,7 @@ class Node:
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
-        self.mempool.prune(state)
+        self.mempool.follow(state, applied.state.changes)
         if header.height % self.network.params.epoch_blocks == 0:
             self.sign_state.prune(header.epoch, header.view)
         self._react(state)
@@ -170,7 +183,7 @@ class Node:
             hear(applied)
 
     def _react(self, state: State) -> None:
-        self.facts = Facts.read(state, self.view.tip, self.home.identity.address)
+        self.facts = self._facts(state)
         self.driver.follow(state, self.view.tip.height)
         current = state.round(state.ledger.round)
         if current is not None and current.phase in (HOLDING, RESULT):

@@ -8,13 +8,10 @@ import asyncio
 import time
 
 from chain.transition import Applied, Proposal
+from node.clock import wall_ms
 from node.identity import Identity
 from node.ledger_view import LedgerView
 from node.producer import Producer
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Pacing:

@@ -1,6 +1,7 @@
 """Making the body of a block: whatever the state accepts, in the order in which the rules apply it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from chain.block import Body, Proof, RoundInput
 from chain.errors import NeuroError
@@ -10,16 +11,21 @@ from chain.proofs import apply_proof, check_proof
 from chain.round_inputs import apply_round_input
 from chain.rounds import advance
 from chain.state import NodeRecord, State, node_key
-from chain.transactions import RegisterNode, Transaction
+from chain.transactions import Transaction
 from chain.transfers import Place, apply_transaction
 from chain.transition import Parent, Proposal, mix_beacon
 from chain.validators import proposer_payout
+from node.declarations import Candidacy
 from node.identity import Identity
 from node.mempool import Mempool
+from node.mempool_queue import EVIDENCE, REGISTRATION, lane_of
 from node.round_driver import RoundDriver
 
 PROOFS_PER_BLOCK = 1024
 INPUTS_PER_BLOCK = 64
+TRANSACTIONS_PER_BLOCK = 4096  # a body's encoding has no room for more
+# A block is closed after so many that did not apply or did not fit: a mempool full of them must not hold it up.
+MISSES = 128
 
 
 @dataclass(slots=True)
@@ -38,6 +44,56 @@ class Registration:
         return self.identity.registration(nonce, self.stamp, self.validator_intent, chain_id)
 
 
+@dataclass(slots=True)
+class Filling:
+    """The transactions of a block while they are chosen. What is taken is applied to `draft`."""
+
+    draft: State
+    place: Place
+    network: Network
+    taken: list[Transaction] = field(default_factory=list)
+    gas: int = 0  # of those who pay
+    lane_gas: int = 0  # of registrations, in the lane that they share with proofs
+    registrations: int = 0
+    misses: int = 0
+
+    @property
+    def is_closed(self) -> bool:
+        return self.misses >= MISSES or len(self.taken) >= TRANSACTIONS_PER_BLOCK
+
+    def has_room(self, gas: int, lane: int) -> bool:
+        """Whether so much gas fits. Those who pay leave the lane of proofs and registrations free."""
+        params = self.network.params
+        if lane == REGISTRATION:
+            is_free = self.registrations < params.registrations_per_block
+            return is_free and self.lane_gas + gas <= params.lane_gas_maximum
+        fits = self.gas + gas <= params.block_gas_maximum - params.lane_gas_maximum
+        self.misses += not fits
+        return fits
+
+    def offer(self, transaction: Transaction) -> bool:
+        """Take a transaction for which there is room, if it applies."""
+        attempt = self.draft.fork()
+        try:
+            apply_transaction(attempt, transaction, self.place, self.network)
+        except NeuroError:
+            self.misses += 1
+            return False
+        self.draft.merge(attempt)
+        self.taken.append(transaction)
+        if lane_of(transaction) == REGISTRATION:
+            self.lane_gas += transaction_gas(transaction)
+            self.registrations += 1
+        else:
+            self.gas += transaction_gas(transaction)
+        return True
+
+    def offer_all(self, transactions: Sequence[Transaction]) -> None:
+        for each in transactions:
+            if self.has_room(transaction_gas(each), lane_of(each)):
+                self.offer(each)
+
+
 class Producer:
     """Fills blocks from the mempool and from what this node has to say itself."""
 
@@ -47,10 +103,12 @@ class Producer:
         self.driver = driver
         self.mempool = mempool
         self.registration: Registration | None = None
+        self.candidacy: Candidacy | None = None
 
     def has_news(self, state: State, time_ms: int) -> bool:
         """Whether a block would hold anything."""
-        return bool(len(self.mempool) or self._own_transactions(state) or self.driver.proofs(state, time_ms))
+        waits = self.mempool.has_ready(state.ledger.base_fee)
+        return bool(waits or self._own_transactions(state) or self.driver.proofs(state, time_ms))
 
     def is_urgent(self, state: State) -> bool:
         return bool(self._own_transactions(state)) or self.driver.is_urgent(state)
@@ -60,44 +118,52 @@ class Producer:
         draft = state.fork()
         mix_beacon(draft, chosen)
         height = parent.height + 1
-        transactions = self._transactions(draft, height, chosen)
-        gas = sum(map(transaction_gas, transactions))
-        proofs = self._proofs(draft, chosen, gas)
+        filling = self._transactions(draft, height, chosen)
+        proofs = self._proofs(draft, chosen, filling)
         advance(draft, height, chosen.epoch, self.params)
-        return Body(tuple(proofs), tuple(transactions), tuple(self._inputs(draft, height, chosen)), certificate)
+        return Body(tuple(proofs), tuple(filling.taken), tuple(self._inputs(draft, height, chosen)), certificate)
 
     def _own_transactions(self, state: State) -> list[Transaction]:
         wish = self.registration and self.registration.transaction(state, self.network.chain_id)
-        return [wish] if wish else []
+        return [wish] if wish else self._candidacy(state)
 
-    def _transactions(self, draft: State, height: int, chosen: Proposal) -> list[Transaction]:
-        taken: list[Transaction] = []
-        gas, registrations = 0, 0
+    def _candidacy(self, state: State) -> list[Transaction]:
+        """What this node says as a validator to be; what its wallet has handed in takes the next nonces before it."""
+        wish = self.candidacy and self.candidacy.transaction(state)
+        return [wish] if wish and not self.mempool.before(replace(wish, nonce=wish.nonce + 1)) else []
+
+    def _transactions(self, draft: State, height: int, chosen: Proposal) -> Filling:
+        """Evidence, this node's own, then the others as the mempool ranks them."""
         place = Place(height, chosen.epoch, proposer_payout(draft, chosen.epoch, chosen.proposer, self.network))
-        for transaction in self._own_transactions(draft) + self.mempool.ready():
-            is_registration = isinstance(transaction.action, RegisterNode)
-            if registrations + is_registration > self.params.registrations_per_block:
+        filling = Filling(draft, place, self.network)
+        own = self._own_transactions(draft)
+        order = self.mempool.order(draft.ledger.base_fee)
+        while not filling.is_closed and (waiting := order.next()) is not None:
+            if waiting.lane != EVIDENCE and own:
+                filling.offer_all(own)
+                own = []
+            # A parent that is not final yet may hold what the mempool still keeps.
+            ahead = draft.account(waiting.sender).nonce - waiting.nonce
+            if ahead > 0:
+                order.advance()
+            elif ahead < 0:
                 continue
-            # Half of the gas is kept for proofs.
-            if gas + transaction_gas(transaction) > self.params.block_gas_maximum // 2:
-                continue
-            attempt = draft.fork()
-            try:
-                apply_transaction(attempt, transaction, place, self.network)
-            except NeuroError:
-                continue
-            draft.merge(attempt)
-            taken.append(transaction)
-            gas += transaction_gas(transaction)
-            registrations += is_registration
-        return taken
+            elif filling.has_room(waiting.gas, waiting.lane):
+                if filling.offer(waiting.transaction):
+                    order.advance()
+                else:
+                    self.mempool.drop(waiting)
+        filling.offer_all(own)
+        return filling
 
-    def _proofs(self, draft: State, chosen: Proposal, gas: int) -> list[Proof]:
+    def _proofs(self, draft: State, chosen: Proposal, filling: Filling) -> list[Proof]:
+        """What fits into the lane that proofs share with registrations."""
         taken: list[Proof] = []
         base_fee = draft.ledger.base_fee
+        gas = filling.lane_gas
         for proof in self.driver.proofs(draft, chosen.time_ms)[:PROOFS_PER_BLOCK]:
             gas += proof_gas(proof)
-            if gas > self.params.block_gas_maximum:
+            if gas > self.params.lane_gas_maximum:
                 break
             try:
                 check_proof(draft, proof, self.network.chain_id, chosen.time_ms, self.params)

@@ -1,6 +1,7 @@
 """The state of a running node in one flat object, for `status`, the API and the screen. Amounts are decimal strings."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from chain.block import PHASES
 from node.node import Node
@@ -8,7 +9,7 @@ from node.node import Node
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Losses are in nats per token; None: not measured yet."""
+    """Losses are in nats per token; None: not measured yet. Powers are nanos of stake or phantom power."""
 
     chain_id: str
     phase: str
@@ -17,6 +18,16 @@ class Status:
     minted_nanos: str
     burned_nanos: str
     circulating_nanos: str
+    total_bonded_nanos: str
+    total_unbonding_nanos: str
+    epoch: int  # of the next block
+    validators: int  # in the set of that epoch
+    total_power_nanos: str
+    phantom_nanos: str  # power of each founder
+    active_maximum_nanos: str  # the most active stake that there ever was
+    stake_target_nanos: str  # active stake at which phantom power is gone
+    latched: bool  # phantom power is gone for ever
+    sunset_height: int  # from which on founders have less than half of the power of real stake
     round: int
     round_phase: str
     closed_rounds: int
@@ -35,6 +46,10 @@ class Status:
     node: str
     balance_nanos: str
     vesting_nanos: str
+    validator: str  # what this node is to the set of validators, see `node.facts.STANDINGS`
+    bonded_nanos: str
+    unbonding_nanos: str
+    power_nanos: str
     peers: int
     device: str
     self_verified: bool
@@ -52,40 +67,12 @@ class Status:
 
 def status_of(node: Node) -> Status:
     """What is true at the last finalized block, and what trainer and jobs said last. Reads memory only."""
-    facts, live, work, readings = node.facts, node.live, node.driver.work, node.readings
-    ledger, supply, tip = facts.ledger, facts.supply, facts.tip
-    params = node.network.params
+    readings = node.readings
     return Status(
-        chain_id=node.network.chain_id.hex(),
-        phase=PHASES[tip.phase],
-        height=tip.height,
-        state_root=tip.state_root.hex(),
-        minted_nanos=str(supply.minted),
-        burned_nanos=str(supply.burned),
-        circulating_nanos=str(supply.circulating),
-        round=ledger.round,
-        round_phase=facts.round_phase,
-        closed_rounds=ledger.closed_rounds,
-        segments_proven=len(work.segments) if work.round == ledger.round else 0,
-        segments=params.segments,
-        outer_root=ledger.model.outer_root.hex(),
-        model_root=ledger.model.model_root.hex(),
-        parameters=node.learning.parameters,
-        validation_loss=node.history.last,
-        first_validation_loss=node.history.first,
-        bigram_loss=live.bigram_loss,
-        training_loss=live.training_loss,
-        tokens_trained=ledger.tokens,
-        tokens_per_second=round(live.tokens_per_second, 1),
-        address=node.address_text,
-        node=node.driver.node.hex(),
-        balance_nanos=str(facts.balance_nanos),
-        vesting_nanos=str(facts.vesting_nanos),
+        **_ledger(node),
+        **_stake(node),
+        **_learning(node),
         peers=0,
-        device=live.device,
-        self_verified=len(node.network.validators) == 1,
-        step=min(live.step, params.inner_steps) if facts.round_phase == "training" else 0,
-        steps=params.inner_steps,
         waiting_transactions=len(node.mempool),
         uptime_seconds=int(readings.uptime_seconds),
         total_uptime_seconds=int(readings.total_seconds),
@@ -95,6 +82,71 @@ def status_of(node: Node) -> Status:
         disk_free_bytes=readings.disk_free_bytes,
         disk_low=readings.disk_low,
     )
+
+
+def _ledger(node: Node) -> dict[str, Any]:
+    """Blocks, money and rounds."""
+    facts = node.facts
+    ledger, supply, tip = facts.ledger, facts.supply, facts.tip
+    return {
+        "chain_id": node.network.chain_id.hex(),
+        "phase": PHASES[tip.phase],
+        "height": tip.height,
+        "state_root": tip.state_root.hex(),
+        "minted_nanos": str(supply.minted),
+        "burned_nanos": str(supply.burned),
+        "circulating_nanos": str(supply.circulating),
+        "round": ledger.round,
+        "round_phase": facts.round_phase,
+        "closed_rounds": ledger.closed_rounds,
+        "outer_root": ledger.model.outer_root.hex(),
+        "model_root": ledger.model.model_root.hex(),
+        "tokens_trained": ledger.tokens,
+        "address": node.address_text,
+        "node": node.driver.node.hex(),
+        "balance_nanos": str(facts.balance_nanos),
+        "vesting_nanos": str(facts.vesting_nanos),
+    }
+
+
+def _stake(node: Node) -> dict[str, Any]:
+    """Who carries the chain, and this node's part in it."""
+    facts, params = node.facts, node.network.params
+    return {
+        "total_bonded_nanos": str(facts.supply.bonded),
+        "total_unbonding_nanos": str(facts.supply.unbonding),
+        "epoch": facts.epoch,
+        "validators": facts.validators,
+        "total_power_nanos": str(facts.total_power),
+        "phantom_nanos": str(facts.staking.phantom),
+        "active_maximum_nanos": str(facts.ledger.active_maximum),
+        "stake_target_nanos": str(params.stake_target_nanos),
+        "latched": facts.staking.latched,
+        "sunset_height": params.sunset_height,
+        "validator": facts.standing,
+        "bonded_nanos": str(facts.bonded_nanos),
+        "unbonding_nanos": str(facts.unbonding_nanos),
+        "power_nanos": str(facts.power),
+        "self_verified": facts.validators == 1,
+    }
+
+
+def _learning(node: Node) -> dict[str, Any]:
+    """The model and the round in training."""
+    live, work, params = node.live, node.driver.work, node.network.params
+    return {
+        "segments_proven": len(work.segments) if work.round == node.facts.ledger.round else 0,
+        "segments": params.segments,
+        "parameters": node.learning.parameters,
+        "validation_loss": node.history.last,
+        "first_validation_loss": node.history.first,
+        "bigram_loss": live.bigram_loss,
+        "training_loss": live.training_loss,
+        "tokens_per_second": round(live.tokens_per_second, 1),
+        "device": live.device,
+        "step": min(live.step, params.inner_steps) if node.facts.round_phase == "training" else 0,
+        "steps": params.inner_steps,
+    }
 
 
 def as_json(status: Status) -> dict[str, object]:

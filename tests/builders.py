@@ -285,7 +285,7 @@ class Chain:
     def try_block(self, *transactions: Transaction) -> None:
         """Execute a body of these transactions and forget it. Raises what the rules have against it."""
         place = self.state, self.parent, self.proposal(), Body((), transactions, (), b"")
-        build_block(*place, self.network, self.nodes.get, reveal_checked=True)
+        build_block(*place, self.network, self.nodes.get)
 
     def judge(self, block: Block) -> Applied:
         """What a stranger's block brings about. Raises; keeps nothing."""
@@ -303,9 +303,9 @@ class Chain:
         return applied
 
     def quick_block(self, *transactions: Transaction, certificate: bytes = b"") -> Applied:
-        """A block that is neither judged again nor its reveal: that costs a pairing each."""
+        """A block that is not judged again: that costs a pairing."""
         place = self.state, self.parent, self.proposal(), Body((), transactions, (), certificate)
-        return self._append(build_block(*place, self.network, self.nodes.get, reveal_checked=True))
+        return self._append(build_block(*place, self.network, self.nodes.get))
 
     def empty_blocks(self, number: int) -> None:
         """Time passes."""
@@ -584,9 +584,15 @@ def a_result_vote(
 
 
 def _vote(chain: Chain, validator: int, digest: Any) -> bytes:
-    members = chain.members
+    members = chain.state.validators(chain.round.set_epoch).members
     secret = secret_of(members[validator % len(members)].public_key)
     return bls.sign(secret, digest(chain.network.chain_id))
+
+
+def _quorum(chain: Chain) -> range:
+    """Just enough of the validators that attest the round, from the first place on."""
+    powers = [member.power for member in chain.state.validators(chain.round.set_epoch).members]
+    return range(next(n for n in count(1) if 3 * sum(powers[:n]) > 2 * sum(powers)))
 
 
 # ---- The stations of a round
@@ -616,13 +622,11 @@ def reveal(chain: Chain, *nodes: Key) -> None:
 
 def everybody_holds(chain: Chain) -> None:
     """Just enough validators hold all payloads."""
-    quorum = 2 * len(chain.network.validators) // 3 + 1
-    chain.block(rounds=[an_availability_vote(chain, validator) for validator in range(quorum)])
+    chain.block(rounds=[an_availability_vote(chain, validator) for validator in _quorum(chain)])
 
 
 def everybody_agrees(chain: Chain) -> None:
-    quorum = 2 * len(chain.network.validators) // 3 + 1
-    chain.block(rounds=[a_result_vote(chain, validator) for validator in range(quorum)])
+    chain.block(rounds=[a_result_vote(chain, validator) for validator in _quorum(chain)])
 
 
 def a_full_round(chain: Chain, *nodes: Key) -> None:

@@ -206,6 +206,11 @@ def test_state_keys_are_as_documented():
         "s": "ValidatorSet",
         "l": "Ledger",
         "$": "Supply",
+        "b": "Stake",
+        "u": "Unbonding",
+        "y": "ValidatorKey",
+        "k": "Staking",
+        "p": "Participation",
     }
 
 

@@ -123,7 +123,7 @@ def save_inner(path: Path, state: InnerState, reached: Reached = _unwatched) -> 
         with os.fdopen(descriptor, "wb") as file:
             file.write(_header(tensors, {**metadata, "checksum": _checksum(metadata)}))
             for tensor in tensors.values():
-                file.write(memoryview(np.ascontiguousarray(tensor, dtype="<f4")).cast("B"))
+                file.write(np.ascontiguousarray(tensor, dtype="<f4").view(np.uint8).data)
             file.truncate()
         reached("written")
     except (OSError, SafetensorError) as error:

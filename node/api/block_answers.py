@@ -4,7 +4,8 @@ from typing import Any
 
 from chain.address import address_of, to_text
 from chain.block import AvailabilityVote, Block, Header, PayloadCommit, PayloadReveal, Proof, ResultVote, RoundInput
-from chain.transactions import RegisterNode, ServicePayment, Transaction, Transfer
+from chain.transactions import Transaction
+from node.api.action_answers import action_fields
 from node.api.faults import Refusal
 from node.store import Store, Stored
 
@@ -15,13 +16,16 @@ INDEX_HEAD = 1 + 21  # the namespace and the address of an entry of the index by
 def block_page(store: Store, limit: int, cursor: int | None) -> Json:
     """Blocks below the cursor's height, newest first."""
     newest = store.height if cursor is None else min(cursor - 1, store.height)
-    heights = range(newest, max(newest - limit, 0), -1)
+    lowest = store.pruned_height
+    heights = range(newest, max(newest - limit, lowest), -1)
     blocks = [summary(need(store, height).block) for height in heights]
-    return {"blocks": blocks, "next_cursor": str(heights[-1]) if heights and heights[-1] > 1 else None}
+    return {"blocks": blocks, "next_cursor": str(heights[-1]) if heights and heights[-1] > lowest + 1 else None}
 
 
 def need(store: Store, height: int) -> Stored:
     stored = store.block(height)
+    if stored is None and 1 <= height <= store.pruned_height:
+        raise Refusal(404, f"this node keeps no blocks up to {store.pruned_height}; ask an archive for block {height}")
     if stored is None:
         raise Refusal(404, f"there is no finalized block {height}; the newest is {store.height}")
     return stored
@@ -117,16 +121,6 @@ def transaction_fields(
     transaction: Transaction, chain_id: bytes, header: Header | None = None, index: int | None = None
 ) -> Json:
     """A transaction that stands in a block, or waits for one."""
-    action = transaction.action
-    told: Json = {"type": "", "payee": None, "amount_nanos": None, "reference": None, "node_key": None}
-    match action:
-        case Transfer(payee=payee, amount=amount):
-            told |= {"type": "transfer", "payee": to_text(payee), "amount_nanos": str(amount)}
-        case ServicePayment(payee=payee, amount=amount, reference=reference):
-            told |= {"type": "service_payment", "payee": to_text(payee), "amount_nanos": str(amount)}
-            told["reference"] = reference.hex()
-        case RegisterNode(node_key=node_key):
-            told |= {"type": "register_node", "node_key": node_key.hex()}
     return {
         "id": transaction.id(chain_id).hex(),
         "status": "waiting" if header is None else "final",
@@ -137,7 +131,7 @@ def transaction_fields(
         "nonce": transaction.nonce,
         "max_fee_nanos": str(transaction.max_fee),
         "tip_nanos": str(transaction.tip),
-        "action": told,
+        "action": action_fields(transaction.action),
         "transaction": transaction.encode().hex(),
     }
 

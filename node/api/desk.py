@@ -19,7 +19,8 @@ from node.api.metrics import Metrics
 from node.api.questions import Submission
 from node.api.reads import Reads
 from node.api.round_answers import RoundAnswers, proof_page
-from node.mempool import check_applies
+from node.api.validator_answers import validator_page
+from node.mempool_checks import check_applies
 from node.node import Node
 from node.round_history import Measured
 from node.status import as_json, status_of
@@ -106,6 +107,9 @@ class Desk:
     async def account_transactions(self, asked: Asked) -> web.StreamResponse:
         return await self._read(lambda store: transactions_page(store, **asked.fields))
 
+    async def validators(self, asked: Asked) -> web.StreamResponse:
+        return await self._read(lambda store: validator_page(store, **asked.fields))
+
     async def round_page(self, asked: Asked) -> web.StreamResponse:
         history = list(self.node.history.entries)
         return await self._read(lambda store: self.rounds.page(store, history, **asked.fields))
@@ -144,8 +148,10 @@ class Desk:
         found = await self._known(identity)
         if found is not None and found["transaction"] == transaction.encode().hex():
             return encoded(json.dumps(found).encode())
-        earlier = node.mempool.before(transaction)
         try:
+            # The cheap rules first: a flood must not reach the threads.
+            node.mempool.check(transaction, node.store.state())
+            earlier = node.mempool.before(transaction)
             await self.reads.run(
                 lambda store: check_applies(transaction, earlier, store.state(), store.height + 1, node.network)
             )

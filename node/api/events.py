@@ -11,7 +11,17 @@ from typing import Any
 
 from aiohttp import web
 
-from chain.receipts import RoundClosed, RoundOpened, RoundVoid
+from chain.address import to_text
+from chain.receipts import (
+    AutoBonded,
+    Jailed,
+    Receipt,
+    RoundClosed,
+    RoundOpened,
+    RoundVoid,
+    StakeLeft,
+    Tombstoned,
+)
 from chain.transition import Applied
 from node.api.block_answers import summary
 from node.node import Node
@@ -23,7 +33,7 @@ HEARTBEAT_SECONDS = 15.0
 WRITE_SECONDS = 10.0
 STATUS_SECONDS = 1.0
 PROGRESS_SECONDS = 0.5
-PROOFS_TOLD = 32  # of one block
+PROOFS_TOLD, CHANGES_TOLD = 32, 32  # of one block
 KINDS = {
     "status": "the whole status, first and whenever it has changed, at most once a second",
     "block": "a block is final",
@@ -31,11 +41,28 @@ KINDS = {
     "round_opened": "a round has begun",
     "round_closed": "a round has changed the model",
     "round_void": "a round has ended without a result",
+    "stake": "a block has changed stakes or who may vote",
     "progress": "inner steps of this node's trainer, at most twice a second",
     "validated": "the loss of the model after a round has been measured",
     "dropped": "this listener did not keep up: the stream ends",
     "end": "the node stops: the stream ends",
 }
+
+
+def stake_change(receipt: Receipt) -> dict[str, Any] | None:
+    """A receipt of stake as JSON; None for any other."""
+    match receipt:
+        case AutoBonded(wallet, amount):
+            return {"kind": "auto_bonded", "wallet": to_text(wallet), "amount_nanos": str(amount)}
+        case StakeLeft(wallet, amount, ready):
+            told = {"wallet": to_text(wallet), "amount_nanos": str(amount)}
+            return {"kind": "stake_left", **told, "ready_epoch": ready}
+        case Jailed(wallet, until):
+            return {"kind": "jailed", "wallet": to_text(wallet), "until_epoch": until}
+        case Tombstoned(key, lost, reporter, reward):
+            told = {"validator_key": key.hex(), "lost_nanos": str(lost)}
+            return {"kind": "banned", **told, "reporter": to_text(reporter), "reward_nanos": str(reward)}
+    return None
 
 
 class Listener:
@@ -142,6 +169,13 @@ class Events:
                     self.announce("round_closed", {"round": number, "model_root": outcome.model_root.hex()})
                 case RoundVoid(number):
                     self.announce("round_void", {"round": number})
+        self._tell_stakes(applied)
+
+    def _tell_stakes(self, applied: Applied) -> None:
+        changes = [change for receipt in applied.receipts if (change := stake_change(receipt)) is not None]
+        if changes:
+            height = applied.block.header.height
+            self.announce("stake", {"height": height, "count": len(changes), "changes": changes[:CHANGES_TOLD]})
 
     def hear_trainer(self, event: TrainerEvent) -> None:
         if not self._listeners:

@@ -57,7 +57,8 @@ class Refusal(NodeError):
 
 def of_ledger(error: NeuroError) -> Refusal:
     """The refusal that tells an error of the ledger to the one who caused it."""
-    status, code = LEDGER_CODES.get(type(error), (422, "refused"))
+    known = (LEDGER_CODES[kind] for kind in type(error).__mro__ if kind in LEDGER_CODES)
+    status, code = next(known, (422, "refused"))
     return Refusal(status, str(error), code)
 
 

@@ -141,6 +141,11 @@ def hexadecimal() -> fields.String:
     return text(pattern="^([0-9a-f]{2})*$")
 
 
+def public_key(size: int) -> fields.String:
+    """A compressed key: 33 bytes of a wallet or node, 48 of a validator."""
+    return text(pattern=f"^[0-9a-f]{{{2 * size}}}$")
+
+
 def address() -> fields.String:
     return text(pattern=ADDRESS_PATTERN)
 

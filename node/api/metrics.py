@@ -1,6 +1,6 @@
 """What a Prometheus server reads: the status as numbers, counted requests, the process. A registry of our own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -8,13 +8,19 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from chain.block import PHASES
 from chain.state import ROUND_PHASES
 from node.api.events import Events
+from node.facts import STANDINGS
 from node.node import Node
-from node.status import Status, status_of
+from node.status import status_of
 
 GAUGES = {
     "height": "Height of the last finalized block.",
+    "epoch": "Epoch of the next block.",
+    "validators": "Members of the validator set.",
+    "latched": "1 if phantom power is gone for ever.",
+    "sunset_height": "Height from which on phantom power stays below half of the power of stake.",
     "round": "Number of the newest round.",
     "closed_rounds": "Rounds that changed the model.",
     "segments_proven": "Segments of the newest round that this node has finished.",
@@ -28,7 +34,19 @@ GAUGES = {
     "disk_free_bytes": "Bytes that are free on the disk of the data directory.",
     "disk_low": "1 if the disk will soon be full.",
 }
-NANOS = {"balance_nanos": "Nanos that this node's wallet can spend.", "vesting_nanos": "Nanos that still vest."}
+NANOS = {
+    "balance_nanos": "Nanos that this node's wallet can spend.",
+    "vesting_nanos": "Nanos that still vest.",
+    "bonded_nanos": "Nanos that this node's wallet has bonded.",
+    "unbonding_nanos": "Nanos of this node's wallet that left the set and are not withdrawn.",
+    "power_nanos": "Voting power of this node's key.",
+    "total_bonded_nanos": "Nanos that all wallets have bonded.",
+    "total_unbonding_nanos": "Nanos of all wallets that left the set and are not withdrawn.",
+    "total_power_nanos": "Voting power of the validator set.",
+    "phantom_nanos": "Phantom power of each founder.",
+    "active_maximum_nanos": "The most active stake that there ever was.",
+    "stake_target_nanos": "Active stake at which phantom power is gone.",
+}
 COUNTERS = {
     "minted_nanos": "Nanos ever minted.",
     "burned_nanos": "Nanos ever burned.",
@@ -56,20 +74,24 @@ class NodeCollector(Collector):
         for name, text in COUNTERS.items():
             yield CounterMetricFamily(f"neuroshard_{name}", text, value=float(getattr(status, name)))
         yield GaugeMetricFamily("neuroshard_event_streams", "Open event streams.", value=self.events.streams)
-        yield self._phase(status)
+        yield one_of("phase", "1 at the phase of the validator set.", PHASES, status.phase)
+        yield one_of("round_phase", "1 at the phase of the newest round.", ROUND_PHASES, status.round_phase)
+        yield one_of("validator", "1 at what this node is to the validator set.", STANDINGS, status.validator)
         yield self._disk()
-
-    def _phase(self, status: Status) -> Metric:
-        family = GaugeMetricFamily("neuroshard_round_phase", "1 at the phase of the newest round.", labels=["phase"])
-        for phase in ROUND_PHASES:
-            family.add_metric([phase], float(phase == status.round_phase))
-        return family
 
     def _disk(self) -> Metric:
         family = GaugeMetricFamily("neuroshard_disk_bytes", "Bytes on disk by kind.", labels=["kind"])
         for kind, size in sorted(self.node.readings.disk_bytes.items()):
             family.add_metric([kind], float(size))
         return family
+
+
+def one_of(name: str, text: str, names: Sequence[str], present: str) -> Metric:
+    """A gauge for each name that a state can have: 1 at the present one."""
+    family = GaugeMetricFamily(f"neuroshard_{name}", text, labels=[name.removeprefix("round_")])
+    for each in names:
+        family.add_metric([each], float(each == present))
+    return family
 
 
 class Metrics:

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
+from chain.block import VALIDATORS_MAXIMUM
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM
 from node.api.fields import (
     U64_MAXIMUM,
@@ -45,6 +46,13 @@ class Page(Question):
 
     limit = limit()
     cursor = number_cursor()
+
+
+class ValidatorsPage(Question):
+    """A page of the set: the cursor is the place of its first member."""
+
+    limit = limit()
+    cursor = NumberText(0, VALIDATORS_MAXIMUM, load_default=None)
 
 
 class TransactionsPage(Question):

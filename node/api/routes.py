@@ -103,7 +103,7 @@ ROUTES: tuple[Route, ...] = (
     get(
         "/v1/accounts/{address}",
         "account",
-        "What an address owns, with a proof against the last finalized header.",
+        "What an address owns and has at stake, with proofs against the last finalized header.",
         Desk.account,
         answer=schemas.Account,
         place=questions.AccountPath,
@@ -116,6 +116,14 @@ ROUTES: tuple[Route, ...] = (
         answer=schemas.Transactions,
         place=questions.AccountPath,
         query=questions.TransactionsPage,
+    ),
+    get(
+        "/v1/validators",
+        "validators",
+        "The validator set of the running epoch, in its order.",
+        Desk.validators,
+        answer=schemas.Validators,
+        query=questions.ValidatorsPage,
     ),
     get("/v1/rounds", "rounds", "Rounds, newest first.", Desk.round_page, answer=schemas.Rounds, query=questions.Page),
     get(

@@ -3,7 +3,9 @@
 from marshmallow import fields, validate
 
 from chain.block import PHASES
+from chain.crypto.votes import KIND_NAMES
 from chain.state import ROUND_PHASES
+from node.api.action_answers import ACTION_NAMES
 from node.api.fields import (
     Answer,
     address,
@@ -15,10 +17,12 @@ from node.api.fields import (
     maybe,
     next_cursor,
     one,
+    public_key,
     text,
     truth,
     whole,
 )
+from node.facts import STANDINGS
 
 
 class Status(Answer):
@@ -29,6 +33,16 @@ class Status(Answer):
     minted_nanos = amount()
     burned_nanos = amount()
     circulating_nanos = amount()
+    total_bonded_nanos = amount()
+    total_unbonding_nanos = amount()
+    epoch = whole()
+    validators = whole()
+    total_power_nanos = amount()
+    phantom_nanos = amount()
+    active_maximum_nanos = amount()
+    stake_target_nanos = amount()
+    latched = truth()
+    sunset_height = whole()
     round = whole()
     round_phase = fields.String(required=True, validate=validate.OneOf(ROUND_PHASES))
     closed_rounds = whole()
@@ -47,6 +61,10 @@ class Status(Answer):
     node = digest()
     balance_nanos = amount()
     vesting_nanos = amount()
+    validator = fields.String(required=True, validate=validate.OneOf(STANDINGS))
+    bonded_nanos = amount()
+    unbonding_nanos = amount()
+    power_nanos = amount()
     peers = whole()
     device = text()
     self_verified = truth()
@@ -87,14 +105,37 @@ class Blocks(Answer):
     next_cursor = next_cursor()
 
 
+class Payment(Answer):
+    payee = address()
+    amount_nanos = amount()
+
+
+class EvidenceVote(Answer):
+    kind = fields.String(required=True, validate=validate.OneOf([name.lower() for name in KIND_NAMES.values()]))
+    block_hash = digest()
+
+
+class Evidence(Answer):
+    """Two votes of one signer, who is named by his place in the set of the epoch."""
+
+    epoch = whole()
+    view = whole()
+    signer = whole()
+    votes = many(EvidenceVote)
+
+
 class Action(Answer):
     """Fields that a type does not have are null."""
 
-    type = fields.String(required=True, validate=validate.OneOf(["transfer", "service_payment", "register_node"]))
+    type = fields.String(required=True, validate=validate.OneOf(list(ACTION_NAMES.values())))
     payee = maybe(address())
     amount_nanos = maybe(amount())
     reference = maybe(digest())
-    node_key = maybe(hexadecimal())
+    payments = maybe(many(Payment))
+    node_key = maybe(public_key(33))
+    validator_intent = maybe(truth())
+    validator_key = maybe(public_key(48))
+    evidence = maybe(one(Evidence))
 
 
 class Transaction(Answer):
@@ -165,15 +206,38 @@ class Block(Answer):
     round_inputs = many(RoundInput)
 
 
-class AccountProof(Answer):
-    """`state_proof` shows what the tree under `state_root`, the header's, holds for `key`."""
+class StateProof(Answer):
+    """`state_proof` shows what the tree under `state_root` holds for `key`."""
 
     key = hexadecimal()
     value = maybe(hexadecimal())
     state_root = digest()
     state_proof = hexadecimal()
+
+
+class AccountProof(StateProof):
+    """The state root is the header's."""
+
     header = maybe(hexadecimal())
     certificate = maybe(hexadecimal())
+
+
+class Unbonding(Answer):
+    amount_nanos = amount()
+    ready_epoch = whole()
+
+
+class Stake(Answer):
+    """`leaving` is a part of `bonded`. The header of the account's proof proves this one too."""
+
+    bonded_nanos = amount()
+    leaving_nanos = amount()
+    power_nanos = amount()
+    unbonding = many(Unbonding)
+    jailed_until_epoch = maybe(whole())
+    banned = truth()
+    validator_key = maybe(public_key(48))
+    proof = one(StateProof)
 
 
 class Account(Answer):
@@ -183,7 +247,31 @@ class Account(Answer):
     vesting_nanos = amount()
     nonce = whole()
     nodes = fields.List(digest(), required=True, allow_none=True)
+    stake = one(Stake)
     proof = one(AccountProof)
+
+
+class Validator(Answer):
+    """`signed` of the `counted` notarizations of the running epoch carry this one's signature."""
+
+    place = whole()
+    validator_key = public_key(48)
+    wallet = maybe(address())
+    founder = truth()
+    real_power_nanos = amount()
+    phantom_power_nanos = amount()
+    share_basis_points = whole()
+    jailed_until_epoch = maybe(whole())
+    banned = truth()
+    signed = whole()
+
+
+class Validators(Answer):
+    validators = many(Validator)
+    epoch = whole()
+    total_power_nanos = amount()
+    counted = whole()
+    next_cursor = next_cursor()
 
 
 class Payload(Answer):

@@ -114,10 +114,28 @@ def layout(place: Place) -> Finding:
         except DataDirectoryError as error:
             sentence, _, advice = str(error).partition(": ")
             return problem(f"{sentence}.", advice)
+        if (fault := fault_of_network(root)) is not None:
+            return fault
         if found != SCHEMA:
             return ok(f"{root} has schema {found}; the next start brings it up to {SCHEMA}.")
         return ok(f"{root} has schema {found}.")
     return problem(f"{root} cannot be read.", "run as its owner, or choose another with --data-dir")
+
+
+def fault_of_network(root: Path) -> Finding | None:
+    """Why this program cannot run the directory's network: of an earlier version's rules, or damaged."""
+    try:
+        from node.errors import NodeError
+        from node.home import kept_network
+    except ImportError:
+        return None  # What is missing is another check's finding.
+    try:
+        if (root / "network").exists():
+            kept_network(root / "network")
+    except NodeError as error:
+        sentence, _, advice = str(error).rpartition(": ")
+        return problem(f"{sentence[:1].upper()}{sentence[1:]}.", advice)
+    return None
 
 
 def running_node(place: Place) -> Finding:

@@ -20,7 +20,13 @@ const duration = seconds => {
   return hours ? hours + " h " + minutes + " min" : minutes + " min " + seconds % 60 + " s";
 };
 
-let status = null, blocks = [], rounds = [], losses = [];
+const PHASES = {
+  bootstrap: "The founders carry the chain with phantom power, which nobody can spend.",
+  handover: "Stake has begun to vote. The founders' phantom power fades as active stake grows.",
+  staked: "Stake alone carries the chain. Phantom power is gone for ever.",
+};
+
+let status = null, blocks = [], rounds = [], losses = [], members = null;
 
 // ---- Drawing
 
@@ -51,11 +57,19 @@ function showStatus() {
   ]);
   fill("own", [
     ["Balance", neuro(s.balance_nanos)], ["Vesting reward", neuro(s.vesting_nanos)],
+    ["Bonded", neuro(s.bonded_nanos)], ["Unbonding", neuro(s.unbonding_nanos)], ["As a validator", s.validator],
     ["Training loss", loss(s.training_loss)], ["Tokens per second", number(Math.round(s.tokens_per_second))],
     ["Tokens trained", number(s.tokens_trained)], ["Parameters", number(s.parameters)], ["Device", s.device],
     ["Running for", duration(s.uptime_seconds)], ["In all runs", duration(s.total_uptime_seconds)],
   ]);
   place("address").textContent = s.address;
+  place("carried").textContent = PHASES[s.phase] || "";
+  fill("stakes", [
+    ["Epoch", number(s.epoch)], ["Validators", number(s.validators)], ["Bonded by all", neuro(s.total_bonded_nanos)],
+    ["Unbonding of all", neuro(s.total_unbonding_nanos)], ["Phantom power of each founder", neuro(s.phantom_nanos)],
+    ["Most active stake ever", neuro(s.active_maximum_nanos)], ["Its target", neuro(s.stake_target_nanos)],
+    ["Sunset of phantom power", s.latched ? "behind us" : "height " + number(s.sunset_height)],
+  ]);
   showProgress();
 }
 
@@ -75,6 +89,19 @@ function showTables() {
     b.height, new Date(b.time_ms).toLocaleTimeString(), b.proofs, b.transactions, b.hash.slice(0, 10),
   ])));
   place("rounds").replaceChildren(...rounds.map(r => row([r.round, r.phase, r.payloads.length, loss(r.validation_loss)])));
+}
+
+function stateOf(member) {
+  if (member.banned) return "banned";
+  return member.jailed_until_epoch === null ? "votes" : "in jail until epoch " + member.jailed_until_epoch;
+}
+
+function showMembers() {
+  place("validators").replaceChildren(...members.validators.map(m => row([
+    m.place, m.validator_key.slice(0, 10), (m.founder ? "founder " : "") + (m.wallet || "").slice(0, 12),
+    neuro(m.real_power_nanos), neuro(m.phantom_power_nanos), (m.share_basis_points / 100).toFixed(2) + " %",
+    m.signed + " of " + members.counted, stateOf(m),
+  ])));
 }
 
 function shape(name, attributes, text) {
@@ -118,8 +145,11 @@ function showCurve() {
 // ---- Reading
 
 async function readLists() {
-  [blocks, rounds] = [(await ask("/v1/blocks?limit=" + ROWS)).blocks, (await ask("/v1/rounds?limit=" + ROWS)).rounds];
+  const lists = ["blocks", "rounds", "validators"].map(name => ask("/v1/" + name + "?limit=" + ROWS));
+  const found = await Promise.all(lists);
+  [blocks, rounds, members] = [found[0].blocks, found[1].rounds, found[2]];
   showTables();
+  showMembers();
 }
 
 async function readLosses() {

@@ -197,8 +197,8 @@ def test_the_beacon_reveal_is_the_proposers_own_for_this_chain_epoch_and_view():
     elsewhere = Chain(a_network(validators=3, name=b"other")).proposal().beacon_reveal
     for wrong in (other_view, other_proposer, elsewhere, bytes(96), b"\xc0" + bytes(95)):
         with pytest.raises(InvalidBlock, match="beacon reveal"):
-            chain.build(beacon_reveal=wrong)
-    assert chain.build(beacon_reveal=good.beacon_reveal)
+            chain.judge(chain.build(beacon_reveal=wrong))
+    assert chain.judge(chain.build(beacon_reveal=good.beacon_reveal))
     with pytest.raises(InvalidBlock, match="proposer 3 of a set of 3"):
         chain.build(proposer=3)
 

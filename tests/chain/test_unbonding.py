@@ -174,7 +174,7 @@ def test_who_asks_for_more_goes_to_the_end_of_the_queue_out(chain):
 
 def test_an_early_small_request_keeps_no_place_for_a_large_one():
     chain = Chain(a_network(base_fee_initial=10, epoch_blocks=4, unbonding_epochs=SPAN))
-    chain.seat(*OTHERS, ALICE, BOB, amount=200 * NEURO)  # 175 + of 1,300 may leave in an epoch
+    chain.seat(*OTHERS, ALICE, BOB, amount=200 * NEURO)  # 325 of the 1,300 may leave in an epoch
     for wallet in (ALICE, BOB):
         chain.fund(wallet, NEURO)
     chain.block([an_unbond(chain, 1)])

@@ -18,6 +18,7 @@ from chain.genesis import Network
 from chain.transition import Applied, Proposal, epoch_of
 from consensus.certificate import certify
 from consensus.messages import FINALIZE, NOTARIZE, Certificate, Vote, vote_message
+from node.declarations import Candidacy
 from node.identity import Identity, find_stamp
 from node.key_value import KeyValue
 from node.ledger_view import LedgerView
@@ -109,6 +110,7 @@ class LoneNode:
     network: Network = field(default_factory=tiny_network)
     database: KeyValue = field(default_factory=MemoryKeyValue)
     asked: list[Command] = field(default_factory=list)
+    validator: bool = False  # the setting of this name
 
     def __post_init__(self) -> None:
         for name in ("payloads", "model"):
@@ -123,9 +125,11 @@ class LoneNode:
         self.driver.ask = self.asked.append
         self.mempool = Mempool(self.network)
         self.producer = Producer(self.network, self.driver, self.mempool)
+        if self.validator:
+            self.producer.candidacy = Candidacy(IDENTITY, self.network)
 
     def reopened(self) -> "LoneNode":
-        return LoneNode(self.folder, self.network, self.database)
+        return LoneNode(self.folder, self.network, self.database, validator=self.validator)
 
     def copied(self, folder: Path, database: KeyValue | None = None) -> "LoneNode":
         """The same node on a copy of its files and records; these in `database`, which is empty, or in memory."""
@@ -147,7 +151,7 @@ class LoneNode:
     def register(self) -> None:
         keys = IDENTITY.node_public_key, IDENTITY.wallet_public_key
         stamp = find_stamp(*keys, self.network.chain_id, self.network.params.stamp_bits)
-        self.producer.registration = Registration(IDENTITY, stamp, False)
+        self.producer.registration = Registration(IDENTITY, stamp, self.validator)
         self.block()
         self.block()
 
@@ -176,7 +180,7 @@ class LoneNode:
         for receipt in applied.receipts:
             if type(receipt).__name__ == "RoundClosed":
                 assert self.outcomes.adopt(receipt.round, receipt.outcome)  # type: ignore[union-attr]
-        self.mempool.prune(self.state)
+        self.mempool.follow(self.state, applied.state.changes)
         self.driver.follow(self.state, self.view.tip.height)
         return applied
 

@@ -5,7 +5,7 @@ The past is made by a lone node, with training made up; then `Node` opens the sa
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ ROUNDS = 4
 WIDE = Limits(requests_per_second=100_000, burst=100_000)
 PAYEE = named("payee")
 PATIENCE_SECONDS = 30
+Past = Callable[[Path], Network]
 
 
 def make_past(folder: Path, rounds: int = ROUNDS, **params: int) -> Network:
@@ -80,8 +81,12 @@ def a_transfer(network: Network, nonce: int, amount: int, payee: bytes = b"", **
     """Signed by the node's wallet. `secret` signs instead."""
     secret = changes.pop("secret", IDENTITY.wallet_secret)
     action: Action = Transfer(payee or address_of_secret(PAYEE), amount)
-    draft = Transaction(ecdsa.public_key(secret), nonce, 100, 0, action, bytes(64))
-    draft = replace(draft, **changes)
+    return signed(
+        network, replace(Transaction(ecdsa.public_key(secret), nonce, 100, 0, action, bytes(64)), **changes), secret
+    )
+
+
+def signed(network: Network, draft: Transaction, secret: bytes) -> Transaction:
     return replace(draft, signature=ecdsa.sign(secret, draft.id(network.chain_id)))
 
 
@@ -136,6 +141,18 @@ class Served:
         assert reply.status == 200, (path, reply.body)
         return reply.json
 
+    async def walked(self, path: str, key: str, limit: int = 3) -> list[Any]:
+        """Every entry of a list, page by page."""
+        found: list[Any] = []
+        joint = "&" if "?" in path else "?"
+        page = await self.get(f"{path}{joint}limit={limit}")
+        while True:
+            assert len(page[key]) <= limit
+            found += page[key]
+            if page["next_cursor"] is None:
+                return found
+            page = await self.get(f"{path}{joint}limit={limit}&cursor={page['next_cursor']}")
+
     async def submit(self, transaction: Transaction) -> Reply:
         return await self.ask("/v1/transactions", "POST", json={"transaction": transaction.encode().hex()})
 
@@ -184,11 +201,11 @@ class Served:
                 await asyncio.sleep(0.01)
 
 
-def open_node(folder: Path, network: Network) -> Node:
+def open_node(folder: Path, network: Network, validator: bool = False) -> Node:
     directory = DataDirectory(folder)
     directory.lock()
     directory.create()
-    settings = Settings(folder, None, "lab", False, False, "cpu", 1, None, None)
+    settings = Settings(folder, None, "lab", False, validator, "cpu", 1, None, None)
     node = Node(Home(directory, network, IDENTITY), settings, lambda _: None)
     if not node.history.entries:
         for number in range(ROUNDS + 1):
@@ -197,10 +214,12 @@ def open_node(folder: Path, network: Network) -> Node:
 
 
 @asynccontextmanager
-async def serving(folder: Path, limits: Limits = WIDE, listen: str = "127.0.0.1:0") -> AsyncIterator[Served]:
+async def serving(
+    folder: Path, limits: Limits = WIDE, listen: str = "127.0.0.1:0", past: Past = make_past, validator: bool = False
+) -> AsyncIterator[Served]:
     """The API of a new node with a past."""
-    network = await asyncio.to_thread(make_past, folder)
-    node = open_node(folder, network)
+    network = await asyncio.to_thread(past, folder)
+    node = open_node(folder, network, validator)
     api = Api(node, node.home.directory, limits)
     address = await api.start(listen)
     try:

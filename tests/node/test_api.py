@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chain.address import to_text
 from chain.block import Block, Header
+from chain.money import NEURO
 from chain.state import Account, account_key
 from chain.tree import StateProof, is_proven
 from node.api import round_answers
@@ -25,6 +26,7 @@ from tests.node.served import PAYEE, ROUNDS, Served, a_transfer, address_of_secr
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OWN = to_text(IDENTITY.address)
+LISTS = ["/v1/blocks", "/v1/rounds", "/v1/proofs", "/v1/validators", f"/v1/accounts/{OWN}/transactions"]
 ABSENT = to_text(address_of_secret(named("nobody")))
 
 
@@ -33,19 +35,6 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     """A node that does not make blocks."""
     async with serving(tmp_path_factory.mktemp("api") / "home") as found:
         yield found
-
-
-async def walked(served: Served, path: str, key: str, limit: int = 3) -> list[Any]:
-    """Every entry of a list, page by page."""
-    found: list[Any] = []
-    joint = "&" if "?" in path else "?"
-    page = await served.get(f"{path}{joint}limit={limit}")
-    while True:
-        assert len(page[key]) <= limit
-        found += page[key]
-        if page["next_cursor"] is None:
-            return found
-        page = await served.get(f"{path}{joint}limit={limit}&cursor={page['next_cursor']}")
 
 
 def block_at(served: Served, height: int) -> Block:
@@ -63,6 +52,12 @@ async def test_the_status_is_that_of_the_node(served: Served) -> None:
     assert status["closed_rounds"] == ROUNDS and status["round_phase"] == "training"
     supply = served.node.store.state().supply
     assert (status["minted_nanos"], status["burned_nanos"]) == (str(supply.minted), str(supply.burned))
+    params = served.network.params
+    assert (status["phase"], status["validators"], status["self_verified"]) == ("bootstrap", 1, True)
+    assert status["phantom_nanos"] == status["power_nanos"] == status["total_power_nanos"]
+    assert status["stake_target_nanos"] == str(params.stake_target_nanos)
+    assert (status["active_maximum_nanos"], status["latched"]) == ("0", False)
+    assert (status["sunset_height"], status["epoch"]) == (params.sunset_height, status["height"] // params.epoch_blocks)
 
 
 async def test_a_node_whose_blocks_go_on_is_healthy_and_one_that_stands_still_is_not(served: Served) -> None:
@@ -89,6 +84,9 @@ async def test_the_metrics_hold_the_ledger_and_the_requests(served: Served) -> N
     }
     assert found["neuroshard_height",] == served.node.store.height
     assert found["neuroshard_minted_nanos_total",] == served.node.store.state().supply.minted
+    assert found["neuroshard_phantom_nanos",] == found["neuroshard_total_power_nanos",] == 100 * NEURO
+    assert found["neuroshard_phase", "bootstrap"] == 1 and found["neuroshard_phase", "staked"] == 0
+    assert found["neuroshard_validator", "active"] == 1 and found["neuroshard_latched",] == 0
     assert found["neuroshard_round_phase", "training"] == 1 and found["neuroshard_round_phase", "void"] == 0
     assert found["neuroshard_http_requests_total", "unknown", "404"] >= 1
     assert "process_open_fds" in text and "bigram" not in text  # it has not been measured
@@ -98,7 +96,7 @@ async def test_the_metrics_hold_the_ledger_and_the_requests(served: Served) -> N
 
 
 async def test_blocks_come_newest_first_without_gap_or_duplicate(served: Served) -> None:
-    blocks = await walked(served, "/v1/blocks", "blocks")
+    blocks = await served.walked("/v1/blocks", "blocks")
     height = served.node.store.height
     assert [block["height"] for block in blocks] == list(range(height, 0, -1))
     for block in blocks:
@@ -131,7 +129,7 @@ async def test_a_block_that_is_not_there_is_told_so(served: Served, name: str) -
 # ---- Lists
 
 
-@pytest.mark.parametrize("path", ["/v1/blocks", "/v1/rounds", "/v1/proofs", f"/v1/accounts/{OWN}/transactions"])
+@pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(
     "query",
     [
@@ -153,7 +151,7 @@ async def test_a_list_takes_its_own_fields_in_their_one_spelling(served: Served,
     assert (reply.status, reply.code) == (400, "bad_request")
 
 
-@pytest.mark.parametrize("path", ["/v1/blocks", "/v1/rounds", "/v1/proofs", f"/v1/accounts/{OWN}/transactions"])
+@pytest.mark.parametrize("path", LISTS)
 async def test_the_limits_of_a_page_are_1_and_100(served: Served, path: str) -> None:
     for limit in (1, 100):
         page = await served.get(f"{path}?limit={limit}")
@@ -172,7 +170,7 @@ async def test_the_cursor_of_nothing_gives_an_empty_page(served: Served) -> None
 
 
 async def test_rounds_come_newest_first_and_each_is_as_it_is_alone(served: Served) -> None:
-    rounds = await walked(served, "/v1/rounds", "rounds", limit=2)
+    rounds = await served.walked("/v1/rounds", "rounds", limit=2)
     assert [each["round"] for each in rounds] == list(range(ROUNDS + 2, 0, -1))
     assert [each["phase"] for each in rounds] == ["training", "void"] + ["closed"] * ROUNDS
     for each in rounds:
@@ -183,7 +181,7 @@ async def test_rounds_come_newest_first_and_each_is_as_it_is_alone(served: Serve
 async def test_a_round_that_left_the_state_is_told_from_its_blocks(served: Served) -> None:
     released = served.node.store.state().ledger.released_round
     assert 1 <= released < ROUNDS, "some rounds are in the state, some are not"
-    rounds = {each["round"]: each for each in await walked(served, "/v1/rounds", "rounds")}
+    rounds = {each["round"]: each for each in await served.walked("/v1/rounds", "rounds")}
     base = served.network.start.outer_root.hex()
     for number in range(1, ROUNDS + 1):
         told = rounds[number]
@@ -210,7 +208,7 @@ async def test_a_round_that_is_none_or_has_not_opened_is_refused(served: Served,
 
 
 async def test_every_proof_of_the_ledger_is_listed_once_newest_first(served: Served) -> None:
-    proofs = await walked(served, "/v1/proofs", "proofs")
+    proofs = await served.walked("/v1/proofs", "proofs")
     store, chain_id = served.node.store, served.network.chain_id
     expected = [
         proof.id(chain_id).hex()
@@ -222,10 +220,10 @@ async def test_every_proof_of_the_ledger_is_listed_once_newest_first(served: Ser
 
 @pytest.mark.parametrize(("query", "count"), [("round=2", 4), (f"round={ROUNDS + 1}", 1), ("round=99", 0)])
 async def test_proofs_are_found_by_round_and_by_node(served: Served, query: str, count: int) -> None:
-    found = await walked(served, f"/v1/proofs?{query}", "proofs")
+    found = await served.walked(f"/v1/proofs?{query}", "proofs")
     assert len(found) == count and {f"round={proof['round']}" for proof in found} <= {query}
-    assert await walked(served, f"/v1/proofs?{query}&node={IDENTITY.node.hex()}", "proofs") == found
-    assert await walked(served, f"/v1/proofs?{query}&node={'0' * 64}", "proofs") == []
+    assert await served.walked(f"/v1/proofs?{query}&node={IDENTITY.node.hex()}", "proofs") == found
+    assert await served.walked(f"/v1/proofs?{query}&node={'0' * 64}", "proofs") == []
 
 
 async def test_a_search_for_proofs_goes_on_over_pages_that_find_none(
@@ -301,16 +299,16 @@ async def test_what_is_no_address_is_refused_in_words(served: Served, text: str)
 
 
 async def test_the_transactions_of_an_address_are_those_that_name_it(served: Served) -> None:
-    own = await walked(served, f"/v1/accounts/{OWN}/transactions", "transactions", limit=1)
+    own = await served.walked(f"/v1/accounts/{OWN}/transactions", "transactions", limit=1)
     assert [each["action"]["type"] for each in own] == ["transfer", "register_node"]
     payee = to_text(address_of_secret(PAYEE))
-    [received] = await walked(served, f"/v1/accounts/{payee}/transactions", "transactions")
+    [received] = await served.walked(f"/v1/accounts/{payee}/transactions", "transactions")
     assert received == own[0] == await served.get(f"/v1/transactions/{received['id']}")
     assert (received["sender"], received["action"]["payee"]) == (OWN, payee)
     assert received["action"]["amount_nanos"] == "1000" and received["status"] == "final"
     in_block = (await served.get(f"/v1/blocks/{received['height']}"))["transactions"][received["index"]]
     assert in_block == received
-    assert await walked(served, f"/v1/accounts/{ABSENT}/transactions", "transactions") == []
+    assert await served.walked(f"/v1/accounts/{ABSENT}/transactions", "transactions") == []
 
 
 @pytest.mark.parametrize(("name", "status"), [("ab" * 32, 404), ("ab" * 31, 400), ("AB" * 32, 400), ("zz" * 32, 400)])

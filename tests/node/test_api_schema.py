@@ -16,12 +16,13 @@ from schemathesis.specs.openapi.checks import (
 
 from node.api.desk import LOSSES_SHOWN
 from node.api.document import openapi
-from node.api.events import HEARTBEAT_SECONDS, KINDS, PROOFS_TOLD, QUEUE_EVENTS
+from node.api.events import CHANGES_TOLD, HEARTBEAT_SECONDS, KINDS, PROOFS_TOLD, QUEUE_EVENTS
 from node.api.fields import LIMIT_MAXIMUM, LIMIT_USUAL
 from node.api.limits import BODY_BYTES_MAXIMUM, Limits
 from node.api.routes import JSON, ROUTES, STREAM
 from node.api.server import HEAD_BYTES_MAXIMUM
-from node.mempool import BLOCKS_WAITED, WAITING_PER_SENDER
+from node.mempool import Caps
+from node.mempool_checks import NONCE_WINDOW
 from tests.node.lone_node import IDENTITY
 from tests.node.served import Served, serving
 
@@ -52,11 +53,14 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
         f"{HEAD_BYTES_MAXIMUM:,} bytes a line and must be there within {limits.read_seconds} s",
         f"at most {BODY_BYTES_MAXIMUM:,} bytes",
         f"`limit` is 1 to {LIMIT_MAXIMUM}, {LIMIT_USUAL} if not given",
-        f"at most {WAITING_PER_SENDER} wait",
-        f"After {BLOCKS_WAITED:,} blocks",
+        f"at most {NONCE_WINDOW} wait",
+        f"{Caps().transactions:,} transactions and {Caps().bytes // 1_000_000} MB wait at most",
+        f"{Caps().registrations} registrations and {Caps().evidence} pieces of evidence",
+        f"After {Caps().time_to_live_ms // 3_600_000} hours",
         f"A comment every {HEARTBEAT_SECONDS:g} s",
         f"leaves {QUEUE_EVENTS} events unread",
         f"{PROOFS_TOLD} of them are told",
+        f"{CHANGES_TOLD} of these changes are told",
         f"at most {LOSSES_SHOWN} points",
     ):
         assert words in text, words

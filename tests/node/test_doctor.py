@@ -244,6 +244,19 @@ def test_the_layout_is_ours_or_empty(place: Place, tmp_path: Path) -> None:
     assert verdict(finding) == PROBLEM and "thesis.txt" in finding.sentence
 
 
+def test_a_network_that_this_program_cannot_run_is_a_problem(place: Place) -> None:
+    network = tiny_network()
+    (place.directory / "network").write_bytes(network.file_bytes())
+    assert verdict(directory.layout(place)) == OK
+    old = replace(network, parameters=tuple(p for p in network.parameters if p.name != b"chain.jail_epochs"))
+    (place.directory / "network").write_bytes(old.file_bytes())
+    finding = directory.layout(place)
+    assert verdict(finding) == PROBLEM and "made by an earlier version with other rules" in finding.sentence
+    assert finding.advice == "start anew with another --data-dir, or use the version that made it"
+    (place.directory / "network").write_bytes(b"no network")
+    assert verdict(directory.layout(place)) == PROBLEM and "damaged" in directory.layout(place).sentence
+
+
 def test_a_running_node_is_found_by_its_lock_and_not_disturbed(place: Place) -> None:
     assert directory.running_node(place).sentence == "No node is running here."
     home = DataDirectory(place.directory)

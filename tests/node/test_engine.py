@@ -3,13 +3,15 @@
 import asyncio
 import threading
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chain.block import Body
+from chain.block import BOOTSTRAP, HANDOVER, STAKED, Body
+from chain.money import NEURO
+from chain.stakes import stake_of, staking
 from chain.state import State
 from chain.transition import Applied, Parent, Proposal
 from consensus.messages import FINALIZE, NOTARIZE
@@ -143,6 +145,41 @@ async def run_until_cut(node: LoneNode, wires: Wires) -> None:
     await asyncio.gather(work, return_exceptions=True)
     assert cut.is_set()
     raise PowerCut
+
+
+# Each round pays three quarters of the minimum: the second release reaches it and pays the fee of naming the key.
+EARNING = {"rate_batch_nanos": 75 * NEURO // 4, "target_epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("target", "powers", "phase"),
+    [(200 * NEURO, [100, 200, 150], HANDOVER), (100 * NEURO, [100, 200, 100], STAKED)],
+    ids=["half of the target", "the whole target"],
+)
+async def test_a_network_of_one_goes_from_phantom_power_to_stake_under_the_same_key(
+    tmp_path: Path, target: int, powers: list[int], phase: int
+) -> None:
+    """Its rewards are bonded, its key is named, and the set changes from epoch to epoch while blocks come."""
+    node = LoneNode(tmp_path, tiny_network(stake_target_nanos=target, **EARNING), validator=True)
+    node.register()
+    assert node.view.tip.phase == BOOTSTRAP and node.state.supply.minted == 0
+    await asyncio.to_thread(_earn_the_minimum, node)
+    # Time for the bond, for the epoch in which it votes first, and for the epochs that the maximum must stand.
+    blocks = await run_until(node, node.store.height + 6 * node.network.params.epoch_blocks)
+    sets = [node.state.validators(epoch).members for epoch in range(node.view.tip.epoch + 1)]
+    assert {member.public_key for [member] in sets} == {IDENTITY.validator_public_key}
+    assert [power for power, _ in groupby(member.power // NEURO for [member] in sets)] == powers
+    stake = stake_of(node.state, IDENTITY.address)
+    assert (stake.power, stake.public_key) == (100 * NEURO, IDENTITY.validator_public_key)
+    assert sets[-1][0].power == stake.power + staking(node.state).phantom
+    phases = [applied.block.header.phase for applied in blocks]
+    assert phases == sorted(phases) and phases[-1] == phase == node.view.tip.phase
+    assert Replay(node.database, node.network, node.payloads).run().blocks == node.store.height
+
+
+def _earn_the_minimum(node: LoneNode) -> None:
+    while node.state.supply.bonded < node.network.params.stake_minimum_nanos:
+        node.close_round()
 
 
 class SlowKeyValue(MemoryKeyValue):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chain.genesis import Parameter, parse_network
 from node.data_directory import DataDirectory, read_json, write_atomically
 from node.errors import DataDirectoryError, NodeError
 from node.home import Home, Secrets, open_home
@@ -286,6 +287,84 @@ def test_a_damaged_network_file_is_told_in_words(root: Path) -> None:
     path = root / "network"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataDirectoryError, match=r"network is damaged .*restore it from a backup"):
+        opened(root)
+
+
+def of_other_rules(content: bytes, *missing: str, unknown: str = "") -> bytes:
+    """A network file as a version wrote it whose ledger had other parameters."""
+    network = parse_network(content)
+    kept = [each for each in network.parameters if each.name.decode() not in missing]
+    more = [Parameter(unknown.encode(), 1)] if unknown else []
+    parameters = tuple(sorted(kept + more, key=lambda each: each.name))
+    return replace(network, parameters=parameters).file_bytes()
+
+
+STAKING = ("chain.jail_epochs", "chain.sunset_height", "chain.unbonding_epochs")
+
+
+@pytest.mark.parametrize("schema", ["1", str(SCHEMA)])
+def test_a_network_of_an_earlier_version_is_refused_with_what_to_do_and_left_as_it_is(root: Path, schema: str) -> None:
+    opened(root)
+    (root / "network").write_bytes(of_other_rules((root / "network").read_bytes(), *STAKING))
+    (root / "schema").write_text(schema)
+    (root / "work" / "round-7.jsonl").write_text("{}")
+    (root / "ledger" / "000001.log").write_bytes(b"blocks")
+    before = content(root)
+    words = (
+        r"made by an earlier version with other rules \(it lacks chain.jail_epochs and 2 more\): "
+        r"start anew with another --data-dir, or use the version that made it"
+    )
+    with pytest.raises(DataDirectoryError, match=words):
+        opened(root)
+    assert content(root) == before
+
+
+def test_a_network_of_a_later_version_is_refused_and_left_as_it_is(root: Path) -> None:
+    opened(root)
+    found = of_other_rules((root / "network").read_bytes(), unknown="chain.audit_blocks")
+    (root / "network").write_bytes(found)
+    with pytest.raises(DataDirectoryError, match=r"by a later version .*it has chain.audit_blocks\)"):
+        opened(root)
+    assert (root / "network").read_bytes() == found
+
+
+def test_a_given_network_file_of_an_earlier_version_is_refused_before_anything_is_made(
+    root: Path, tmp_path: Path
+) -> None:
+    opened(tmp_path / "maker")
+    old = tmp_path / "old"
+    old.write_bytes(of_other_rules((tmp_path / "maker" / "network").read_bytes(), "chain.jail_epochs"))
+    with pytest.raises(NodeError, match=r"old was made by an earlier version .*lacks chain.jail_epochs\).*new file"):
+        opened(root, network_file=old)
+    assert not (root / "network").exists() and not (root / "keystore.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"chain.jail_epochs", b"chain.jail_epochr"), (b"chain.jail_epochs", b"chaio.jail_epochs")]
+)
+def test_a_spoilt_name_of_a_parameter_is_damage_and_no_other_version(root: Path, old: bytes, new: bytes) -> None:
+    opened(root)
+    path = root / "network"
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(DataDirectoryError, match=r"network is damaged .*restore it from a backup"):
+        opened(root)
+
+
+def test_a_spoilt_number_of_training_is_damage(root: Path) -> None:
+    opened(root)
+    path = root / "network"
+    before = path.read_bytes()
+    at = before.index(b"model.context") + len(b"model.context") + 15  # the last byte of its number
+    path.write_bytes(before[:at] + b"\x01" + before[at + 1 :])
+    with pytest.raises(DataDirectoryError, match=r"network is damaged .*restore it from a backup"):
+        opened(root)
+
+
+def test_a_newer_layout_is_told_before_its_network_is_looked_at(root: Path) -> None:
+    opened(root)
+    (root / "network").write_bytes(b"of the future")
+    (root / "schema").write_text(str(SCHEMA + 1))
+    with pytest.raises(DataDirectoryError, match="newer program"):
         opened(root)
 
 
