@@ -18,6 +18,7 @@ NAMES = {
     "mempool": "taking transactions in, refusing them, memory when full",
     "snapshot": "a snapshot of many accounts, made and restored",
     "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
+    "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

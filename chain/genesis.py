@@ -208,8 +208,8 @@ def check_params(section: Mapping[str, int]) -> Params:
         )
     if params.unbonding_epochs > SETS_KEPT - 2:
         raise InvalidGenesis(f"unbonding_epochs ≤ {SETS_KEPT - 2} are wanted: evidence needs the sets of that time")
-    if params.lane_gas_maximum > params.block_gas_maximum:
-        raise InvalidGenesis("lane_gas_maximum is a part of block_gas_maximum and cannot be larger")
+    if params.lane_gas_maximum >= params.block_gas_maximum:
+        raise InvalidGenesis("lane_gas_maximum is a part of block_gas_maximum: something must be left for who pays")
     if not params.block_interval_min_ms <= params.block_interval_ms <= params.block_interval_max_ms:
         raise InvalidGenesis("block intervals must be in order: min ≤ usual ≤ max")
     if params.base_fee_initial < params.base_fee_minimum:

@@ -107,6 +107,17 @@ def test_stake_that_answers_for_two_votes_cannot_be_withdrawn_first():
     assert not economy.send(BOB, Withdraw())
 
 
+def test_stake_on_its_way_out_does_not_count_when_a_reward_is_bonded():
+    economy = an_economy(ALICE, BOB, CAROL, DAVE)  # the last four: who wants to leave waits
+    assert economy.register(BOB, NODES[0], True)
+    assert economy.unbond(BOB, MINIMUM)
+    while not economy.seen[AutoBonded]:
+        economy.work(NODES[0])
+        economy.pass_time(1)
+    assert economy.naive.leaving[BOB.address] == MINIMUM
+    assert 0 < economy.naive.staying(BOB.address) < MINIMUM
+
+
 @pytest.mark.parametrize("stake", [MINIMUM, MINIMUM + 1, 3 * MINIMUM, 20 * MINIMUM])
 def test_a_report_by_ones_other_wallet_launders_no_penalty(stake):
     economy = an_economy(ALICE, CAROL, ERIN, DAVE)
@@ -231,4 +242,4 @@ def test_whatever_people_do_both_ledgers_agree():
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
 def test_whatever_people_do_for_long_both_ledgers_agree():
-    run(examples=1_000, steps=100)
+    run(examples=300, steps=100)

@@ -95,4 +95,4 @@ def test_a_folder_without_a_ledger_is_refused(node: LoneNode, tmp_path: Path) ->
     directory.create()
     assert "has no network yet" in refused("replay", "--to", "0", home=tmp_path)
     (tmp_path / "network").write_bytes(node.network.file_bytes())
-    assert "there is nothing to work on" in refused("replay", "--to", "0", home=tmp_path)
+    assert "nothing to verify or to work on" in refused("replay", "--to", "0", home=tmp_path)
