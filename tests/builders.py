@@ -182,7 +182,7 @@ def a_network(validators: int = 1, name: bytes = b"test", **params: int) -> Netw
     """A checked network of small numbers. Keyword arguments replace `chain.*` parameters."""
     numbers = SMALL | params
     if "lane_gas_maximum" not in params:
-        numbers["lane_gas_maximum"] = min(numbers["lane_gas_maximum"], numbers["block_gas_maximum"])
+        numbers["lane_gas_maximum"] = min(numbers["lane_gas_maximum"], numbers["block_gas_maximum"] - 1)
     network = Network(
         name=name,
         created_ms=1_000_000,

@@ -231,10 +231,10 @@ def test_nonces_go_on_over_rounds():
     chain.block(proofs=[a_proof(chain, nonce=1)])
 
 
-def test_a_block_holds_as_much_gas_as_allowed_and_not_one_unit_more():
+def test_the_lane_holds_as_much_gas_of_proofs_as_allowed_and_not_one_unit_more():
     nodes = [a_key(f"gas {i}") for i in range(3)]
     for allowed in (3 * 1_319, 3 * 1_319 - 1):
-        chain = Chain(a_network(block_gas_maximum=allowed))
+        chain = Chain(a_network(lane_gas_maximum=allowed))
         for node in nodes:
             chain.block([a_registration(chain, node=node)])
         while not (chain.round.participants == 3 and chain.round.phase == TRAINING):
@@ -243,5 +243,5 @@ def test_a_block_holds_as_much_gas_as_allowed_and_not_one_unit_more():
         if allowed == 3 * 1_319:
             chain.block(proofs=proofs)
         else:
-            with pytest.raises(InvalidBlock, match="3957 gas used, 3956 allowed"):
+            with pytest.raises(InvalidBlock, match="3957 gas of proofs and registrations, 3956 allowed"):
                 chain.block(proofs=proofs)

@@ -13,7 +13,8 @@ from chain.errors import BadSignature, InvalidBlock, InvalidTransaction
 from chain.fees import transaction_gas
 from chain.money import NEURO, BondedStake, UnbondingStake, holdings
 from chain.receipts import SLASHED, Burned, StakeLeft, Tombstoned
-from chain.stakes import STAKING_KEY, Tomb, ValidatorKey, staking, validator_key
+from chain.slashing import settle_tombs
+from chain.stakes import STAKING_KEY, Tomb, ValidatorKey, stake_of, staking, validator_key
 from chain.transactions import Bond, bond_consent
 from tests.builders import (
     ALICE,
@@ -394,6 +395,14 @@ def test_votes_of_an_earlier_epoch_do_not_part_an_attacker_from_its_accomplices(
         chain.block([a_report(chain, accomplice)])  # with votes of this epoch, more than an unbonding time later
     chain.end_epochs(2 * SPAN)
     assert owned(chain, ALICE, *OTHERS[:2]) == 0
+
+
+def test_stake_that_still_waits_to_leave_pays_as_well_and_less_of_it_waits_then(chain):
+    chain.block([a_report(chain)])
+    draft = chain.state.fork()  # still bonded, as if the wallet had no exit free
+    settle_tombs(draft, SPAN, chain.network.params)
+    stake = stake_of(draft, ALICE.address)
+    assert stake.bonded == stake.leaving == STAKE - BASE - lone_penalty(700)
 
 
 def test_an_offence_is_forgotten_when_it_adds_to_nothing_any_more(chain):
