@@ -14,6 +14,7 @@ from chain.codec import (
     BlsSignature,
     Hash,
     OneOf,
+    Remembering,
     Signature,
     Var,
     Wire,
@@ -31,7 +32,7 @@ VALIDATORS_MAXIMUM = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Proof(Wire):
+class Proof(Remembering, Wire):
     """A signed claim of neural work. For a training segment: `steps_before … + batches` inner steps of one round."""
 
     node: Hash
@@ -58,7 +59,7 @@ class Proof(Wire):
 
     def id(self, chain_id: bytes) -> bytes:
         """The id and the digest that the node key signs: every field but the signature, and the chain id."""
-        return tagged_hash("proof", chain_id, self.encode()[:-64])
+        return self.digest_once(chain_id, lambda: tagged_hash("proof", chain_id, self.encode()[:-64]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def validators_root(members: tuple[Validator, ...]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Header(Wire):
+class Header(Remembering, Wire):
     version: U8
     chain_id: Hash
     height: U64
@@ -185,7 +186,7 @@ class Header(Wire):
     phase: U8
 
     def hash(self) -> bytes:
-        return tagged_hash("block", self.encode())
+        return self.digest_once(b"", lambda: tagged_hash("block", self.encode()))
 
 
 @dataclass(frozen=True, slots=True)

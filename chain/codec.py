@@ -7,29 +7,22 @@ A wire type is a frozen dataclass that inherits `Wire` and annotates its fields 
         payee: Address
         amount: U128
 
-`encode` and `decode` follow the fields in order. `decode` consumes every byte or raises DecodeError.
+`encode` and `decode` follow the fields in order. `decode` consumes every byte or raises DecodeError. The code that does
+it is made once per type by `chain.coding`.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
-from typing import Annotated, Any, Protocol, Self, get_args, get_origin, get_type_hints
+from struct import calcsize, pack, unpack_from
+from struct import error as StructError
+from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
 
+from chain.coding import Code, Field, VaryingField, compiled, is_fixed, take, wrong_truth, wrong_version
 from chain.errors import DecodeError
 
 VERSION = 1
-
-
-class Field(Protocol):
-    """How one value travels."""
-
-    def write(self, value: Any, out: list[bytes]) -> None: ...
-
-    def read(self, data: bytes, at: int) -> tuple[Any, int]: ...
-
-
-def _take(data: bytes, at: int, size: int) -> bytes:
-    if size > len(data) - at:
-        raise DecodeError(f"{size} bytes wanted at offset {at}, {len(data) - at} left")
-    return data[at : at + size]
+LETTERS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # of `struct`, for integers
 
 
 class Int:
@@ -37,12 +30,16 @@ class Int:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.form = LETTERS.get(size, f"{size}s")
 
-    def write(self, value: int, out: list[bytes]) -> None:
-        out.append(value.to_bytes(self.size, "big"))
+    def before_packing(self, name: str) -> list[str]:
+        return [] if self.size in LETTERS else [f'{name} = {name}.to_bytes({self.size}, "big")']
 
-    def read(self, data: bytes, at: int) -> tuple[int, int]:
-        return int.from_bytes(_take(data, at, self.size), "big"), at + self.size
+    def after_unpacking(self, name: str) -> list[str]:
+        return [] if self.size in LETTERS else [f'{name} = integer({name}, "big")']
+
+    def check(self, raw: bytes) -> None:
+        """Any bytes are a number."""
 
 
 class Fixed:
@@ -50,14 +47,16 @@ class Fixed:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.form = f"{size}s"
 
-    def write(self, value: bytes, out: list[bytes]) -> None:
-        if len(value) != self.size:
-            raise DecodeError(f"{self.size} bytes wanted, {len(value)} given")
-        out.append(value)
+    def before_packing(self, name: str) -> list[str]:
+        return [f"if len({name}) != {self.size}: raise wrong_width({self.size}, {name})"]
 
-    def read(self, data: bytes, at: int) -> tuple[bytes, int]:
-        return _take(data, at, self.size), at + self.size
+    def after_unpacking(self, name: str) -> list[str]:
+        return []
+
+    def check(self, raw: bytes) -> None:
+        """Any bytes will do."""
 
 
 class AddressField(Fixed):
@@ -66,32 +65,32 @@ class AddressField(Fixed):
     def __init__(self) -> None:
         super().__init__(21)
 
-    def write(self, value: bytes, out: list[bytes]) -> None:
-        _check_version(value)
-        super().write(value, out)
+    def before_packing(self, name: str) -> list[str]:
+        return [*self.after_unpacking(name), *super().before_packing(name)]
 
-    def read(self, data: bytes, at: int) -> tuple[bytes, int]:
-        value, end = super().read(data, at)
-        _check_version(value)
-        return value, end
+    def after_unpacking(self, name: str) -> list[str]:
+        return [f'if {name}[:1] != b"\\0": raise wrong_version({name})']
 
-
-def _check_version(address: bytes) -> None:
-    if address[:1] != b"\x00":
-        raise DecodeError(f"an address begins with its version, 0, this one with {address[:1].hex()}")
+    def check(self, raw: bytes) -> None:
+        if raw[0]:
+            raise wrong_version(raw)
 
 
 class Bool:
     """One byte, 0 or 1."""
 
-    def write(self, value: bool, out: list[bytes]) -> None:
-        out.append(b"\x01" if value else b"\x00")
+    size = 1
+    form = "B"
 
-    def read(self, data: bytes, at: int) -> tuple[bool, int]:
-        byte = _take(data, at, 1)[0]
-        if byte > 1:
-            raise DecodeError(f"a truth value is 0 or 1, found {byte}")
-        return byte == 1, at + 1
+    def before_packing(self, name: str) -> list[str]:
+        return [f"{name} = 1 if {name} else 0"]
+
+    def after_unpacking(self, name: str) -> list[str]:
+        return [f"if {name} > 1: raise wrong_truth({name})", f"{name} = {name} == 1"]
+
+    def check(self, raw: bytes) -> None:
+        if raw[0] > 1:
+            raise wrong_truth(raw[0])
 
 
 class Var:
@@ -107,10 +106,10 @@ class Var:
         out.append(value)
 
     def read(self, data: bytes, at: int) -> tuple[bytes, int]:
-        size = int.from_bytes(_take(data, at, 4), "big")
+        size = int.from_bytes(take(data, at, 4), "big")
         if size > self.maximum:
             raise DecodeError(f"at most {self.maximum} bytes allowed, {size} announced at offset {at}")
-        return _take(data, at + 4, size), at + 4 + size
+        return take(data, at + 4, size), at + 4 + size
 
 
 class Many:
@@ -119,24 +118,35 @@ class Many:
     def __init__(self, item: Field, maximum: int) -> None:
         self.item = item
         self.maximum = maximum
+        self._code: VaryingField = compiled([""], [item]) if is_fixed(item) else item  # type: ignore[assignment]
+        self._letter = item.form if isinstance(item, Int) and item.size in LETTERS else ""
 
     def write(self, value: tuple[Any, ...], out: list[bytes]) -> None:
         if len(value) > self.maximum:
             raise DecodeError(f"at most {self.maximum} items allowed, {len(value)} given")
         out.append(len(value).to_bytes(4, "big"))
+        if self._letter:
+            with suppress(StructError):  # a number that does not fit: the loop says so
+                out.append(pack(f">{len(value)}{self._letter}", *value))
+                return
+        write = self._code.write
         for item in value:
-            self.item.write(item, out)
+            write(item, out)
 
     def read(self, data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
-        count = int.from_bytes(_take(data, at, 4), "big")
+        count = int.from_bytes(take(data, at, 4), "big")
         at += 4
         if count > min(self.maximum, len(data) - at):
             raise DecodeError(
                 f"{count} items announced at offset {at}, {self.maximum} allowed, {len(data) - at} bytes left"
             )
+        if self._letter and count * calcsize(self._letter) <= len(data) - at:
+            form = f">{count}{self._letter}"
+            return unpack_from(form, data, at), at + calcsize(form)
         items = []
+        read = self._code.read
         for _ in range(count):
-            item, at = self.item.read(data, at)
+            item, at = read(data, at)
             items.append(item)
         return tuple(items), at
 
@@ -146,14 +156,14 @@ class OneOf:
 
     def __init__(self, kinds: dict[int, type["Wire"]]) -> None:
         self.kinds = kinds
-        self.numbers = {kind: number for number, kind in kinds.items()}
+        self._heads = {kind: bytes((number, VERSION)) for number, kind in kinds.items()}
 
     def write(self, value: "Wire", out: list[bytes]) -> None:
-        out.append(bytes((self.numbers[type(value)], VERSION)))
+        out.append(self._heads[type(value)])
         value.write(out)
 
     def read(self, data: bytes, at: int) -> tuple["Wire", int]:
-        number, version = _take(data, at, 2)
+        number, version = take(data, at, 2)
         kind = self.kinds.get(number)
         if kind is None or version != VERSION:
             raise DecodeError(f"type {number} version {version} at offset {at} is unknown to this program")
@@ -165,12 +175,8 @@ class Nested:
 
     def __init__(self, kind: type["Wire"]) -> None:
         self.kind = kind
-
-    def write(self, value: "Wire", out: list[bytes]) -> None:
-        value.write(out)
-
-    def read(self, data: bytes, at: int) -> tuple["Wire", int]:
-        return self.kind.read(data, at)
+        code = _code_of(kind)
+        self.read, self.write = code.read, code.write
 
 
 U8 = Annotated[int, Int(1)]
@@ -200,6 +206,7 @@ def _field_of(hint: Any) -> Field:
 
 
 _layouts: dict[type["Wire"], tuple[tuple[str, Field], ...]] = {}
+_codes: dict[type["Wire"], Code] = {}
 
 
 def _layout(kind: type["Wire"]) -> tuple[tuple[str, Field], ...]:
@@ -211,33 +218,70 @@ def _layout(kind: type["Wire"]) -> tuple[tuple[str, Field], ...]:
     return layout
 
 
+def _code_of(kind: type["Wire"]) -> Code:
+    code = _codes.get(kind)
+    if code is None:
+        layout = _layout(kind)
+        remember = _remember if issubclass(kind, Remembering) else None
+        code = compiled([name for name, _ in layout], [field for _, field in layout], kind, remember)
+        if remember:
+            code = Code(code.read, kind.write, code.encode)
+        _codes[kind] = code
+    return code
+
+
 class Wire:
     """Base of everything that travels or is stored. Subclasses are frozen dataclasses."""
 
     __slots__ = ()
 
     def write(self, out: list[bytes]) -> None:
-        for name, field in _layout(type(self)):
-            field.write(getattr(self, name), out)
+        _code_of(type(self)).write(self, out)
 
     @classmethod
     def read(cls, data: bytes, at: int) -> tuple[Self, int]:
-        values = []
-        for _, field in _layout(cls):
-            value, at = field.read(data, at)
-            values.append(value)
-        return cls(*values), at
+        return _code_of(cls).read(data, at)
 
     def encode(self) -> bytes:
         """The canonical bytes. Raises DecodeError if a field breaks its maximum, OverflowError if an integer does."""
-        out: list[bytes] = []
-        self.write(out)
-        return b"".join(out)
+        return _code_of(type(self)).encode(self)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """The object whose encoding is exactly `data`. Raises DecodeError."""
-        value, end = cls.read(data, 0)
+        value: Self
+        value, end = _code_of(cls).read(data, 0)
         if end != len(data):
             raise DecodeError(f"{len(data) - end} bytes follow the end of {cls.__name__}")
         return value
+
+
+class Remembering:
+    """A first base for a wire type whose bytes and digest are asked for again and again: each is made once.
+
+    They stand beside the fields: equality, hash and `replace` do not know them.
+    """
+
+    __slots__ = ("_bytes", "_digest")
+
+    def encode(self) -> bytes:
+        known: bytes | None = getattr(self, "_bytes", None)
+        if known is None:
+            known = Wire.encode(self)  # type: ignore[arg-type]
+            _remember(self, known)
+        return known
+
+    def write(self, out: list[bytes]) -> None:
+        out.append(self.encode())
+
+    def digest_once(self, chain_id: bytes, make: Callable[[], bytes]) -> bytes:
+        """What `make` gives: the digest that this type has, on one chain."""
+        known: tuple[bytes, bytes] | None = getattr(self, "_digest", None)
+        if known is None or known[0] != chain_id:
+            known = chain_id, make()
+            object.__setattr__(self, "_digest", known)
+        return known[1]
+
+
+def _remember(value: Remembering, data: bytes) -> None:
+    object.__setattr__(value, "_bytes", data)

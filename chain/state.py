@@ -8,9 +8,10 @@ l                           Ledger           $                  Supply   (writte
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Annotated, TypeVar
 
-from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, VALIDATORS_MAXIMUM, Outcome, Validator
+from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, VALIDATORS_MAXIMUM, Outcome, Validator, validators_root
 from chain.codec import U8, U32, U64, U128, Address, Fixed, Flag, Hash, PublicKey, Wire
 from chain.crypto.hashing import ZERO
 
@@ -168,33 +169,58 @@ def set_key(epoch: int) -> bytes:
     return b"s" + epoch.to_bytes(8, "big")
 
 
-class State:
-    """An overlay over finalized records. `fork` gives a draft; the parent never sees it until `merge`."""
+# Every block of an epoch reads the same set of up to a thousand members.
+@lru_cache(maxsize=16)
+def _validator_set(data: bytes) -> ValidatorSet:
+    return ValidatorSet.decode(data)
 
-    __slots__ = ("_read", "changes")
+
+@lru_cache(maxsize=16)
+def _validators_root(data: bytes) -> bytes:
+    return validators_root(_validator_set(data).members)
+
+
+class State:
+    """An overlay over finalized records. `fork` gives a draft; the parent never sees it until `merge`.
+
+    A draft reads a record of its parent once: the parent stays as it is while the draft is at work.
+    """
+
+    __slots__ = ("_decoded", "_read", "changes")
 
     def __init__(self, read: Read) -> None:
         self._read = read
+        self._decoded: dict[bytes, tuple[bytes, Wire]] = {}  # records by key, with the bytes that they stand for
         self.changes: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         return self.changes[key] if key in self.changes else self._read(key)
 
     def put(self, key: bytes, record: Wire) -> None:
-        self.changes[key] = record.encode()
+        data = self.changes[key] = record.encode()
+        self._decoded[key] = data, record
 
     def delete(self, key: bytes) -> None:
         self.changes[key] = None
 
     def fork(self) -> "State":
-        return State(self.get)
+        return State(cache(self.get))
 
     def merge(self, draft: "State") -> None:
         self.changes.update(draft.changes)
+        self._decoded.update(draft._decoded)
 
     def find(self, kind: type[W], key: bytes) -> W | None:
         data = self.get(key)
-        return None if data is None else kind.decode(data)
+        if data is None:
+            return None
+        known = self._decoded.get(key)
+        # Whoever writes to `changes` need not know of this memory: other bytes are another record.
+        if known is not None and known[0] is data and type(known[1]) is kind:
+            return known[1]
+        record = kind.decode(data)
+        self._decoded[key] = data, record
+        return record
 
     def need(self, kind: type[W], key: bytes) -> W:
         record = self.find(kind, key)
@@ -216,11 +242,20 @@ class State:
         return self.find(Round, round_key(number))
 
     def validators(self, epoch: int) -> ValidatorSet:
-        return self.need(ValidatorSet, set_key(epoch))
+        return _validator_set(self._encoded_set(epoch))
+
+    def validators_root(self, epoch: int) -> bytes:
+        """The root of an epoch's set as a header names it."""
+        return _validators_root(self._encoded_set(epoch))
+
+    def _encoded_set(self, epoch: int) -> bytes:
+        data = self.get(set_key(epoch))
+        assert data is not None, f"the state lacks the validator set of epoch {epoch}"
+        return data
 
     def update_ledger(self, **changes: int | bytes | Outcome) -> None:
         self.put(LEDGER_KEY, replace(self.ledger, **changes))  # type: ignore[arg-type]
 
     def spend_nonce(self, address: bytes) -> None:
         account = self.account(address)
-        self.put(account_key(address), replace(account, nonce=account.nonce + 1))
+        self.put(account_key(address), Account(account.balance, account.nonce + 1))

@@ -7,7 +7,20 @@ Type numbers are final; those without a class are reserved for rules not built y
 from dataclasses import dataclass
 from typing import Annotated
 
-from chain.codec import U64, U128, Address, BlsPublicKey, BlsSignature, Flag, Hash, OneOf, PublicKey, Signature, Wire
+from chain.codec import (
+    U64,
+    U128,
+    Address,
+    BlsPublicKey,
+    BlsSignature,
+    Flag,
+    Hash,
+    OneOf,
+    PublicKey,
+    Remembering,
+    Signature,
+    Wire,
+)
 from chain.crypto import ecdsa
 from chain.crypto.hashing import tagged_hash
 from chain.crypto.votes import Evidence
@@ -114,7 +127,7 @@ ACTIONS: dict[int, type[Wire]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Transaction(Wire):
+class Transaction(Remembering, Wire):
     """`max_fee` and `tip` are nanos per unit of gas."""
 
     sender: PublicKey
@@ -129,7 +142,7 @@ class Transaction(Wire):
 
     def id(self, chain_id: bytes) -> bytes:
         """The id and the digest that the sender signs. 32 bytes."""
-        return tagged_hash("transaction", chain_id, self.signing_bytes())
+        return self.digest_once(chain_id, lambda: tagged_hash("transaction", chain_id, self.signing_bytes()))
 
 
 def node_consent(chain_id: bytes, node_key: bytes, wallet_key: bytes, validator_intent: bool) -> bytes:

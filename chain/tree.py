@@ -9,6 +9,7 @@ The way of a key through the tree is fixed by its bits. So the leaf at its end p
 the key's own leaf its value, another key's leaf that there is none.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,7 +19,7 @@ from chain.codec import U8, Hash, Wire
 from chain.crypto.hashing import ZERO
 
 ReadNode = Callable[[bytes], bytes | None]
-Item = tuple[bytes, bytes | None]
+Items = dict[int, bytes | None]  # value hash, or None to delete, by key hash
 LEAF, INNER = b"\x00", b"\x01"
 
 
@@ -29,7 +30,10 @@ def key_hash(key: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Update:
-    """One batch of changes to a tree: reads old nodes, collects the new and the superseded ones."""
+    """One batch of changes to a tree: reads old nodes, collects the new and the superseded ones.
+
+    Key hashes are numbers here: they then compare, sort and divide at a bit without a step per byte.
+    """
 
     read: ReadNode
     fresh: dict[bytes, bytes] = field(default_factory=dict)
@@ -37,70 +41,84 @@ class Update:
 
     def apply(self, root: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
         """The root after setting each state key of `changes` to its value (None deletes it)."""
-        items = sorted(
-            (key_hash(key), None if value is None else sha256(value).digest()) for key, value in changes.items()
-        )
-        after = self._set(root, items) if items else root
+        items = {
+            int.from_bytes(sha256(key).digest(), "big"): None if value is None else sha256(value).digest()
+            for key, value in changes.items()
+        }
+        keys = sorted(items)
+        after = self._set(root, keys, 0, len(keys), items) if keys else root
         self.stale -= self.fresh.keys()
         return after
 
-    def _set(self, node: bytes, items: list[Item]) -> bytes:
+    def _set(self, node: bytes, keys: list[int], low: int, high: int, items: Items) -> bytes:
+        """The digest of the subtree `node` after setting keys[low:high], at least one, which belong into it."""
         if node == ZERO:
-            return self._build(items)
-        record = self._record(node)
-        if record[:1] == LEAF:
-            key = record[1:33]
-            if all(key != item[0] for item in items):
-                items = sorted([*items, (key, record[33:65])])
+            return self._build(keys[low:high], items)
+        record = self.fresh.get(node) or self.read(node)
+        assert record is not None, f"the tree lacks node {node.hex()}"
+        if record[0] == LEAF[0]:
             self._drop(node)
-            return self._build(items)
-        bit, prefix = record[1], record[66:98]
-        split = min(bit, _first_difference(items[0][0], prefix), _first_difference(items[-1][0], prefix))
-        lows = [item for item in items if not _bit(item[0], split)]
-        highs = items[len(lows) :]
+            return self._set_leaf(record, keys[low:high], items)
+        bit, prefix = record[1], int.from_bytes(record[66:98], "big")
+        # All keys share what the first and the last share with the prefix.
+        split = 256 - ((keys[low] ^ prefix) | (keys[high - 1] ^ prefix)).bit_length()
         if split < bit:
             # Some keys leave the shared prefix above this node: it becomes one side of a new node.
-            if _bit(prefix, split):
-                return self._join(split, self._build(lows), self._set(node, highs) if highs else node, prefix)
-            return self._join(split, self._set(node, lows) if lows else node, self._build(highs), prefix)
+            middle = _middle(keys, low, high, split)
+            if prefix >> (255 - split) & 1:
+                left = self._build(keys[low:middle], items)
+                right = self._set(node, keys, middle, high, items) if middle < high else node
+            else:
+                left = self._set(node, keys, low, middle, items) if low < middle else node
+                right = self._build(keys[middle:high], items)
+            return self._join(split, left, right, _masked(prefix, split))
         self._drop(node)
+        middle = _middle(keys, low, high, bit)
         left, right = record[2:34], record[34:66]
-        left = self._set(left, lows) if lows else left
-        right = self._set(right, highs) if highs else right
-        return self._join(bit, left, right, prefix)
+        if low < middle:
+            left = self._set(left, keys, low, middle, items)
+        if middle < high:
+            right = self._set(right, keys, middle, high, items)
+        return self._join(bit, left, right, record[66:98])
 
-    def _build(self, items: list[Item]) -> bytes:
-        return self._grow([(key, value) for key, value in items if value is not None])
+    def _set_leaf(self, record: bytes, keys: list[int], items: Items) -> bytes:
+        """The subtree that replaces one leaf, which joins the batch unless that sets its key."""
+        held = int.from_bytes(record[1:33], "big")
+        if held in items:
+            return self._build(keys, items)
+        items[held] = record[33:65]
+        return self._build(sorted([*keys, held]), items)
 
-    def _grow(self, items: list[tuple[bytes, bytes]]) -> bytes:
-        if not items:
-            return ZERO
-        if len(items) == 1:
-            record = LEAF + items[0][0] + items[0][1]
-            return self._keep(sha256(record).digest(), record)
-        bit = _first_difference(items[0][0], items[-1][0])
-        lows = [item for item in items if not _bit(item[0], bit)]
-        return self._join(bit, self._grow(lows), self._grow(items[len(lows) :]), items[0][0])
+    def _build(self, keys: list[int], items: Items) -> bytes:
+        kept = [key for key in keys if items[key] is not None]
+        return self._grow(kept, 0, len(kept), items) if kept else ZERO
+
+    def _grow(self, keys: list[int], low: int, high: int, items: Items) -> bytes:
+        first, last = keys[low], keys[high - 1]
+        if first == last:
+            value = items[first]
+            assert value is not None  # `_build` left those out that are deleted
+            record = b"".join((LEAF, first.to_bytes(32, "big"), value))
+            digest = sha256(record).digest()
+            self.fresh[digest] = record
+            return digest
+        bit = 256 - (first ^ last).bit_length()
+        middle = _middle(keys, low, high, bit)
+        left, right = self._grow(keys, low, middle, items), self._grow(keys, middle, high, items)
+        return self._join(bit, left, right, _masked(first, bit))
 
     def _join(self, bit: int, left: bytes, right: bytes, prefix: bytes) -> bytes:
         if ZERO in (left, right):
             return right if left == ZERO else left
-        hashed = INNER + bytes((bit,)) + left + right
-        return self._keep(sha256(hashed).digest(), hashed + _masked(prefix, bit))
-
-    def _keep(self, digest: bytes, record: bytes) -> bytes:
-        self.fresh[digest] = record
+        hashed = b"".join((INNER, bit.to_bytes(1, "big"), left, right))
+        digest = sha256(hashed).digest()
+        self.fresh[digest] = hashed + prefix
         return digest
 
     def _drop(self, digest: bytes) -> None:
         # A node made in this batch was never stored: forgetting it is enough.
         if self.fresh.pop(digest, None) is None:
             self.stale.add(digest)
-
-    def _record(self, digest: bytes) -> bytes:
-        record = self.fresh.get(digest) or self.read(digest)
-        assert record is not None, f"the tree lacks node {digest.hex()}"
-        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +180,15 @@ def _bit(key: bytes, index: int) -> int:
     return key[index >> 3] >> (7 - (index & 7)) & 1
 
 
-def _first_difference(one: bytes, other: bytes) -> int:
-    """Index of the first bit in which two 32-byte strings differ; 256 if none."""
-    return 256 - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
+def _middle(keys: list[int], low: int, high: int, bit: int) -> int:
+    """Where among keys[low:high], sorted and equal above `bit`, those begin in which the bit is set."""
+    shift = 255 - bit
+    if high - low == 1:
+        return low if keys[low] >> shift & 1 else high
+    return bisect_left(keys, (keys[low] >> shift | 1) << shift, low, high)
 
 
-def _masked(prefix: bytes, bits: int) -> bytes:
-    keep = ((1 << bits) - 1) << (256 - bits)
-    return (int.from_bytes(prefix, "big") & keep).to_bytes(32, "big")
+def _masked(prefix: int, bits: int) -> bytes:
+    """The first bits of a key hash, the rest zero. 32 bytes."""
+    below = 256 - bits
+    return (prefix >> below << below).to_bytes(32, "big")

@@ -1,79 +1,16 @@
-"""Options and subcommands. Each command's body lives in `node.commands`, imported only when it runs.
-
-The options that are settings are made from the table in `node.settings`.
-"""
+"""Subcommands and their options. Each command's body lives in `node.commands`, imported only when it runs."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from node.archive_cli import archive
+from node.cli_options import DATA_DIRECTORY, JSON, setting_options
 from node.errors import NodeError
-from node.setting_kinds import BadValue, Choice, YesOrNo
-from node.settings import BY_NAME, PROFILES, SETTINGS, InEffect, Setting, data_directory, in_effect, settings_of
-
-Command = Callable[..., Any]
-
-
-class _SettingType(click.ParamType[Any]):
-    """A setting's kind, as click wants to know it."""
-
-    def __init__(self, setting: Setting) -> None:
-        self.kind = setting.kind
-        self.name = setting.name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return self.kind.parse(value, Path.cwd()) if isinstance(value, str) else value
-        except BadValue as error:
-            self.fail(str(error), param, ctx)
-
-
-def _metavar(setting: Setting) -> str:
-    if isinstance(setting.kind, Choice):
-        return "|".join(setting.kind.names)
-    words = {"api": "HOST:PORT", "threads": "N|auto", "until_round": "N", "log_files": "N"}
-    sizes = {"memory": "SIZE", "log_file_size": "SIZE", "data_dir": "FOLDER"}
-    return (words | sizes).get(setting.name, "FILE")
-
-
-def _option(setting: Setting) -> Callable[[Command], Command]:
-    """The click option of a setting; None where the flag was not given, so that others may speak."""
-    default = setting.default if setting.default is not None else setting.without
-    text = f"{setting.help}  [default: {default}]"
-    if isinstance(setting.kind, YesOrNo):
-        return click.option(setting.flag, setting.name, is_flag=True, default=None, help=text)
-    kind = _SettingType(setting)
-    return click.option(setting.flag, setting.name, type=kind, metavar=_metavar(setting), default=None, help=text)
-
-
-def setting_options(*names: str) -> Callable[[Command], Command]:
-    """The options of these settings, in the order of the table; of all without names."""
-
-    def decorate(command: Command) -> Command:
-        for setting in reversed(SETTINGS):
-            if not names or setting.name in names:
-                command = _option(setting)(command)
-        return command
-
-    return decorate
-
-
-def _resolved(_: click.Context, __: click.Parameter, flag: Path | None) -> Path:
-    return data_directory(flag, os.environ)
-
-
-DATA_DIRECTORY = click.option(
-    "--data-dir",
-    type=_SettingType(BY_NAME["data_dir"]),
-    metavar="FOLDER",
-    callback=_resolved,
-    help=f"{BY_NAME['data_dir'].help}  [default: {BY_NAME['data_dir'].default}]",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+from node.settings import PROFILES, InEffect, in_effect, settings_of
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -205,22 +142,7 @@ def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed:
     command.show(data_dir, prompt, command.Choice(tokens, temperature, seed))
 
 
-@cli.group()
-def archive() -> None:
-    """Check the ledger that this node keeps."""
-
-
-@archive.command()
-@DATA_DIRECTORY
-@JSON
-def verify(data_dir: Path, as_json: bool) -> None:
-    """Execute everything again from genesis: certificates, state roots, supply, and the model from the payloads.
-
-    Example: neuroshard archive verify --data-dir ~/node
-    """
-    from node.commands import archive as command
-
-    command.verify(data_dir, as_json)
+cli.add_command(archive)
 
 
 @cli.group()

@@ -12,7 +12,7 @@ from chain.fees import transaction_gas
 from chain.genesis import Network
 from chain.stakes import NO_KEY, Stake, stake_of, staking, validator_key
 from chain.state import NodeRecord, State, node_key, set_key
-from chain.transactions import Bond, Transaction, Unjail
+from chain.transactions import Bond, Transaction, Unjail, bond_consent
 from chain.transfers import spendable
 from node.identity import EMPTY, Identity
 
@@ -50,10 +50,11 @@ class Candidacy:
         is_declared = record is not None and record.validator_intent and not record.retired_height
         if not is_declared or stake.staying < self.network.params.stake_minimum_nanos:
             return None
-        key = self.identity.validator_public_key
-        if state.get(validator_key(key)) is not None or len(staking(state).validators) >= VALIDATORS_MAXIMUM:
+        key, most = self.identity.validator_public_key, VALIDATORS_MAXIMUM - len(self.network.validators)
+        if state.get(validator_key(key)) is not None or len(staking(state).validators) >= most:
             return None
-        return Bond(0, key, bls.prove_possession(self.identity.validator_secret))
+        consent = bond_consent(self.network.chain_id, key, self.identity.address)
+        return Bond(0, key, bls.sign(self.identity.validator_secret, consent))
 
     def _may_leave_jail(self, state: State, stake: Stake) -> bool:
         if not stake.jailed_until or stake.public_key != self.identity.validator_public_key:

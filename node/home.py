@@ -15,10 +15,11 @@ from node.errors import DataDirectoryError, NodeError, disk_advice
 from node.failpoints import moments_of
 from node.identity import Identity
 from node.settings import Settings
-from node.template import create_network, read_template, template_path
+from node.template import Learning, create_network, read_template, template_path
 from wallet.errors import KeystoreCorrupt, WrongPassword
 from wallet.keys import Wallet
 
+OTHER_SECTIONS = (b"model", b"inner", b"outer")  # of a network's parameters, beside the ledger's
 OTHER_WAY_IN = "restore them from a backup, or move them away and give your twelve words with --token-file"
 # Asks the user for a new password (True) or the existing one (False); None where nobody can be asked.
 AskPassword = Callable[[bool], str] | None
@@ -242,7 +243,9 @@ def kept_network(path: Path) -> Network:
             "or use the version that made it"
         )
     try:
-        return parse_network(content)
+        network = parse_network(content)
+        Learning.of(network)  # its numbers may be damaged too
+        return network
     except NeuroError as error:
         raise DataDirectoryError(f"{path} is damaged ({error}): restore it from a backup") from error
 
@@ -260,13 +263,16 @@ def _version_of_other_rules(content: bytes) -> str:
         network = Network.decode(content[len(NETWORK_PREFIX) :])
     except DecodeError:
         return ""
-    found = {parameter.name for parameter in network.parameters if parameter.name.startswith(b"chain.")}
+    names = {parameter.name for parameter in network.parameters}
     wanted = {f"chain.{field.name}".encode() for field in fields(Params)}
-    # Rules are only ever added, so a missing parameter is the sign of an older program.
-    if missing := sorted(wanted - found):
+    missing = sorted(wanted - names)
+    unknown = sorted(name for name in names - wanted if name.split(b".")[0] not in OTHER_SECTIONS)
+    # Rules are only ever added: a name that is missing and another that is unknown are a damaged one.
+    if missing and not unknown:
         return f"an earlier version with other rules (it lacks {_some(missing)})"
-    unknown = sorted(found - wanted)
-    return f"a later version with other rules (it has {_some(unknown)})" if unknown else ""
+    if unknown and not missing:
+        return f"a later version with other rules (it has {_some(unknown)})"
+    return ""
 
 
 def _some(names: list[bytes]) -> str:

@@ -17,6 +17,7 @@ from typing import TypeVar
 import psutil
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
 
+from node.archive_prune import prune_beside
 from node.data_directory import FOLDERS, read_json, write_atomically
 from node.housekeeping import Housekeeping
 from node.logs import log_of
@@ -54,6 +55,7 @@ class Jobs:
             (self.sample, SAMPLE_SECONDS),
             (self.check_disk, DISK_SECONDS),
             (self.tidy, TIDY_SECONDS),
+            *([(self.prune, TIDY_SECONDS)] if node.settings.keep_epochs else []),
         ):
             self.scheduler.add_job(job, "interval", seconds=seconds, id=job.__name__)
 
@@ -128,6 +130,16 @@ class Jobs:
         removed = await self._away(lambda: self.housekeeping.tidy(store))
         if removed:
             log.info("removed files that nothing needs", count=len(removed), first=removed[0])
+
+    async def prune(self) -> None:
+        """Forget old blocks, if the user wants that."""
+        node, keep_epochs = self.node, self.node.settings.keep_epochs
+        # Without the model's file the payloads are what it would be made from.
+        if keep_epochs is None or not node.outcomes.model_path.exists():
+            return
+        done = await self._away(lambda: prune_beside(node.store, node.payloads, keep_epochs))
+        if done is not None:
+            log.info("pruned old blocks", height=done.height, blocks=done.blocks, payloads=len(done.payloads))
 
 
 def clock_offset() -> float:

@@ -61,6 +61,10 @@ class KeyValue(Protocol):
         """What is there now, for reading beside a writer; to be closed before the map itself, and never written."""
         ...
 
+    def compact(self) -> None:
+        """Give the space of deleted records back to the disk; nobody else may use the map meanwhile."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -115,8 +119,21 @@ class LevelDb:
         frozen._database = self._database.snapshot()
         return frozen
 
+    def compact(self) -> None:
+        try:
+            # plyvel takes an absent bound for an empty range, and then nothing is done. Our keys begin with letters.
+            self._database.compact_range(start=b"\x00", stop=b"\xff")
+        except (self._error, OSError) as error:
+            raise StoreError(f"cannot write to the ledger: {in_words(error)}; {advice(error)}") from error
+
     def close(self) -> None:
         self._database.close()
+
+
+def _environment(path: Path, map_bytes: int) -> Any:
+    import lmdb
+
+    return lmdb.open(str(path), map_size=map_bytes, subdir=True, readahead=False)
 
 
 class _Map:
@@ -159,6 +176,14 @@ class _Map:
                 )
             self.environment.set_mapsize(wanted)
 
+    def replace(self, draft: Path) -> None:
+        """Go on with another file in place of this one. Raises OSError or the database's error."""
+        size = self.environment.info()["map_size"]
+        self.environment.close()
+        draft.replace(self.file)
+        sync_folder(self.file.parent)
+        self.environment = _environment(self.file.parent, size)
+
 
 class Lmdb:
     """py-lmdb, where LevelDB has no wheel. One process at a time, like LevelDB, and every commit is synced.
@@ -177,7 +202,7 @@ class Lmdb:
         self._lock: int | None = _locked(path)
         is_new = not (path / LMDB_FILE).exists()
         try:
-            environment = lmdb.open(str(path), map_size=map_bytes, subdir=True, readahead=False)
+            environment = _environment(path, map_bytes)
         except (lmdb.Error, OSError) as error:
             os.close(self._lock)
             raise StoreError(_unopened(path, error)) from error
@@ -256,6 +281,20 @@ class Lmdb:
         frozen = copy(self)
         frozen._frozen = self._map.enter()
         return frozen
+
+    def compact(self) -> None:
+        """Copy what is left into a new file, which takes the old one's place."""
+        try:
+            self._map.replace(self._copied())
+        except (self._error, OSError) as error:
+            raise StoreError(f"cannot write to the ledger: {in_words(error)}; {advice(error)}") from error
+
+    def _copied(self) -> Path:
+        draft = self._map.file.with_name(LMDB_FILE + ".partial")
+        with draft.open("wb") as file:
+            self._map.environment.copyfd(file.fileno(), compact=True)
+            os.fsync(file.fileno())
+        return draft
 
     def _reading(self) -> AbstractContextManager[Any]:
         return self._briefly() if self._frozen is None else nullcontext(self._frozen)

@@ -96,6 +96,14 @@ SETTINGS = (
         f"{DEFAULT_API}, or the next free of {API_PORTS_TRIED} ports",
     ),
     Setting("until_round", "--until-round", Whole(1, 2**63 - 1), None, "Stop after this many closed rounds.", "never"),
+    Setting(
+        "keep_epochs",
+        "--keep-epochs",
+        Whole(1, 2**48),
+        None,
+        "Forget blocks before this many epochs, as `archive prune` does.",
+        "every block is kept",
+    ),
     Setting("json", "--json", YesOrNo(), "false", "Print one JSON object on stdout."),
     Setting("log_level", "--log-level", Choice(LEVELS), "info", "The least that is written to logs/node.log."),
     Setting("log_format", "--log-format", Choice(("text", "json")), "text", "Lines for people, or JSON objects."),
@@ -131,6 +139,7 @@ class Settings:
     api: str | None  # None: the default address, or the next free port
     until_round: int | None
     memory: int | None = None
+    keep_epochs: int | None = None  # None: an archive
     as_json: bool = False
     logs: LogSettings = field(default_factory=LogSettings)
 
@@ -215,6 +224,7 @@ def settings_of(found: Mapping[str, InEffect]) -> Settings:
         api=value["api"],
         until_round=value["until_round"],
         memory=value["memory"],
+        keep_epochs=value["keep_epochs"],
         as_json=value["json"],
         logs=logs,
     )

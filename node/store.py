@@ -5,14 +5,15 @@ s ‖ key      flat state       t ‖ hash     tree node                    x �
 i ‖ address ‖ height ‖ tx id  (empty)      o ‖ round    height of the block that closed or voided it
 k ‖ epoch ‖ view ‖ kind   certificate of a view that is not final yet, and the tip's notarization
 p ‖ height ‖ block hash   block that may have been voted for and is not final yet
-m ‖ name     tip, chain id, schema
+e ‖ height   header of a block whose body this node does not keep (`node.archive_prune`, `node.snapshot`)
+m ‖ name     tip, chain id, schema, genesis root; where something is not kept: up to which height
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chain.address import address_of
-from chain.block import Block
+from chain.block import Block, Header
 from chain.crypto.hashing import ZERO
 from chain.genesis import Network, genesis_state
 from chain.receipts import RoundClosed, RoundVoid
@@ -27,6 +28,9 @@ from node.key_value import RESTORE, KeyValue
 
 SCHEMA = b"1"
 TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesis"
+# Bodies up to PRUNED may be gone. HEADERS: a height below which there are only the last headers of epochs, and the
+# first epoch of those. Absent where all is kept.
+PRUNED, HEADERS = b"mpruned", b"mheaders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,29 @@ class Store:
 
     def tip(self) -> Parent:
         """What the next block builds on."""
-        stored = self.block(self.height)
-        if stored is None:
+        height = self.height
+        if height == 0:
             return genesis_parent(self.network, self._need(GENESIS_ROOT))
-        return parent_of(stored.block.header)
+        return parent_of(self._need_header(height))
+
+    @property
+    def pruned_height(self) -> int:
+        """The bodies of blocks up to here are not kept."""
+        return _optional_number(self.database.get(PRUNED)) or 0
+
+    def header(self, height: int) -> Header | None:
+        """The header of a finalized block, whether or not its body is kept."""
+        if (data := self.database.get(b"e" + number(height))) is not None:
+            return Header.decode(data)
+        stored = self.block(height)
+        return None if stored is None else stored.block.header
+
+    def certificate(self, height: int) -> bytes:
+        """A finalized block's own finalization certificate; empty if a descendant's covers it."""
+        return self._need(b"f" + number(height))
 
     def block(self, height: int) -> Stored | None:
+        """A finalized block; None if there is none at this height, or its body is not kept."""
         data = self.database.get(b"b" + number(height))
         return None if data is None else Stored(Block.decode(data), self._need(b"f" + number(height)))
 
@@ -117,10 +138,13 @@ class Store:
         """The hash of a finalized block; the chain id for height 0."""
         if height == 0:
             return self.network.chain_id
-        stored = self.block(height)
-        if stored is None:
+        return self._need_header(height).hash()
+
+    def _need_header(self, height: int) -> Header:
+        header = self.header(height)
+        if header is None:
             raise StoreError(f"the ledger lacks block {height}: it is damaged; {RESTORE}")
-        return stored.block.header.hash()
+        return header
 
     def keep(self, certificate: Certificate) -> None:
         """Store a certificate of a view that is not final yet."""
@@ -172,18 +196,37 @@ class Store:
 
 def index_entries(applied: Applied, network: Network) -> dict[bytes, bytes | None]:
     """What finds a block by hash, transaction, address and round."""
-    header = applied.block.header
-    height = number(header.height)
-    entries: dict[bytes, bytes | None] = {b"h" + header.hash(): height}
-    for transaction in applied.block.body.transactions:
-        identity = transaction.id(network.chain_id)
-        entries[b"x" + identity] = height
-        for address in _touched(transaction):
-            entries[b"i" + address + height + identity] = b""
+    block = applied.block
+    height = number(block.header.height)
+    entries: dict[bytes, bytes | None] = {b"h" + block.header.hash(): height, **body_entries(block, network)}
     for receipt in applied.receipts:
         if isinstance(receipt, RoundClosed | RoundVoid):
             entries[b"o" + number(receipt.round)] = height
     return entries
+
+
+def body_entries(block: Block, network: Network) -> dict[bytes, bytes]:
+    """What finds a block by what stands in its body: transaction and address."""
+    height = number(block.header.height)
+    entries: dict[bytes, bytes] = {}
+    for transaction in block.body.transactions:
+        identity = transaction.id(network.chain_id)
+        entries[b"x" + identity] = height
+        for address in _touched(transaction):
+            entries[b"i" + address + height + identity] = b""
+    return entries
+
+
+def first_headers(database: KeyValue) -> tuple[int, int]:
+    """The height from which every header is there, and the first epoch whose last header is there before it."""
+    data = database.get(HEADERS)
+    return (1, 0) if data is None else (int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big"))
+
+
+def header_heights(database: KeyValue, tip: int, epoch_blocks: int) -> list[int]:
+    """The heights whose headers this ledger should have; ascending."""
+    first, epoch = first_headers(database)
+    return [*range((epoch + 1) * epoch_blocks, first, epoch_blocks), *range(first, tip + 1)]
 
 
 def kept_key(certificate: Certificate) -> bytes:

@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 PYTHONS = ((3, 11), (3, 12))
 LOCKS = ("run.txt", "nodeps.txt", "dev.txt")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
+# Every hash seed, locale and year; the default run takes two.
+GOLDEN = ("-m", "portability", "tests/chain/test_golden_long.py")
 # py_ecc takes about a second a signature: only what is about signatures.
 SIGNATURES = ("tests/chain/test_bls.py", "tests/chain/test_registration.py", "tests/consensus/test_certificate.py")
 
@@ -31,7 +33,7 @@ def main() -> None:
         tested("ECDSA by cryptography", [*PARALLEL, "tests/chain", "tests/wallet"], NEUROSHARD_ECDSA="cryptography"),
         tested("BLS by py_ecc", SIGNATURES, NEUROSHARD_BLS="py_ecc"),
         tested("without any fast library", ["-m", "portability", "tests"]),
-        other_python(options.python),
+        *other_python(options.python),
     ]
     print("\n".join(results))
     sys.exit(any("FAILED" in result for result in results))
@@ -46,13 +48,13 @@ def tested(name: str, arguments: Sequence[str], python: str = sys.executable, **
     return f"{'ok' if done.returncode == 0 else 'FAILED'}: {name}, {time.monotonic() - began:.0f} s"
 
 
-def other_python(wanted: str | None) -> str:
-    """Everything that needs no torch, under the Python that this is not."""
+def other_python(wanted: str | None) -> list[str]:
+    """Everything that needs no torch, and the golden history everywhere, under the Python that this is not."""
     [version] = [each for each in PYTHONS if each != sys.version_info[:2]]
     name = f"Python {version[0]}.{version[1]} without torch"
     python = found_python(version, wanted)
     if python is None:
-        return f"skipped: {name} (not found on this machine; name it with --python)"
+        return [f"skipped: {name} (not found on this machine; name it with --python)"]
     with tempfile.TemporaryDirectory() as folder:
         inside = str(Path(folder) / "bin" / "python")
         locks = [word for lock in LOCKS for word in ("-r", str(ROOT / "requirements" / lock))]
@@ -61,8 +63,8 @@ def other_python(wanted: str | None) -> str:
             [inside, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", *locks],
         ):
             if subprocess.run(command, check=False).returncode != 0:
-                return f"FAILED: {name}, its environment could not be made"
-        return tested(name, [*PARALLEL, "tests"], inside)
+                return [f"FAILED: {name}, its environment could not be made"]
+        return [tested(name, [*PARALLEL, "tests"], inside), tested(f"the golden history, {name}", GOLDEN, inside)]
 
 
 def found_python(version: tuple[int, int], wanted: str | None) -> str | None:

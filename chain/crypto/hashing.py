@@ -1,6 +1,7 @@
 """SHA-256 with domain tags, and the RFC 6962 Merkle tree."""
 
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
 
 ZERO = bytes(32)
@@ -9,8 +10,13 @@ TAG_PREFIX = "neuroshard/"
 
 def tagged_hash(name: str, *parts: bytes) -> bytes:
     """SHA-256 of a length-prefixed domain tag `neuroshard/NAME/1` and the parts, joined. 32 bytes."""
+    return sha256(b"".join((_tag(name), *parts))).digest()
+
+
+@cache
+def _tag(name: str) -> bytes:
     tag = f"{TAG_PREFIX}{name}/1".encode("ascii")
-    return sha256(b"".join((len(tag).to_bytes(1, "big"), tag, *parts))).digest()
+    return len(tag).to_bytes(1, "big") + tag
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:

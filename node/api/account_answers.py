@@ -16,7 +16,7 @@ def account_of(store: Store, address: bytes) -> Json:
     """What an address owns and has at stake, at the last finalized block."""
     state, height = store.state(), store.height
     account, stake = state.account(address), stake_of(state, address)
-    stored = store.block(height)
+    header = store.header(height)
     return {
         "address": to_text(address),
         "height": height,
@@ -27,8 +27,8 @@ def account_of(store: Store, address: bytes) -> Json:
         "stake": stake_fields(state, address, stake) | {"proof": proven(store, state, stake_key(address))},
         "proof": proven(store, state, account_key(address))
         | {
-            "header": None if stored is None else stored.block.header.encode().hex(),
-            "certificate": None if stored is None else stored.certificate.hex(),
+            "header": None if header is None else header.encode().hex(),
+            "certificate": None if header is None else store.certificate(height).hex(),
         },
     }
 

@@ -16,13 +16,16 @@ INDEX_HEAD = 1 + 21  # the namespace and the address of an entry of the index by
 def block_page(store: Store, limit: int, cursor: int | None) -> Json:
     """Blocks below the cursor's height, newest first."""
     newest = store.height if cursor is None else min(cursor - 1, store.height)
-    heights = range(newest, max(newest - limit, 0), -1)
+    lowest = store.pruned_height
+    heights = range(newest, max(newest - limit, lowest), -1)
     blocks = [summary(need(store, height).block) for height in heights]
-    return {"blocks": blocks, "next_cursor": str(heights[-1]) if heights and heights[-1] > 1 else None}
+    return {"blocks": blocks, "next_cursor": str(heights[-1]) if heights and heights[-1] > lowest + 1 else None}
 
 
 def need(store: Store, height: int) -> Stored:
     stored = store.block(height)
+    if stored is None and 1 <= height <= store.pruned_height:
+        raise Refusal(404, f"this node keeps no blocks up to {store.pruned_height}; ask an archive for block {height}")
     if stored is None:
         raise Refusal(404, f"there is no finalized block {height}; the newest is {store.height}")
     return stored

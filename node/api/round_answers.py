@@ -36,12 +36,18 @@ class RoundAnswers:
         newest = newest if cursor is None else min(cursor - 1, newest)
         numbers = range(newest, max(newest - limit, 0), -1)
         measured = {entry.round: entry for entry in history}
-        rounds = [with_loss(self._facts(store, number), measured.get(number)) for number in numbers]
+        rounds: list[Json] = []
+        for number in numbers:
+            if not is_told(store, number):
+                return {"rounds": rounds, "next_cursor": None}
+            rounds.append(with_loss(self._facts(store, number), measured.get(number)))
         return {"rounds": rounds, "next_cursor": str(numbers[-1]) if numbers and numbers[-1] > 1 else None}
 
     def whole(self, store: Store, history: Sequence[Measured], number: int) -> Json:
         if number > store.state().ledger.round:
             raise Refusal(404, f"round {number} has not opened; the newest is {store.state().ledger.round}")
+        if not is_told(store, number):
+            raise Refusal(404, f"this node keeps no blocks up to {store.pruned_height}, in which round {number} ended")
         measured = next((entry for entry in reversed(history) if entry.round == number), None)
         return with_loss(self._facts(store, number), measured)
 
@@ -59,6 +65,13 @@ class RoundAnswers:
                 while len(self._ended) > REMEMBERED:
                     self._ended.popitem(last=False)
         return facts
+
+
+def is_told(store: Store, number: int) -> bool:
+    """Whether the node still has what tells of a round: its records, or the block of its end."""
+    if store.state().round(number) is not None:
+        return True
+    return (store.height_of_round(number) or 0) > store.pruned_height
 
 
 def with_loss(facts: Json, measured: Measured | None) -> Json:
@@ -142,7 +155,8 @@ def _reveals(store: Store, number: int, ended: int, before: int) -> list[Payload
     found = []
     for height in range(ended, first - 1, -1):
         stored = store.block(height)
-        assert stored is not None
+        if stored is None:
+            break  # It has been pruned.
         body = stored.block.body
         found += [item for item in body.rounds if isinstance(item, PayloadReveal) and item.round == number]
         if any(proof.round == number for proof in body.proofs):
@@ -154,6 +168,8 @@ def _base(store: Store, number: int) -> str | None:
     """The outcome of the last round before that closed; None if that lies too far back."""
     for earlier in range(number - 1, max(number - 1 - VOIDS_PASSED, 0), -1):
         ended = store.height_of_round(earlier)
+        if ended is not None and ended <= store.pruned_height:
+            return None
         if ended is not None and (outcome := _outcome_at(store, earlier, ended)) is not None:
             return outcome.outer_root.hex()
     return store.network.start.outer_root.hex() if number <= VOIDS_PASSED else None
@@ -164,6 +180,7 @@ def proof_page(
 ) -> Json:
     """Proofs before the cursor's place, newest first. A page that ended its search early may be empty."""
     highest, lowest = _range(store, round_number)
+    lowest = max(lowest, store.pruned_height + 1)
     if cursor is not None:
         highest = min(highest, cursor[0])
     found: list[Json] = []

@@ -9,7 +9,7 @@ from fractions import Fraction
 from math import isqrt
 
 from chain.genesis import Params
-from chain.transactions import Bond, MultiTransfer, ServicePayment, Transfer, Unbond, Unjail, Withdraw
+from chain.transactions import MultiTransfer, ServicePayment, Transfer, Unbond, Unjail, Withdraw
 
 
 class Refused(Exception):
@@ -22,10 +22,10 @@ def need(allowed: bool) -> None:
 
 
 class Offence:
-    """A validator voted twice."""
+    """A validator voted twice, and `stake` answers for it."""
 
-    def __init__(self, wallet: bytes, at: int, reported: int, weight: tuple[int, int], stake: int) -> None:
-        self.wallet, self.at, self.reported, self.stake = wallet, at, reported, stake
+    def __init__(self, wallet: bytes, reported: int, weight: tuple[int, int], stake: int) -> None:
+        self.wallet, self.reported, self.stake = wallet, reported, stake
         self.power, self.total = weight
         self.settled = False
 
@@ -116,8 +116,6 @@ class NaiveLedger:
                 self.burn(payer, share)
                 self.take(payer, amount - share)
                 self.add(payee, amount - share)
-            case Bond(amount=amount, public_key=key):
-                self.bond(payer, amount, key)
             case Unbond(amount=amount):
                 self.unbond(payer, amount)
             case Withdraw():
@@ -132,9 +130,10 @@ class NaiveLedger:
             case _:
                 raise AssertionError(action)
 
-    def bond(self, wallet: bytes, amount: int, key: bytes) -> None:
+    def bond(self, wallet: bytes, amount: int, key: bytes, proven: bool) -> None:
+        """`proven`: the key signed that it votes for this wallet."""
         first = wallet not in self.keys
-        need(not self.is_banned(wallet))
+        need(proven and not self.is_banned(wallet))
         need((first and key not in self.keys.values() and key not in self.banned) or self.keys.get(wallet) == key)
         need(amount > 0 or first)
         need(self.staying(wallet) + amount >= self.rules.stake_minimum_nanos)
@@ -166,8 +165,9 @@ class NaiveLedger:
         need(genuine and key not in self.banned and reporter != wallet)
         need(epoch - self.rules.unbonding_epochs <= at <= epoch)
         self.banned.add(key)
-        if not owners:
-            return  # phantom power is no money
+        if not owners:  # phantom power is no money
+            self.offences.append(Offence(wallet, epoch, weight, 0))
+            return
         for pot in [pot for pot in self.unbonding if pot[0] == wallet]:
             left_at_the_end_of = pot[1] - 1 - self.rules.unbonding_epochs
             if left_at_the_end_of >= at:
@@ -179,7 +179,7 @@ class NaiveLedger:
         self.leaving[wallet] = stake - lost
         self.add(reporter, reward)
         self.burned += lost - reward
-        self.offences.append(Offence(wallet, at, epoch, weight, stake))
+        self.offences.append(Offence(wallet, epoch, weight, stake))
 
     # ---- Work
 
@@ -238,13 +238,15 @@ class NaiveLedger:
     # ---- An epoch's end
 
     def punish_together(self, epoch: int) -> None:
-        """The second part of a penalty: three times the share of all power that offended at about the same time."""
+        """The second part of a penalty: three times the share of all power that was reported at about the same time."""
         span = self.rules.unbonding_epochs
         for offence in self.offences:
             if offence.settled or epoch < offence.reported + span:
                 continue
             offence.settled = True
-            together = [other for other in self.offences if abs(other.at - offence.at) <= span]
+            if not offence.stake:
+                continue
+            together = [other for other in self.offences if abs(other.reported - offence.reported) <= span]
             power = sum(other.power * offence.total // other.total for other in together)
             share = min(offence.total, self.rules.correlation_factor * power)
             penalty = -(-offence.stake * share // offence.total)

@@ -71,6 +71,15 @@ def test_a_released_reward_is_bonded_up_to_the_minimum_and_the_rest_can_be_spent
     assert receipts_of(chain, AutoBonded) == [AutoBonded(ALICE.address, bonded)]
 
 
+def test_money_from_elsewhere_is_not_bonded():
+    chain = a_chain(2 * REWARD)
+    chain.fund(ALICE, 7 * REWARD)
+    earn(chain)
+    until_released(chain)
+    assert chain.stake(ALICE).bonded == REWARD
+    assert chain.balance(ALICE) == 7 * REWARD
+
+
 def test_a_node_without_the_intent_bonds_nothing():
     chain = a_chain(REWARD, intent=False)
     earn(chain)

@@ -1,15 +1,13 @@
-"""Whatever happens, every nano that was minted and not burned is owned, and the receipts tell the whole story.
+"""Payments while rounds close and fail: what was minted and not burned is owned, and the root is that of the records.
 
-The reference is a ledger of plain dictionaries that knows the rules of money and nothing of records, overlays or trees.
+Every block is judged from its bytes. Stake, and all other kinds of transactions, are in `test_economy`.
 """
-
-from fractions import Fraction
-from math import isqrt
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from chain.address import address_of
 from chain.crypto.hashing import ZERO
 from chain.errors import InvalidProof, NotEnoughFunds
 from chain.receipts import PROOF_FEE, Burned, Minted, Released, RoundClosed, RoundVoid
@@ -32,78 +30,13 @@ from tests.builders import (
     a_transfer,
     an_availability_vote,
 )
+from tests.chain.naive_ledger import NaiveLedger
 
 WALLETS = (ALICE, BOB, CAROL)
 NODES = (NODE, OTHER_NODE)
-RATE, BASE_WORK = 500_000, 5
-NETWORK = a_network(epoch_blocks=4, vest_rounds=1, base_work_batches=BASE_WORK, base_fee_initial=11, train_blocks=4)
+NETWORK = a_network(epoch_blocks=4, vest_rounds=1, base_work_batches=5, base_fee_initial=11, train_blocks=4)
 KEYS = st.sampled_from(WALLETS)
 AMOUNTS = st.one_of(st.integers(0, 50), st.integers(0, 10**8), st.just(2**128 - 1))
-
-
-class Reference:
-    """Balances and claims in dictionaries."""
-
-    def __init__(self) -> None:
-        self.balances: dict[bytes, int] = {}
-        self.vesting: dict[tuple[int, bytes], tuple[bytes, int]] = {}
-        self.minted = self.burned = 0
-        self.claims: dict[tuple[int, bytes], tuple[bytes, int, int]] = {}  # wallet, batches, debt
-        self.revealed: set[tuple[int, bytes]] = set()
-        self.ended: list[int] = []
-        self.void: set[int] = set()
-        self.settled = 0
-        self.released = 0
-
-    def add(self, address: bytes, amount: int) -> None:
-        self.balances[address] = self.balances.get(address, 0) + amount
-
-    def fund(self, address: bytes, amount: int) -> None:
-        self.minted += amount
-        self.add(address, amount)
-
-    def pay(self, payer: bytes, payee: bytes, amount: int, fee: int, tip: int, burned: int) -> bool:
-        """Whether the payer can, and if so the payment."""
-        if self.balances.get(payer, 0) < amount + fee + tip:
-            return False
-        self.add(payer, -amount - fee - tip)
-        self.add(payee, amount - burned)
-        self.add(FOUNDER.address, tip)
-        self.burned += fee + burned
-        return True
-
-    def end_round(self, number: int, void: bool) -> None:
-        self.ended.append(number)
-        if void:
-            self.void.add(number)
-
-    def settle(self) -> None:
-        paid = [
-            (number, node, *claim)
-            for (number, node), claim in sorted(self.claims.items())
-            if self.settled < number and number in self.ended
-            if number in self.void or (number, node) in self.revealed
-        ]
-        work = sum(batches for _, _, _, batches, _ in paid)
-        budget = RATE * work if work <= BASE_WORK else BASE_WORK * RATE * isqrt(work * BASE_WORK) // BASE_WORK
-        exact = [Fraction(budget * batches, work) for _, _, _, batches, _ in paid]
-        amounts = [int(share) for share in exact]
-        while sum(amounts) < budget and paid:
-            best = max(range(len(paid)), key=lambda i: (exact[i] - amounts[i], -i))
-            amounts[best] += 1
-        for (number, node, wallet, _, debt), amount in zip(paid, amounts, strict=True):
-            self.minted += amount
-            self.burned += min(debt, amount)
-            self.vesting[number, node] = (wallet, amount - min(debt, amount))
-        self.settled = max([self.settled, *self.ended])
-
-    def release(self) -> None:
-        last = max([0, *self.ended])
-        for number, node in sorted(self.vesting):
-            if number <= self.settled and last - number >= 1:
-                wallet, amount = self.vesting.pop((number, node))
-                if amount:
-                    self.add(wallet, amount)
 
 
 class Ledgers(RuleBasedStateMachine):
@@ -111,8 +44,10 @@ class Ledgers(RuleBasedStateMachine):
 
     @initialize(amounts=st.lists(st.integers(0, 10**9), min_size=3, max_size=3))
     def begin(self, amounts):
-        self.chain, self.reference = Chain(NETWORK), Reference()
+        self.chain, self.reference = Chain(NETWORK), NaiveLedger(NETWORK.params, FOUNDER.address)
         self.chain.register(*NODES)
+        for node in NODES:
+            self.reference.register(ALICE.address, node.node, False)
         for key, amount in zip(WALLETS, amounts, strict=True):
             self.chain.fund(key, amount)
             self.reference.fund(key.address, amount)
@@ -127,15 +62,19 @@ class Ledgers(RuleBasedStateMachine):
         self.reference.release()
         return applied
 
+    def follow(self, payment, fee, tip):
+        payer = address_of(payment.sender)
+        self.reference.fee(payer, FOUNDER.address, fee, tip)
+        self.reference.act(payer, payment.action, 0)
+
     @rule(payer=KEYS, payee=KEYS, amount=AMOUNTS, tip=st.integers(0, 9), service=st.booleans())
     def pay(self, payer, payee, amount, tip, service):
         make = a_service_payment if service else a_transfer
         base_fee = self.chain.state.ledger.base_fee
         payment = make(self.chain, amount, payee=payee, sender=payer, max_fee=base_fee + 5, tip=tip)
         gas = 1_000 + len(payment.encode())
-        burned = -(-amount // 20) if service else 0
         before = dict(self.chain.records)
-        if self.reference.pay(payer.address, payee.address, amount, gas * base_fee, gas * min(tip, 5), burned):
+        if self.reference.attempt(self.follow, payment, gas * base_fee, gas * min(tip, 5)):
             self.block(transactions=[payment])
         else:
             try:
@@ -152,26 +91,21 @@ class Ledgers(RuleBasedStateMachine):
         payments = []
         for payer in payers:
             payment = a_transfer(chain, 1, payee=CAROL, sender=payer, nonce=nonces[payer], max_fee=base_fee)
-            if self.reference.pay(payer.address, CAROL.address, 1, 1_160 * base_fee, 0, 0):
+            if self.reference.attempt(self.follow, payment, 1_160 * base_fee, 0):
                 payments.append(payment)
                 nonces[payer] += 1
         self.block(transactions=payments)
 
     @rule(node=st.sampled_from(NODES))
     def work(self, node):
-        chain, claims = self.chain, self.reference.claims
-        place = (chain.state.ledger.round, node.node)
-        proof = a_proof(chain, node)
-        before = claims.get(place)
-        wallet, batches, debt = before or (ALICE.address, 0, 0)
-        gas = 1_000 + len(proof.encode())
+        proof, base_fee = a_proof(self.chain, node), self.chain.state.ledger.base_fee
         # Recorded first: this block may end the round and the epoch.
-        claims[place] = (wallet, batches + 2, debt + gas * chain.state.ledger.base_fee)
+        claims = dict(self.reference.claims)
+        self.reference.claim(proof.round, node.node, 2, (1_000 + len(proof.encode())) * base_fee)
         try:
             self.block(proofs=[proof])
         except InvalidProof:  # Not the time for it: the round trains no more, or the node has committed.
-            del claims[place]
-            claims |= {} if before is None else {place: before}
+            self.reference.claims = claims
             self.block()
 
     @precondition(lambda self: self.chain.round.phase == TRAINING)
@@ -194,7 +128,7 @@ class Ledgers(RuleBasedStateMachine):
         shown = {revealed.node for revealed in chain.round.revealed}
         waiting = set() if late else set(chain.round.committed) - shown
         nodes = [node for node in NODES if node.node in waiting]
-        self.reference.revealed |= {(chain.round.number, node.node) for node in nodes}
+        self.reference.counted |= {(chain.round.number, node.node) for node in nodes}
         self.block(rounds=[a_reveal(chain, node) for node in nodes])
 
     @precondition(lambda self: self.chain.round.phase in (HOLDING, RESULT))
@@ -219,6 +153,9 @@ class Ledgers(RuleBasedStateMachine):
         vesting = [Vesting.decode(value) for key, value in records.items() if key[:1] == b"v"]
         held = {address: account.balance for address, account in accounts.items() if account.balance}
         assert held == {address: amount for address, amount in reference.balances.items() if amount}
+        assert sorted((pot.wallet, pot.amount) for pot in vesting) == sorted(
+            pot for pot in reference.vesting.values() if pot[1]
+        )
         assert (supply.minted, supply.burned) == (reference.minted, reference.burned)
         assert supply.balances == sum(held.values())
         assert supply.vesting == sum(record.amount for record in vesting)

@@ -284,6 +284,14 @@ def test_what_is_left_is_released_an_unbonding_time_after_the_report_and_no_epoc
     assert chain.stake(ALICE).bonded == chain.state.supply.unbonding == 0
 
 
+def test_the_banned_leave_their_place_to_another_when_nothing_of_theirs_is_bonded(chain):
+    chain.block([a_report(chain)])
+    assert ALICE.address in staking(chain.state).validators
+    chain.end_epoch()
+    assert ALICE.address not in staking(chain.state).validators
+    assert chain.stake(ALICE).tombstoned
+
+
 def test_the_banned_cannot_ask_their_stake_back_sooner(chain):
     chain.fund(ALICE, NEURO)
     chain.block([an_unbond(chain, STAKE)])
@@ -365,19 +373,17 @@ def test_a_part_is_the_same_part_in_either_order(order):
 
 @pytest.mark.parametrize(("apart", "together"), [(0, 2), (SPAN, 2), (SPAN + 1, 1)])
 def test_reports_an_unbonding_time_apart_add_up_and_one_epoch_further_do_not(apart, together):
-    chain = a_chain(ALICE, *OTHERS, amount=1_000 * NEURO, correlation_factor=1, stake_target_nanos=1)
-    chain.block([a_report(chain)])
-    while chain.epoch < apart:
-        chain.end_epoch()
-    chain.block([a_report(chain, OTHERS[0])])
+    chain = a_chain(ALICE, *OTHERS, amount=1_000 * NEURO, correlation_factor=1)
+    stake, totals = 1_000 * NEURO, []
+    for offender, epoch in ((ALICE, 0), (OTHERS[0], apart)):
+        while chain.epoch < epoch:
+            chain.end_epoch()
+        totals.append(sum(member.power for member in chain.members))
+        chain.block([a_report(chain, offender)])
     chain.end_epochs(2 * SPAN)
-    # 6,100 in the first set, with a founder; 5,000 in the sets after the first ban, without.
-    first = [1_000 * NEURO, 1_000 * NEURO if apart == 0 else 6_100 * 1_000 * NEURO // 5_000]
-    second = [1_000 * NEURO, 1_000 * NEURO if apart == 0 else 5_000 * 1_000 * NEURO // 6_100]
-    totals = 6_100 * NEURO, 6_100 * NEURO if apart == 0 else 5_000 * NEURO
-    base = 50 * NEURO - min(NEURO, 50 * NEURO // 32)
-    for wallet, shares, total in zip((ALICE, OTHERS[0]), (first, second), totals, strict=True):
-        assert burned_of(chain, wallet) == base + -(-1_000 * NEURO * sum(shares[:together]) // total)
+    for offender, total, other in ((ALICE, *totals), (OTHERS[0], *totals[::-1])):
+        offended = stake + (stake * total // other if together == 2 else 0)  # each counts as its share of its set
+        assert burned_of(chain, offender) == 50 * NEURO - NEURO + -(-stake * offended // total)
 
 
 def test_votes_of_an_earlier_epoch_do_not_part_an_attacker_from_its_accomplices(chain):
@@ -604,10 +610,11 @@ def test_a_banned_bootstrap_key_is_never_bonded():
 
 def test_the_payout_wallet_of_a_banned_bootstrap_validator_keeps_its_own_stake():
     chain = a_chain(FOUNDER, *OTHERS, founders=4)
+    before = chain.stake(FOUNDER)
     chain.block([a_report(chain, founders_of(chain)[0])])
     chain.end_epochs(2 * SPAN)
-    assert (chain.stake(FOUNDER).bonded, chain.stake(FOUNDER).power) == (STAKE, STAKE)
-    assert not chain.stake(FOUNDER).tombstoned
+    assert chain.stake(FOUNDER) == before
+    assert burned_of(chain, FOUNDER) == 0
 
 
 def test_phantom_power_that_votes_twice_adds_to_the_penalty_of_the_others(chain):
@@ -637,6 +644,8 @@ def test_a_chain_of_stake_goes_on_when_all_its_validators_are_banned():
     chain.end_epochs(2 * SPAN + 1)
     chain.block()
     assert [member.public_key for member in chain.members] == [voting_key(ALICE)]
+    stake = chain.stake(ALICE)
+    assert (stake.bonded, stake.leaving, stake.power) == (0, 0, 0)  # its penalty was everything
 
 
 def test_power_never_exceeds_the_stake_behind_it(chain):

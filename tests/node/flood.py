@@ -1,4 +1,4 @@
-"""A flood of transactions for a mempool, in a process of its own: `python -m tests.node.flood WAITING JUNK VALID`.
+"""A mempool under a flood, in a process of its own: `python -m tests.node.flood WAITING JUNK VALID PAYMENTS`.
 
 Prints as JSON what came of it and how much memory it took beyond what the program had before.
 """
@@ -17,11 +17,11 @@ from chain.crypto import ecdsa
 from chain.errors import NeuroError
 from chain.genesis import Network, genesis_state
 from chain.state import Account, State, account_key
-from chain.transactions import Transaction, Transfer
+from chain.transactions import MultiTransfer, Payment, Transaction, Transfer
 from node.mempool import Mempool
 from tests.builders import BOB, a_network
 
-FUNDED = Account(10**12, 0).encode()
+FUNDED = Account(10**15, 0).encode()
 KINDS = ("unsigned", "badly signed", "nonce gap", "low fee", "unfunded")
 MIB = 1 << 20
 
@@ -57,11 +57,15 @@ def junk(number: int) -> Iterator[Transaction]:
         yield Transaction(sender, nonce, max_fee, 0, Transfer(BOB.address, index), signature)
 
 
-def valid(network: Network, number: int, first: int = 0) -> Iterator[Transaction]:
-    """Of a new wallet each, every one with a tip a little higher: each drives one out of a full mempool."""
+def valid(network: Network, number: int, first: int = 0, payments: int = 0) -> Iterator[Transaction]:
+    """Of a new wallet each, every one with a tip a little higher: each drives one out of a full mempool.
+
+    A transfer, or a multi-transfer of so many payments.
+    """
+    action = MultiTransfer((Payment(BOB.address, 1),) * payments) if payments else Transfer(BOB.address, 1)
     for index in range(first, first + number):
         secret = name(f"wallet {index}")
-        draft = Transaction(ecdsa.public_key(secret), 0, 100_000, index, Transfer(BOB.address, 1), bytes(64))
+        draft = Transaction(ecdsa.public_key(secret), 0, 100_000, index, action, bytes(64))
         signature = ecdsa.sign(secret, draft.id(network.chain_id))
         yield Transaction(draft.sender, 0, draft.max_fee, draft.tip, draft.action, signature)
 
@@ -90,15 +94,15 @@ def memory_mib() -> float:
 
 
 def main() -> None:
-    waiting, rubbish, better = map(int, sys.argv[1:])
+    waiting, rubbish, better, payments = map(int, sys.argv[1:])
     flood = Flood()
     flood.pour(junk(100))
     flood.answers.clear()
     before = memory_mib()
-    flood.pour(valid(flood.network, waiting))
+    flood.pour(valid(flood.network, waiting, 0, payments))
     filled = memory_mib()
     flood.pour(junk(rubbish))
-    flood.pour(valid(flood.network, better, waiting))
+    flood.pour(valid(flood.network, better, waiting, payments))
     grown = memory_mib()
     print(
         json.dumps(

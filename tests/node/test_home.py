@@ -339,6 +339,27 @@ def test_a_given_network_file_of_an_earlier_version_is_refused_before_anything_i
     assert not (root / "network").exists() and not (root / "keystore.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"chain.jail_epochs", b"chain.jail_epochr"), (b"chain.jail_epochs", b"chaio.jail_epochs")]
+)
+def test_a_spoilt_name_of_a_parameter_is_damage_and_no_other_version(root: Path, old: bytes, new: bytes) -> None:
+    opened(root)
+    path = root / "network"
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(DataDirectoryError, match=r"network is damaged .*restore it from a backup"):
+        opened(root)
+
+
+def test_a_spoilt_number_of_training_is_damage(root: Path) -> None:
+    opened(root)
+    path = root / "network"
+    before = path.read_bytes()
+    at = before.index(b"model.context") + len(b"model.context") + 15  # the last byte of its number
+    path.write_bytes(before[:at] + b"\x01" + before[at + 1 :])
+    with pytest.raises(DataDirectoryError, match=r"network is damaged .*restore it from a backup"):
+        opened(root)
+
+
 def test_a_newer_layout_is_told_before_its_network_is_looked_at(root: Path) -> None:
     opened(root)
     (root / "network").write_bytes(b"of the future")

@@ -1,5 +1,6 @@
 """Both databases keep the same promises: atomic writes, ordered reads by prefix, everything there after reopening."""
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -138,3 +139,22 @@ def test_a_snapshot_does_not_see_what_is_written_after_it(open_one: Open) -> Non
     snapshot.close()
     assert seen == (b"old", {b"kept": b"old", b"gone": b"old"}, {b"kept": b"old", b"gone": b"old"})
     assert dict(database.items(b"")) == {b"kept": b"new", b"later": b"new"}
+
+
+def test_compaction_gives_the_space_of_deleted_records_back_and_loses_nothing(open_one: Open, tmp_path: Path) -> None:
+    database = open_one()
+    database.write({i.to_bytes(2, "big"): random.Random(i).randbytes(4_000) for i in range(1_000)})
+    database.close()
+    database = open_one()
+    database.write({i.to_bytes(2, "big"): None for i in range(20, 1_000)})
+    kept, before = dict(database.items(b"")), size_of(tmp_path / "ledger")
+    database.compact()
+    assert dict(database.items(b"")) == kept and len(kept) == 20
+    assert before > 3_000_000 and size_of(tmp_path / "ledger") < before // 10
+    database.write({b"after": b"1"})
+    database.close()
+    assert dict(open_one().items(b"")) == {**kept, b"after": b"1"}
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

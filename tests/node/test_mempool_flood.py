@@ -11,7 +11,7 @@ import pytest
 from chain.address import address_of
 from chain.crypto import ecdsa
 from chain.fees import transaction_gas
-from chain.transactions import Transfer, Withdraw
+from chain.transactions import PAYMENTS_MAXIMUM, Transfer, Withdraw
 from chain.transition import gas_used
 from node.errors import RefusedForNow
 from node.mempool import Caps
@@ -26,9 +26,9 @@ ROOT = Path(__file__).parents[2]
 FULL_MIB, JUNK_MIB = 40, 20
 
 
-def flooded(waiting: int, rubbish: int, better: int = 0) -> dict[str, Any]:
+def flooded(waiting: int, rubbish: int, better: int = 0, payments: int = 0) -> dict[str, Any]:
     """What came of a flood in a process of its own."""
-    command = [sys.executable, "-m", "tests.node.flood", *map(str, (waiting, rubbish, better))]
+    command = [sys.executable, "-m", "tests.node.flood", *map(str, (waiting, rubbish, better, payments))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -65,6 +65,15 @@ def test_ever_better_offers_to_a_full_mempool_take_no_more_memory() -> None:
     found = flooded(full, 0, 3 * full)
     assert found["answers"] == {"kept": 4 * full} and found["waiting"] == full
     assert found["filling_mib"] < FULL_MIB and found["flood_mib"] < JUNK_MIB, found
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+def test_the_largest_transactions_fill_the_mempool_to_its_bytes_and_take_little_more() -> None:
+    found = flooded(6_000, 0, 0, PAYMENTS_MAXIMUM)
+    each = found["bytes"] // found["waiting"]
+    assert found["answers"] == {"kept": 6_000} and Caps().bytes - each < found["bytes"] <= Caps().bytes
+    assert found["filling_mib"] < Caps().bytes / 2**20 + FULL_MIB / 2, found
 
 
 def test_every_kind_of_junk_is_refused_and_only_bad_signatures_are_checked_and_remembered(
