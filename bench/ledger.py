@@ -42,7 +42,8 @@ class Figures:
 
     def add(self, name: str, value: float, unit: str, reference: float | None = None, note: str = "") -> None:
         report(name, value, unit, reference, note)
-        self.found[name] = {"value": float(f"{value:.6g}"), "unit": unit, "reference": reference, "note": note}
+        limit = None if reference is None else float(f"{reference:.6g}")
+        self.found[name] = {"value": float(f"{value:.6g}"), "unit": unit, "reference": limit, "note": note}
 
 
 def best(passes: int, once: Callable[[], float]) -> float:

@@ -53,8 +53,8 @@ def stopped(data_directory: Path) -> Iterator[Stopped]:
         network = network_of(directory)
         if not any((directory / "ledger").iterdir()):
             raise NodeError(
-                f"{directory / 'ledger'} is empty: there is nothing to verify or to work on. If a node has run here, restore "
-                "the whole data directory from a backup; else start one first"
+                f"{directory / 'ledger'} is empty: there is nothing to verify or to work on. If a node has run here, "
+                "restore the whole data directory from a backup; else start one first"
             )
         database = open_key_value(directory / "ledger")
         try:

