@@ -13,10 +13,10 @@ from chain.address import to_text
 from chain.block import Header
 from chain.crypto import bls, ecdsa
 from chain.crypto.votes import Evidence, evidence_of
-from chain.genesis import Network
+from chain.genesis import Network, genesis_state
 from chain.money import NEURO
 from chain.receipts import AutoBonded, Jailed, Minted, StakeLeft, Tombstoned
-from chain.stakes import Stake, stake_key, stake_of, staking
+from chain.stakes import Stake, ValidatorKey, stake_key, stake_of, staking, validator_key
 from chain.transactions import (
     ACTIONS,
     Action,
@@ -31,6 +31,7 @@ from chain.transactions import (
     Unbond,
     Unjail,
     Withdraw,
+    bond_consent,
     node_farewell,
 )
 from chain.transition import Applied
@@ -39,6 +40,7 @@ from consensus.messages import NOTARIZE, Vote, vote_message
 from node.api.action_answers import ACTION_NAMES, action_fields
 from node.api.events import stake_change
 from node.api.routes import ROUTES
+from node.api.validator_answers import member_fields
 from node.commands.status import show
 from node.data_directory import DataDirectory
 from node.facts import ACTIVE
@@ -89,6 +91,11 @@ def double_vote(network: Network, epoch: int) -> Evidence:
     return evidence_of(vote("one"), vote("other"))
 
 
+def a_bond(network: Network, by: Identity, amount: int) -> Bond:
+    consent = bond_consent(network.chain_id, by.validator_public_key, by.address)
+    return Bond(amount, by.validator_public_key, bls.sign(by.validator_secret, consent))
+
+
 def farewell(network: Network) -> RetireNode:
     digest = node_farewell(network.chain_id, GUEST.node_public_key, GUEST.wallet_public_key)
     return RetireNode(GUEST.node_public_key, ecdsa.sign(GUEST.node_secret, digest))
@@ -103,8 +110,7 @@ def stake_past(folder: Path) -> Network:
     node.register()
     while not stake_of(node.state, IDENTITY.address).power:
         node.close_round()
-    bond = Bond(150 * NEURO, GUEST.validator_public_key, bls.prove_possession(GUEST.validator_secret))
-    own_bond = Bond(60 * NEURO, IDENTITY.validator_public_key, bls.prove_possession(IDENTITY.validator_secret))
+    bond, own_bond = a_bond(node.network, GUEST, 150 * NEURO), a_bond(node.network, IDENTITY, 60 * NEURO)
     payments = (Payment(GUEST.address, 300 * NEURO), Payment(address_of_secret(PAYEE), 7))
     say(node, MultiTransfer(payments), own_bond)
     say(node, GUEST.registration(0, 0, False, node.network.chain_id).action, farewell(node.network), bond, by=GUEST)
@@ -312,6 +318,16 @@ async def test_a_founder_without_stake_has_no_wallet_and_phantom_power_alone(tmp
         assert (founder["real_power_nanos"], founder["phantom_power_nanos"]) == ("0", str(100 * NEURO))
         account = await other.get(f"/v1/accounts/{OWN}")
         assert account["stake"]["validator_key"] is None
+
+
+async def test_a_banned_founder_without_stake_keeps_phantom_power_until_the_epoch_ends() -> None:
+    network = tiny_network()
+    state = genesis_state(network)
+    state.put(validator_key(IDENTITY.validator_public_key), ValidatorKey(IDENTITY.address, True))
+    members = state.validators(0)
+    told = member_fields(state, network, 0, members.members[0], members.power)
+    assert (told["banned"], told["wallet"], told["founder"]) == (True, None, True)
+    assert (told["real_power_nanos"], told["phantom_power_nanos"]) == ("0", str(100 * NEURO))
 
 
 async def test_the_status_counts_what_all_have_at_stake(served: Served) -> None:
