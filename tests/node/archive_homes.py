@@ -9,8 +9,8 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from chain.address import address_of
-from chain.crypto import ecdsa
-from chain.transactions import Bond, MultiTransfer, Payment, ServicePayment, Transfer, Unbond
+from chain.crypto import bls, ecdsa
+from chain.transactions import Bond, MultiTransfer, Payment, ServicePayment, Transfer, Unbond, bond_consent
 from chain.transactions import Transaction as Signed
 from node.cli import cli
 from node.data_directory import DataDirectory
@@ -115,8 +115,9 @@ async def grows(node: Node, blocks: int) -> None:
 def staked(folder: Path) -> LoneNode:
     """A node whose founder has bonded under his own key, so that sets change, and is taking a part of it back."""
     node = with_rounds(folder, 4, stake_minimum_nanos=1_000, stake_target_nanos=100_000, unbonding_epochs=2)
-    founder = IDENTITY.bootstrap_validator()
-    pay(node, Bond(5_000, founder.public_key, founder.possession))
+    key = IDENTITY.validator_public_key
+    consent = bond_consent(node.network.chain_id, key, IDENTITY.address)
+    pay(node, Bond(5_000, key, bls.sign(IDENTITY.validator_secret, consent)))
     for _ in range(3):
         node.close_round()
     pay(node, Unbond(2_000))
