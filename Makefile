@@ -11,7 +11,7 @@ OUT := crash.json
 SEED :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup run test soak crash portability check format lint types contracts lock clean
+.PHONY: help bench setup run test soak crash mutations portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long propert
 
 crash: $(VENV)/dev.stamp ## end a node at every failpoint and N times at random: make crash N=500 SEED=1 OUT=crash.json
 	@$(BIN)/python -m tests.crash --kills $(N) --out $(OUT) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+mutations: $(VENV)/dev.stamp ## put known bugs into a copy of the ledger, one at a time: does a test name each?
+	@$(BIN)/python -m tests.mutations $(ARGS)
 
 portability: $(VENV)/dev.stamp ## run the tests on LMDB, py_ecc and cryptography, and without torch on the other Python
 	@$(BIN)/python -m tests.portability $(ARGS)

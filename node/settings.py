@@ -69,7 +69,7 @@ SETTINGS = (
         "--validator/--no-validator",
         YesOrNo(),
         "false",
-        "Declare that earned rewards are to be bonded.",
+        "Bond earned rewards up to the minimum stake, then validate.",
     ),
     Setting("device", "--device", Choice(("auto", "cpu", "cuda", "mps")), "auto", "What to train on."),
     Setting(
