@@ -95,6 +95,11 @@ def test_a_budget_is_divided_to_the_last_nano(budget, shares):
         assert abs(part * sum(shares) - budget * share) < max(1, sum(shares))
 
 
+def test_a_share_beyond_what_floating_point_can_count_is_exact():
+    assert divide(3 * 10**20 + 1, (1, 2)) == [10**20, 2 * 10**20 + 1]
+    assert divide(2**60 + 1, (1, 1)) == [2**59 + 1, 2**59]
+
+
 def test_odd_nanos_go_to_the_largest_remainders_and_then_to_the_earlier():
     assert divide(10, [1, 1, 1]) == [4, 3, 3]
     assert divide(11, [1, 1, 1]) == [4, 4, 3]
