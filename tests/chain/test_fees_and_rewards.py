@@ -96,8 +96,8 @@ def test_a_budget_is_divided_to_the_last_nano(budget, shares):
 
 
 def test_a_share_beyond_what_floating_point_can_count_is_exact():
-    assert divide(3 * 10**20 + 1, (1, 2)) == [10**20, 2 * 10**20 + 1]
-    assert divide(2**60 + 1, (1, 1)) == [2**59 + 1, 2**59]
+    parts = [142857142857142857142857142858, 333333333333333333333333333336, 523809523809523809523809523813]
+    assert divide(10**30 + 7, (3, 7, 11)) == parts
 
 
 def test_odd_nanos_go_to_the_largest_remainders_and_then_to_the_earlier():
