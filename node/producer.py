@@ -177,7 +177,10 @@ class Producer:
         taken: list[RoundInput] = []
         while len(taken) < INPUTS_PER_BLOCK and (items := self.driver.inputs(draft)):
             for item in items:
-                apply_round_input(draft, item, self.network.chain_id, self.params)
+                try:
+                    apply_round_input(draft, item, self.network.chain_id, self.params)
+                except NeuroError:
+                    return taken
+                taken.append(item)
                 advance(draft, height, chosen.epoch, self.params)
-            taken += items
         return taken

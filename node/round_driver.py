@@ -13,7 +13,7 @@ from chain.crypto.hashing import ZERO, merkle_root
 from chain.genesis import Network
 from chain.proofs import LAYERS_MAXIMUM
 from chain.round_inputs import write_bitmap
-from chain.rounds import counted_root
+from chain.rounds import counted_root, has_seat
 from chain.state import (
     HOLDING,
     OPENED,
@@ -95,8 +95,12 @@ class RoundDriver:
         if current.phase != TRAINING or self.work.round != current.number or done is None:
             return False
         claim = state.find(Claim, claim_key(current.number, self.node))
-        is_enough = 2 * done.segments >= self.params.segments
+        is_enough = 2 * done.segments >= self.params.segments and self._is_seated(current)
         return is_enough and not self._is_lost(state, current) and (claim is None or claim.commitment == ZERO)
+
+    def _is_seated(self, current: Round) -> bool:
+        """Whether a seat was drawn for us and is free."""
+        return has_seat(current, self.node, self.params) and len(current.committed) < self.params.seats
 
     def _is_lost(self, state: State, current: Round) -> bool:
         """Whether nobody but us is waited for, and we cannot continue what an earlier run of ours has proven."""
@@ -179,6 +183,8 @@ class RoundDriver:
     def _commit(self, current: Round, claim: Claim) -> list[RoundInput]:
         opening = self._opening(current.number, claim)
         if opening is None or claim.commitment != ZERO or 2 * len(claim.states) < self.params.segments:
+            return []
+        if not self._is_seated(current):
             return []
         commitment = opening.commitment(self.network.chain_id)
         return [self.identity.sign_commit(opening.round, commitment, self.network.chain_id)]

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
+from chain.rounds import has_seat
 from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID
 from chain.transition import Applied
 from node.outcomes import Claimed
 from node.round_driver import WRAP_UP_BLOCKS, Work
 from node.trainer_messages import Abandon, RoundDone, Train, WrapUp
+from tests.builders import a_key
 from tests.node.lone_node import LoneNode, named, tiny_network, with_rounds
+from tests.node.waiting import registration
 
 SEGMENTS = 4
 
@@ -118,6 +121,20 @@ def test_nothing_is_committed_before_its_segments_are_on_the_ledger(node: LoneNo
     node.train()
     node.finish()
     assert node.driver.inputs(node.state) == []
+
+
+def test_a_node_without_a_seat_commits_nothing_and_goes_on_making_blocks(tmp_path: Path) -> None:
+    node = with_rounds(tmp_path, 0, seats=1, registrations_per_block=9)
+    for index in range(6):
+        node.mempool.add(registration(node, a_key(f"newcomer {index}")), node.state)
+    while node.round.participants == 1 or node.round.phase != TRAINING:
+        node.block()
+    assert not has_seat(node.round, node.driver.node, node.network.params)
+    number = node.round.number
+    node.train()
+    node.finish()
+    assert PayloadCommit not in kinds(node.block())
+    assert node.round.number == number and not node.driver.is_urgent(node.state)
 
 
 @pytest.mark.parametrize(("segments", "urgent"), [(1, False), (2, True), (4, True)])
