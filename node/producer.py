@@ -18,13 +18,14 @@ from chain.validators import proposer_payout
 from node.declarations import Candidacy
 from node.identity import Identity
 from node.mempool import Mempool
-from node.mempool_queue import EVIDENCE, REGISTRATION, lane_of
+from node.mempool_queue import EVIDENCE, PAYING, REGISTRATION, lane_of
 from node.round_driver import RoundDriver
 
 PROOFS_PER_BLOCK = 1024
 INPUTS_PER_BLOCK = 64
 TRANSACTIONS_PER_BLOCK = 4096  # a body's encoding has no room for more
-# A block is closed after so many that did not apply or did not fit: a mempool full of them must not hold it up.
+# A block is closed after so many who would pay and did not apply or fit: a mempool full of them must not hold it up.
+# Evidence and registrations that fail do not count: few of them can wait, and they must not close it to who pays.
 MISSES = 128
 
 
@@ -77,7 +78,7 @@ class Filling:
         try:
             apply_transaction(attempt, transaction, self.place, self.network)
         except NeuroError:
-            self.misses += 1
+            self.misses += lane_of(transaction) == PAYING
             return False
         self.draft.merge(attempt)
         self.taken.append(transaction)

@@ -10,7 +10,7 @@ from chain.crypto import bls
 from chain.crypto.votes import NOTARIZE, Evidence, Vote, evidence_of, vote_message
 from chain.errors import DecodeError
 from chain.fees import transaction_gas
-from chain.transactions import Transaction, Transfer, Unjail, Withdraw
+from chain.transactions import RegisterNode, Transaction, Transfer, Unjail, Withdraw, node_consent
 from chain.transition import lane_gas
 from node import producer as producer_module
 from node.producer import MISSES, TRANSACTIONS_PER_BLOCK
@@ -131,6 +131,21 @@ def test_a_block_is_closed_after_so_many_that_do_not_apply(tmp_path: Path) -> No
     failing(node, bad)
     assert built(node) == [] and len(node.mempool) == 3
     assert built(node) == [honest] and node.mempool.ready() == [honest]
+
+
+def test_registrations_that_fail_do_not_close_a_block_to_who_pays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = rich_node(tmp_path, registrations_per_block=9)
+    monkeypatch.setattr(producer_module, "MISSES", 2)
+    shared = a_key("shared")
+    for index in range(5):  # only the first can apply: a node belongs to one wallet
+        wallet = a_key(f"wallet {index}")
+        consent = shared.sign(node_consent(node.network.chain_id, shared.public, wallet.public, False))
+        node.mempool.add(signed(node, RegisterNode(shared.public, False, 0, consent), 0, wallet), node.state)
+    node.mempool.add(paying := signed(node, Transfer(BOB.address, 1), 1), node.state)
+    taken = built(node)
+    assert len(taken) == 2 and taken[1] == paying and len(node.mempool) == 2
 
 
 def test_a_block_has_room_for_so_many_registrations_and_the_rest_wait(tmp_path: Path) -> None:
