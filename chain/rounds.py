@@ -117,17 +117,24 @@ def _announce(state: State, after: Round) -> list[Receipt]:
     return []
 
 
-def _quorum(state: State, current: Round, power: int) -> bool:
-    return 3 * power > 2 * state.validators(current.set_epoch).power
+def _total(state: State, current: Round) -> int:
+    """Power of the set that attests the round: a sum over up to a thousand members, so ask once for many payloads."""
+    return state.validators(current.set_epoch).power if current.revealed else 0
+
+
+def _quorum(power: int, total: int) -> bool:
+    return 3 * power > 2 * total
 
 
 def _all_held(state: State, current: Round) -> bool:
-    return all(_quorum(state, current, revealed.power) for revealed in current.revealed)
+    total = _total(state, current)
+    return all(_quorum(revealed.power, total) for revealed in current.revealed)
 
 
 def counted(state: State, current: Round) -> tuple[Revealed, ...]:
     """The payloads held by > 2/3 of stake: they are part of the round. By node id."""
-    return tuple(revealed for revealed in current.revealed if _quorum(state, current, revealed.power))
+    total = _total(state, current)
+    return tuple(revealed for revealed in current.revealed if _quorum(revealed.power, total))
 
 
 def counted_root(state: State, current: Round) -> bytes:
@@ -136,7 +143,8 @@ def counted_root(state: State, current: Round) -> bytes:
 
 def agreed_outcome(state: State, current: Round) -> Outcome | None:
     """The outcome that > 2/3 of stake signed, if any."""
-    return next((tally.outcome for tally in current.tallies if _quorum(state, current, tally.power)), None)
+    total = _total(state, current)
+    return next((tally.outcome for tally in current.tallies if _quorum(tally.power, total)), None)
 
 
 def has_seat(current: Round, node: bytes, params: Params) -> bool:

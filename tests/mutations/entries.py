@@ -34,8 +34,8 @@ MUTATIONS = (
     mutation(
         "two thirds of the power are enough to close a round",
         "chain/rounds.py",
-        "return 3 * power > 2 * state.validators(current.set_epoch).power",
-        "return 3 * power >= 2 * state.validators(current.set_epoch).power",
+        "return 3 * power > 2 * total",
+        "return 3 * power >= 2 * total",
         "test_rounds",
     ),
     Mutation(
@@ -43,8 +43,8 @@ MUTATIONS = (
         (
             Edit(
                 "chain/rounds.py",
-                "return 3 * power > 2 * state.validators(current.set_epoch).power",
-                "return 3 * power > 2 * len(state.validators(current.set_epoch).members)",
+                "return state.validators(current.set_epoch).power if current.revealed",
+                "return len(state.validators(current.set_epoch).members) if current.revealed",
             ),
             Edit("chain/round_inputs.py", "return member.power", "return 1"),
         ),
