@@ -30,7 +30,10 @@ def punish(state: State, evidence: Evidence, reporter: bytes, epoch: int, networ
     known = state.find(ValidatorKey, validator_key(public_key))
     if known is not None and known.tombstoned:
         raise InvalidTransaction(f"validator {public_key.hex()[:16]} is banned already")
-    wallet = known.wallet if known else next(v.payout for v in network.validators if v.public_key == public_key)
+    founders = {validator.public_key: validator.payout for validator in network.validators}
+    if known is None and public_key not in founders:
+        raise InvalidTransaction(f"validator {public_key.hex()[:16]} has left with all its stake")
+    wallet = known.wallet if known else founders[public_key]
     if reporter == wallet:
         raise InvalidTransaction("nobody reports himself")
     # Last of the checks, because they cost more than all others.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from chain.address import address_of
 from chain.crypto.votes import Evidence, evidence_of, is_well_formed, votes_conflict
 from chain.errors import InvalidTransaction
+from chain.fees import transaction_gas
 from chain.genesis import Network
 from chain.slashing import punish
 from chain.stakes import ValidatorKey, validator_key
@@ -23,6 +24,12 @@ REPLACEMENT_DIVISOR = 10  # a replacement offers one tenth more
 
 def check_form(transaction: Transaction, network: Network) -> None:
     """What no state could allow, as far as it is cheap to see. Raises InvalidTransaction."""
+    params, gas = network.params, transaction_gas(transaction)
+    is_free = isinstance(transaction.action, RegisterNode)
+    room = params.lane_gas_maximum if is_free else params.block_gas_maximum - params.lane_gas_maximum
+    if gas > room:
+        # It would stand first in every block by its tip, be passed over, and never pay.
+        raise InvalidTransaction(f"{gas} gas, no block has room for more than {room}")
     match transaction.action:
         case MultiTransfer(payments=()):
             raise InvalidTransaction("a multi-transfer pays at least one address")

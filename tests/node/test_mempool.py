@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from chain.block import Validator
 from chain.crypto import bls, ecdsa
 from chain.errors import BadSignature, InvalidTransaction, NeuroError, NotEnoughFunds
 from chain.fees import transaction_gas
 from chain.money import NEURO
 from chain.stakes import ValidatorKey, validator_key
-from chain.state import State
+from chain.state import State, ValidatorSet, set_key
 from chain.transactions import (
     Action,
     Bond,
@@ -30,7 +31,18 @@ from node import mempool as mempool_module
 from node.errors import FundsTooLow, RefusedForNow
 from node.mempool import Caps, Mempool
 from node.mempool_checks import NONCE_WINDOW, check_applies
-from tests.builders import ALICE, BOB, CAROL, NODE, a_key, a_network, a_registration, a_transaction, named
+from tests.builders import (
+    ALICE,
+    BOB,
+    CAROL,
+    NODE,
+    a_key,
+    a_network,
+    a_registration,
+    a_transaction,
+    named,
+    voting_key,
+)
 from tests.node.waiting import FEE, PLENTY, Waiters, an_accusation
 
 HOUR_MS = 3_600_000
@@ -92,6 +104,23 @@ def test_a_registration_without_the_wanted_stamp_is_refused_for_good_before_its_
     error = refusal(world, replace(good, action=replace(good.action, stamp=weak)))
     assert "zero bits, 4 are wanted" in str(error) and not is_for_now(error)
     world.add(good)
+
+
+@pytest.mark.parametrize("lane", [False, True])
+def test_what_no_block_has_room_for_is_refused_for_good(lane: bool) -> None:
+    chain = Waiters().chain
+    transaction = a_registration(chain) if lane else a_transaction(chain, Unjail(), max_fee=FEE)
+    gas = transaction_gas(transaction)
+    for room in (gas - 1, gas):
+        total, part = (10**6, room) if lane else (10**6 + room, 10**6)
+        world = Waiters(network=a_network(validators=4, stamp_bits=0, block_gas_maximum=total, lane_gas_maximum=part))
+        world.fund(ALICE)
+        transaction = a_registration(world.chain) if lane else a_transaction(world.chain, Unjail(), max_fee=FEE)
+        if room < gas:
+            error = refusal(world, transaction)
+            assert f"no block has room for more than {room}" in str(error) and not is_for_now(error)
+        else:
+            world.add(transaction)
 
 
 def test_a_multi_transfer_to_nobody_is_refused_for_good(world: Waiters) -> None:
@@ -479,6 +508,13 @@ def test_evidence_that_does_not_hold_is_refused(world: Waiters) -> None:
     world.chain.records[validator_key(member.public_key)] = ValidatorKey(BOB.address, True).encode()
     assert "banned already" in str(refusal(world, with_action(world, good)))
     world.add(with_action(world, an_accusation(chain_id, 1)))
+
+
+def test_votes_of_a_validator_that_has_left_with_all_its_stake_are_refused(world: Waiters) -> None:
+    # Its set is known for longer than its key: nobody need have signed anything to name it.
+    world.chain.records[set_key(0)] = ValidatorSet((Validator(voting_key(BOB), 5),)).encode()
+    report = with_action(world, an_accusation(world.chain.network.chain_id))
+    assert "has left" in str(refusal(world, report)) and is_for_now(refusal(world, report))
 
 
 def test_evidence_goes_once_it_has_nothing_to_do_or_cannot_pay(world: Waiters) -> None:

@@ -40,7 +40,7 @@ class Waiters:
     """A mempool over a ledger whose accounts a test sets as it likes."""
 
     def __init__(self, caps: Caps | None = None, network: Network | None = None) -> None:
-        self.chain = Chain(network or a_network(validators=4, stamp_bits=0))
+        self.chain = Chain(network or a_network(validators=4, stamp_bits=0, block_gas_maximum=200_000))
         self.clock = Clock()
         self.pool = Mempool(self.chain.network, self.clock, caps)
 
