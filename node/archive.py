@@ -57,6 +57,15 @@ class Counts:
     outer_root: str = ""
 
 
+def check_whole(database: KeyValue) -> None:
+    """Raise NodeError if the ledger is pruned."""
+    if (pruned := database.get(PRUNED)) is not None:
+        raise NodeError(
+            f"this ledger is pruned: it lacks the bodies of blocks up to {int.from_bytes(pruned, 'big')}, so it "
+            "cannot be executed from the genesis; use the ledger of a node that keeps everything"
+        )
+
+
 class Replay:
     """One pass over a stored ledger, with all state in memory.
 
@@ -99,10 +108,10 @@ class Replay:
 
     def follow(self, to: int, progress: Progress = silent) -> None:
         """Execute from the genesis up to a height. Raises ArchiveDiffers, and NodeError if there is no such block."""
+        self._begin()
         tip = tip_of(self.database)
         if not 0 <= to <= tip:
             raise NodeError(f"there is no block {to} to replay to: this ledger has heights 0 to {tip}")
-        self._begin()
         for height in range(1, to + 1):
             try:
                 self._execute(height)
@@ -114,11 +123,7 @@ class Replay:
 
     def _begin(self) -> None:
         state, tree, root = check_beginning(self.database, self.network)
-        if (pruned := self.database.get(PRUNED)) is not None:
-            raise NodeError(
-                f"this ledger is pruned: it lacks the bodies of blocks up to {int.from_bytes(pruned, 'big')}, so it "
-                "cannot be executed from the genesis; use the ledger of a node that keeps everything"
-            )
+        check_whole(self.database)
         self._keep(state, tree)
         self.parent = genesis_parent(self.network, root)
         self.parent_header: Header | None = None

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from chain.genesis import Network
 from chain.receipts import RoundClosed, RoundVoid
 from chain.transition import Applied
-from node.archive import Replay
+from node.archive import Replay, check_whole
 from node.archive_stored import Progress, silent, tip_of
 from node.archive_tables import SCHEMAS, Row, block_row, ended_row, proof_rows, reward_rows, round_row, transaction_rows
 from node.errors import NodeError, disk_advice
@@ -88,6 +88,7 @@ class Export:
 
 def export(database: KeyValue, network: Network, target: Path, progress: Progress = silent) -> dict[str, int]:
     """Write the tables of the whole ledger into a new folder; rows of each. Raises ArchiveDiffers or NodeError."""
+    check_whole(database)
     folder = new_draft(target, "*.parquet", NOTE)
     try:
         with ExitStack() as stack:

@@ -16,7 +16,7 @@ from node.archive import Replay
 from node.archive_stored import NAMES, ArchiveDiffers, Progress, check_beginning, differences, silent, tip_of
 from node.errors import NodeError
 from node.key_value import KeyValue
-from node.store import PRUNED, TIP, body_entries, header_heights, index_entries, number
+from node.store import PRUNED, body_entries, header_heights, index_entries, number
 
 BATCH_RECORDS = 4_096
 ADVICE = (
@@ -54,8 +54,6 @@ class Fsck:
             check_beginning(self.database, self.network)
         except ArchiveDiffers as error:
             raise NodeError(f"{error}: this cannot be repaired; {ADVICE}") from error
-        if self.database.get(TIP) is None:
-            raise NodeError(f"the ledger no longer knows its height: this cannot be repaired; {ADVICE}")
         tip = self._blocks(progress)
         self._state(tip)
         for prefix, expected in self.indexes.items():

@@ -72,6 +72,8 @@ def check_beginning(database: KeyValue, network: Network) -> tuple[State, Update
     """The state, tree and root at height 0. Raises ArchiveDiffers if the ledger was begun with others."""
     if database.get(CHAIN) != network.chain_id:
         raise ArchiveDiffers("the ledger and the network file belong to different chains")
+    if database.get(TIP) is None:
+        raise ArchiveDiffers("height 0 differs: the ledger no longer knows its height")
     state, tree = genesis_state(network), Update(lambda _: None)
     root = tree.apply(ZERO, state.changes)
     if (database.get(GENESIS_ROOT), database.get(SCHEMA_KEY)) != (root, SCHEMA):

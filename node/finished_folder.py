@@ -22,8 +22,19 @@ def check_target(target: Path) -> None:
             raise NodeError(f"{target} is a file: name a folder that does not exist yet")
         if target.exists() and any(target.iterdir()):
             raise NodeError(f"{target} is not empty: name a folder that does not exist yet, or an empty one")
+        _check_renaming(target)
     except OSError as error:
         raise NodeError(f"cannot use {target}: {disk_advice(error)}") from error
+
+
+def _check_renaming(target: Path) -> None:
+    """Raise NodeError if a folder that is renamed to this place would fail there, or pull it from under somebody."""
+    if target.is_symlink():
+        raise NodeError(f"{target} is a link: name the folder itself")
+    if target.exists() and target.samefile(Path()):
+        raise NodeError(f"{target} is the folder that you are in: name a new one in it")
+    if target.is_mount():
+        raise NodeError(f"{target} is where a disk begins: name a new folder in it")
 
 
 def new_draft(target: Path, *ours: str) -> Path:

@@ -35,6 +35,7 @@ from node.set_chain import CERTIFICATE_BYTES_MAXIMUM, EpochEnd, Members
 from node.store import Store
 
 CHUNK_BYTES = 1 << 20
+CHUNK_FILE_BYTES_MAXIMUM = 1 << 22  # of CHUNK_BYTES, one more record at most and the proof
 KEY_BYTES_MAXIMUM, VALUE_BYTES_MAXIMUM = 64, 1 << 20
 CHUNKS_MAXIMUM, EPOCHS_MAXIMUM = 1 << 16, 1 << 20
 PREFIX = b"neuroshard-snapshot-1\n"

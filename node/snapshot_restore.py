@@ -26,6 +26,7 @@ from node.key_value import KeyValue, open_key_value
 from node.model_store import ModelStore, load_base
 from node.set_chain import EpochEnd, SetChain, check_final, committee
 from node.snapshot import (
+    CHUNK_FILE_BYTES_MAXIMUM,
     EPOCHS,
     MANIFEST,
     MODEL,
@@ -99,6 +100,8 @@ def _check_manifest(manifest: Manifest, network: Network, ends: tuple[EpochEnd, 
     starts = [chunk.start for chunk in manifest.chunks]
     if starts[:1] != [ZERO] or any(one >= other for one, other in pairwise(starts)):
         raise SnapshotError("the chunks do not follow one another from the first key hash on")
+    if any(chunk.size > CHUNK_FILE_BYTES_MAXIMUM for chunk in manifest.chunks):
+        raise SnapshotError(f"it lists a chunk of more than {CHUNK_FILE_BYTES_MAXIMUM} bytes")
 
 
 def _check_trust(manifest: Manifest, trust: bytes | None) -> None:
@@ -112,10 +115,19 @@ def _check_trust(manifest: Manifest, trust: bytes | None) -> None:
         )
 
 
+def _check_file(path: Path) -> None:
+    """Raise SnapshotError if it is there and no file: a pipe or a device may never end. Raises OSError."""
+    if path.exists() and not path.is_file():
+        raise SnapshotError(f"{path} is not a file: it is no part of a snapshot")
+
+
 def _read(path: Path, maximum: int) -> bytes:
     try:
+        _check_file(path)
         with path.open("rb") as file:
             data = file.read(maximum + 1)
+    except FileNotFoundError as error:
+        raise SnapshotError(f"cannot read {path}: it is not there; name the folder of a whole snapshot") from error
     except OSError as error:
         raise SnapshotError(f"cannot read {path}: {disk_advice(error)}") from error
     if len(data) > maximum:
@@ -229,6 +241,7 @@ class Restoration:
             return
         learning = Learning.of(network)
         try:
+            _check_file(path)
             if digest_of(path) != self.manifest.model_digest:
                 raise SnapshotError(
                     f"{path} is damaged: its bytes are not those that the manifest lists; fetch it again"

@@ -208,6 +208,10 @@ def test_another_tip_than_the_last_block_is_found(honest: LoneNode, tip: int) ->
     assert_differs(honest, {TIP: number(tip)})
 
 
+def test_a_ledger_that_has_lost_its_height_says_so(honest: LoneNode) -> None:
+    assert_differs(honest, {TIP: None}, "the ledger no longer knows its height$")
+
+
 @pytest.mark.parametrize("key", [GENESIS_ROOT, SCHEMA_KEY])
 def test_another_beginning_is_found(honest: LoneNode, key: bytes) -> None:
     assert_differs(honest, {key: b"2"}, "^height 0 differs")

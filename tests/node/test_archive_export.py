@@ -14,7 +14,7 @@ from node import archive_export
 from node.archive import ArchiveDiffers
 from node.archive_tables import NANOS, SCHEMAS, nanos
 from node.errors import NodeError
-from node.store import number
+from node.store import PRUNED, number
 from tests.node.archive_homes import PAYEE, Opened, lived, refused, run, stopped_home, told
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, named
 
@@ -175,6 +175,36 @@ def test_an_empty_folder_is_filled_and_any_other_is_refused(node: LoneNode, tmp_
 
 
 # ---- The command
+
+
+def test_a_place_that_no_folder_can_be_renamed_to_is_refused_before_anything_is_written(
+    node: LoneNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "here")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "disk").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "disk")
+    before = sorted(tmp_path.iterdir())
+    for target, why in (
+        (Path(), "the folder that you are in"),
+        (tmp_path / "here", "the folder that you are in"),
+        (tmp_path / "link", "is a link"),
+        (tmp_path / "dangling", "is a link"),
+        (tmp_path / "disk", "where a disk begins"),
+    ):
+        with pytest.raises(NodeError, match=why):
+            archive_export.export(node.database, node.network, target)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_pruned_ledger_is_refused_before_anything_is_written(node: LoneNode, tmp_path: Path) -> None:
+    pruned = MemoryKeyValue(dict(node.database.items(b"")))
+    pruned.write({PRUNED: number(4)})
+    with pytest.raises(NodeError, match="is pruned"):
+        archive_export.export(pruned, node.network, tmp_path / "tables")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_the_tables_and_says_how_many_rows(node: LoneNode, tmp_path: Path) -> None:

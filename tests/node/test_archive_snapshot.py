@@ -1,6 +1,7 @@
 """A snapshot proves itself, chunk by chunk, against a certified state root; what is restored from it is a node."""
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -206,6 +207,15 @@ def test_one_flipped_byte_names_the_bad_chunk_even_if_the_manifest_was_made_to_f
     rewrite(folder, replace(manifest, chunks=(*manifest.chunks[:index], note, *manifest.chunks[index + 1 :])))
     with pytest.raises(SnapshotError, match=f"^{bad.name} is damaged or forged"):
         restored(folder, tmp_path / "home")
+
+
+def test_a_manifest_that_lists_a_huge_chunk_is_refused_before_it_is_read(source: Path, tmp_path: Path) -> None:
+    folder = copied(source, tmp_path / "bad")
+    manifest = manifest_of(folder)
+    note = replace(manifest.chunks[0], size=2**32 - 1)
+    rewrite(folder, replace(manifest, chunks=(note, *manifest.chunks[1:])))
+    with pytest.raises(SnapshotError, match="a chunk of more than"):
+        open_source(folder)
 
 
 @pytest.mark.parametrize("change", ["dropped", "added", "changed", "swapped", "moved"])
@@ -452,6 +462,21 @@ def test_nothing_is_ever_restored_over_something(source: Path, tmp_path: Path) -
         restored(source, tmp_path / "foreign")
 
 
+@pytest.mark.parametrize("name", ["manifest", "chunk-00001", "model.safetensors"])
+def test_a_pipe_or_a_device_in_place_of_a_file_is_refused_and_never_read(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    copy = copied(source, tmp_path / "copy")
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(SnapshotError, match=f"{name} is not a file"):
+        restored(copy, tmp_path / "home")
+    (copy / name).unlink()
+    (copy / name).symlink_to("/dev/zero")
+    with pytest.raises(SnapshotError, match=f"{name} is not a file"):
+        restored(copy, tmp_path / "home")
+
+
 # ---- The commands
 
 
@@ -473,7 +498,7 @@ def test_a_trusted_hash_that_is_none_is_refused(source: Path, tmp_path: Path, tr
 
 
 def test_a_folder_that_is_no_snapshot_is_refused(tmp_path: Path) -> None:
-    assert "cannot read" in refused("restore", str(tmp_path), home=tmp_path / "new")
+    assert "name the folder of a whole snapshot" in refused("restore", str(tmp_path), home=tmp_path / "new")
     for name in ("manifest", "network", "epochs"):
         (tmp_path / name).write_bytes(b"something else")
     assert "is no manifest of a snapshot" in refused("restore", str(tmp_path), home=tmp_path / "new")
