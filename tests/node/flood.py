@@ -16,7 +16,7 @@ from chain.address import address_of
 from chain.crypto import ecdsa
 from chain.errors import NeuroError
 from chain.genesis import Network, genesis_state
-from chain.state import Account, State, account_key
+from chain.state import Account, Read, State, account_key
 from chain.transactions import MultiTransfer, Payment, Transaction, Transfer
 from node.mempool import Mempool
 from tests.builders import BOB, a_network
@@ -35,14 +35,14 @@ PAUPER_KEY = account_key(address_of(PAUPER))
 VICTIM = ecdsa.public_key(name("victim"))
 
 
-def rich_state(network: Network) -> State:
+def rich_ledger(network: Network) -> Read:
     """A ledger on which everybody but the pauper has money: no record takes memory."""
     known = genesis_state(network).changes
 
     def read(key: bytes) -> bytes | None:
         return FUNDED if key[:1] == b"a" and key != PAUPER_KEY else known.get(key)
 
-    return State(read)
+    return read
 
 
 def junk(number: int) -> Iterator[Transaction]:
@@ -76,14 +76,15 @@ class Flood:
 
     def __post_init__(self) -> None:
         self.network = a_network()
-        self.state = rich_state(self.network)
+        self.read = rich_ledger(self.network)
         self.pool = Mempool(self.network)
         self.answers: Counter[str] = Counter()
 
     def pour(self, transactions: Iterator[Transaction]) -> None:
         for transaction in transactions:
             try:
-                self.pool.add(transaction, self.state)
+                # A new view of the state for each, as the node takes one: a state keeps what was read through it.
+                self.pool.add(transaction, State(self.read))
                 self.answers["kept"] += 1
             except NeuroError as error:
                 self.answers[type(error).__name__] += 1
