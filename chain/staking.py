@@ -100,7 +100,9 @@ def unjail(state: State, wallet: bytes, height: int, epoch: int) -> None:
 def auto_bond(state: State, wallet: bytes, released: int, params: Params) -> int:
     """Bond what was just released to a wallet that wants to validate, up to the minimum; returns the nanos bonded."""
     stake = stake_of(state, wallet)
-    amount = 0 if stake.tombstoned else min(released, max(0, params.stake_minimum_nanos - stake.staying))
+    # Who has unbonded all is not made to stay, nor could it keep its place among the validators with a nano.
+    has_left = stake.public_key != NO_KEY and not stake.staying
+    amount = 0 if stake.tombstoned or has_left else min(released, max(0, params.stake_minimum_nanos - stake.staying))
     if amount:
         move(state, Balance(wallet), BondedStake(wallet), amount)
     return amount

@@ -232,6 +232,8 @@ class NaiveLedger:
                 _, wants_to_validate, retired = self.nodes[node]
                 if wants_to_validate and not retired and not self.is_banned(wallet):
                     part = min(amount, max(0, self.rules.stake_minimum_nanos - self.staying(wallet)))
+                    if wallet in self.keys and not self.staying(wallet):
+                        part = 0
                     self.take(wallet, part)
                     self.bonded[wallet] = self.bonded.get(wallet, 0) + part
 

@@ -107,6 +107,10 @@ class Sets:
         mint(self.state, Balance(wallet_of(name)), nanos)
         auto_bond(self.state, wallet_of(name), nanos, self.network.params)
 
+    def keep(self, name: str, nanos: int) -> None:
+        """Stake beside what is leaving, however it came there."""
+        mint(self.state, BondedStake(wallet_of(name)), nanos)
+
     def withdraw(self, name: str) -> None:
         withdraw(self.state, wallet_of(name), self.epoch)
 

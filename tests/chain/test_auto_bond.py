@@ -143,6 +143,22 @@ def test_stake_that_stays_bonded_counts_and_stake_that_is_leaving_does_not():
         assert receipts_of(chain, AutoBonded) == [AutoBonded(ALICE.address, bonded)]
 
 
+def test_a_validator_that_has_unbonded_all_is_not_bonded_again_before_it_has_withdrawn():
+    """It could else hold a place among the validators with a nano."""
+    waiting = Stake(voting_key(ALICE), bonded=995, leaving=995)
+    gone = Stake(voting_key(ALICE), exits=(50,))
+    for stake in (waiting, gone):
+        chain = a_chain(1_000)
+        draft = chain.state.fork()
+        mint(draft, BondedStake(ALICE.address), stake.bonded)
+        draft.put(stake_key(ALICE.address), stake)
+        chain._keep_outside_of_blocks(draft)
+        earn(chain)
+        until_released(chain)
+        assert receipts_of(chain, AutoBonded) == []
+        assert chain.stake(ALICE) == stake
+
+
 def test_auto_bonded_stake_votes_only_after_a_bond_has_named_its_key():
     chain = a_chain(REWARD)
     earn(chain)

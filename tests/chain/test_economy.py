@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from chain.money import AMOUNT_MAXIMUM, NEURO
-from chain.receipts import RECEIPTS, AutoBonded, Burned, Jailed, RoundClosed, StakeLeft, Tombstoned
+from chain.receipts import RECEIPTS, AutoBonded, Burned, Jailed, Released, RoundClosed, StakeLeft, Tombstoned
 from chain.transactions import ACTIONS, ServicePayment, Transfer, Unjail, Withdraw
 from tests.builders import named, voting_key
 from tests.chain.economy import COLLUDERS, DAVE, DAVES_NODE, MINIMUM, NETWORK, NODES, Economy
@@ -107,15 +107,15 @@ def test_stake_that_answers_for_two_votes_cannot_be_withdrawn_first():
     assert not economy.send(BOB, Withdraw())
 
 
-def test_stake_on_its_way_out_does_not_count_when_a_reward_is_bonded():
+def test_who_waits_to_leave_altogether_is_paid_out_and_not_bonded_again():
     economy = an_economy(ALICE, BOB, CAROL, DAVE)  # the last four: who wants to leave waits
     assert economy.register(BOB, NODES[0], True)
     assert economy.unbond(BOB, MINIMUM)
-    while not economy.seen[AutoBonded]:
+    while not economy.seen[Released]:
         economy.work(NODES[0])
         economy.pass_time(1)
-    assert economy.naive.leaving[BOB.address] == MINIMUM
-    assert 0 < economy.naive.staying(BOB.address) < MINIMUM
+    assert not economy.seen[AutoBonded]
+    assert economy.naive.leaving[BOB.address] == MINIMUM and economy.naive.staying(BOB.address) == 0
 
 
 @pytest.mark.parametrize("stake", [MINIMUM, MINIMUM + 1, 3 * MINIMUM, 20 * MINIMUM])

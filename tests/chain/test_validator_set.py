@@ -215,15 +215,15 @@ def test_one_of_the_last_four_may_leave_in_part():
 
 
 def test_a_rest_below_the_minimum_is_no_validator():
-    """Otherwise a reward of a nano, bonded by itself, would make an exit a partial one and end with a nano's power."""
+    """Otherwise a nano that stays would make an exit a partial one and end with a nano's power."""
     chosen = crowd(FEWEST)
     chosen.unbond("v0")
-    chosen.earn("v0", 1)
+    chosen.keep("v0", 1)
     quietly(chosen, 2)
     assert chosen.powers("v0") == [100]
     bigger = crowd(FEWEST + 1)
     bigger.unbond("v0")
-    bigger.earn("v0", 1)
+    bigger.keep("v0", 1)
     quietly(bigger, 2)
     assert bigger.power("v0") == 0
     assert bigger.stake("v0").staying == 1
