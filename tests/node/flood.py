@@ -75,7 +75,7 @@ class Flood:
     """A mempool, and what its answers were."""
 
     def __post_init__(self) -> None:
-        self.network = a_network()
+        self.network = a_network(block_gas_maximum=1_000_000)  # room for the largest transaction
         self.read = rich_ledger(self.network)
         self.pool = Mempool(self.network)
         self.answers: Counter[str] = Counter()
