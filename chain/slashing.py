@@ -54,7 +54,7 @@ def punish(state: State, evidence: Evidence, reporter: bytes, epoch: int, networ
 
 
 def _backed(stake: Stake) -> Stake:
-    """No power without stake behind it: the last validator of a set keeps its place even if it is banned."""
+    """No power without stake behind it, also between the penalty and the end of the epoch."""
     return replace(stake, power=min(stake.power, stake.bonded))
 
 
