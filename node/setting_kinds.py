@@ -206,7 +206,7 @@ class Several:
         return f"{self.kind.allowed}, up to {self.maximum} of them"
 
     def parse(self, text: str, base: Path) -> tuple[Any, ...]:
-        return self.bounded(self.kind.parse(part.strip(), base) for part in text.split(",", self.maximum))
+        return self.bounded(self.kind.parse(part.strip(), base) for part in text.split(","))
 
     def check(self, found: object, base: Path) -> tuple[Any, ...]:
         if not isinstance(found, list):
