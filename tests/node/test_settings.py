@@ -259,7 +259,7 @@ def test_several_are_at_most_so_many() -> None:
     kind = Several(Endpoint(), 2)
     assert kind.parse("a:1,b:2", HERE) == (("a", 1), ("b", 2)) == kind.check(["a:1", "b:2"], HERE)
     for wrong in (lambda: kind.parse("a:1,b:2,c:3", HERE), lambda: kind.check(["a:1", "b:2", "c:3"], HERE)):
-        with pytest.raises(BadValue, match="these are 3; allowed is .*, up to 2 of them"):
+        with pytest.raises(BadValue, match=r"these are 3; allowed is .*, up to 2 of them"):
             wrong()
 
 
