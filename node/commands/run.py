@@ -17,7 +17,7 @@ from rich.console import Console
 from node.api.server import Api
 from node.clock import check_clock
 from node.errors import NodeError
-from node.home import AskPassword, Home, Secrets, open_home
+from node.home import Home, open_home
 from node.jobs import Jobs
 from node.journal import Journal
 from node.logs import Logs, log_of
@@ -28,6 +28,7 @@ from node.settings import Settings
 from node.settings_file import misspelt_variables
 from node.status import as_json, status_of
 from node.template import Learning
+from node.wallet_files import AskPassword, Secrets
 
 
 def start(settings: Settings, token: str | None, password: str | None) -> None:

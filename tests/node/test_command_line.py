@@ -20,12 +20,13 @@ from node.commands import generate
 from node.commands.run import _show_words
 from node.data_directory import DataDirectory
 from node.errors import NodeError
-from node.home import Secrets, open_home
+from node.home import open_home
 from node.round_history import RoundHistory
 from node.settings import Settings
 from node.sign_state import SignState, SignStateError
 from node.trainer import Trainer, TrainerOptions
 from node.trainer_messages import Ready
+from node.wallet_files import Secrets
 from tests.node.processes import PASSWORD, ROOT
 from wallet.keys import Wallet
 
