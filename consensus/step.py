@@ -49,9 +49,9 @@ its parent. Whichever of these views finalizes it ends the epoch.
 from collections.abc import Iterable, Mapping
 
 from chain.crypto import bls
-from consensus import tally, views
+from consensus import counting, tally, views
 from consensus.certificate import Scheme
-from consensus.committee import first_turn, next_turn
+from consensus.committee import first_turn, later_turn
 from consensus.errors import ConsensusError
 from consensus.events import (
     Blame,
@@ -86,7 +86,7 @@ def step(state: State, event: Event, epoch: Epoch, scheme: Scheme = bls) -> tupl
         case _ if state.over:
             return state, ()
         case Signed(vote):
-            tally.signed(draft, vote)
+            counting.signed(draft, vote)
         case Built():
             views.built(draft, event)
         case Judged():
@@ -109,11 +109,11 @@ def _receive(draft: Draft, peer: bytes, message: Message) -> None:
         case _ if draft.state.over:
             return
         case Vote():
-            tally.receive_vote(draft, message)
+            counting.receive_vote(draft, peer, message)
         case Certificate():
             tally.receive_certificate(draft, message)
         case Proposal():
-            tally.receive_proposal(draft, message)
+            counting.receive_proposal(draft, peer, message)
 
 
 def start(
@@ -129,10 +129,9 @@ def start(
     for it by view, and `kept` the certificates that effects asked to Keep.
     """
     root = root or Root(0, epoch.anchor_hash, epoch.anchor_height)
-    turn = first_turn(epoch.committee, epoch.number)
-    for _ in range(root.view):
-        turn = next_turn(epoch.committee, turn)
+    turn = later_turn(epoch.committee, first_turn(epoch.committee, epoch.number), root.view)
     state = State(root, turn, epoch.timing.base_ms, view=root.view + 1, heard_floor=root.view)
+    state.highest, state.nullified_from, state.missing_from = root.view, root.view + 1, root.view + 1
     state.own = {view: votes for view, votes in (own or {}).items() if view > root.view}
     draft = Draft(state, epoch, scheme)
     for certificate in sorted(kept, key=lambda each: each.view):
