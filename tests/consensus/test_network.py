@@ -68,6 +68,17 @@ def test_twins_of_less_than_a_third_split_nobody_and_stop_nobody(keys, twins, se
     assert world.reported <= set(world.keys[:twins])
 
 
+@pytest.mark.parametrize(("keys", "liars"), [(4, 1), (7, 2)])
+def test_liars_that_forge_every_vote_before_it_comes_stop_nobody_and_nobody_else_is_blamed(keys, liars):
+    world = World(seed=keys, keys=keys)
+    world.liars = {f"machine {place}" for place in range(liars)}
+    world.boot()
+
+    assert world.run(20_000, until_height=15)
+    assert {blamer for blamer, _ in world.blamed} >= {machine.name for machine in world.machines[liars:]}
+    assert not world.reported
+
+
 def test_twins_that_speak_at_once_are_reported():
     world = World(seed=5, keys=4, twins=1)
     world.boot()
