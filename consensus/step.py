@@ -49,9 +49,9 @@ its parent. Whichever of these views finalizes it ends the epoch.
 - A notarization is kept on disk before FINALIZE is voted. Otherwise, if all crash at once, those that voted FINALIZE
   may not give the view up, and cannot get its notarization again from members that hold their votes back.
 - The last block of an epoch is proposed again until it is final; the paper has no epochs.
-- Two things that others do were left out. A leader seen to sign two blocks is reported, but a notarization of one of
-  them is finalized like any other: refusing would let it delay finality, and safety does not need it. And a leader's own
-  NULLIFY makes nobody give up earlier: it comes when the leader's clock has run out, and ours runs out then too.
+- Two rules of others were left out. A leader seen to sign two blocks is reported, but if one of them is notarized it
+  is finalized like any other: refusing would let the leader delay finality, and safety does not need it. And a leader's
+  own NULLIFY makes nobody give up earlier: it comes when the leader's clock has run out, and ours runs out then too.
 
 `parent_view` of a proposal is a hint: receivers look up which view notarized the parent, so altering it gains nothing.
 """
