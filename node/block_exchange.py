@@ -6,6 +6,7 @@ does not add up to the header's roots is asked for whole, once, from who offered
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 
 from chain.block import Block, Header
 from chain.crypto.votes import NOTARIZE
@@ -46,8 +47,8 @@ def compact(proposal: Proposal, block: Block) -> CompactProposal:
 class BlockExchange:
     """One node's part in it.
 
-    `lookup` finds a block by hash, final or not; `find_transaction` the bytes of a waiting transaction by its name.
-    Both are asked on the event loop.
+    `lookup` finds a block by hash, final or not; `find_transaction` the bytes of a waiting transaction by its name,
+    whose signatures have been checked: they are not checked again. Both are asked on the event loop.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class BlockExchange:
         self.wants: Callable[[bytes, Proposal], bool] = lambda key, proposal: True
         self._requests = BlockRequests(runtime)
         self._fetches = BlockFetches(runtime, self._requests, lookup)
-        self._assemblies = Assemblies(runtime, self._requests, find_transaction, self._assembled)
+        self._assemblies = Assemblies(runtime, self._requests, network.chain_id, find_transaction, self._assembled)
         self._kept: OrderedDict[bytes, Block] = OrderedDict()  # by hash
         self._answers: dict[bytes, tuple[int, int]] = {}  # by peer: second, and answers from the disk in it
 
@@ -169,7 +170,7 @@ class BlockExchange:
     def _missing_request(self, key: bytes, payload: bytes) -> None:
         wanted = MissingRequest.decode(payload)
         indices = wanted.indices
-        if not indices or any(one >= other for one, other in zip(indices, indices[1:], strict=False)):
+        if not indices or any(one >= other for one, other in pairwise(indices)):
             raise DecodeError("a request of missing transactions names none, or not in order")
         block = self._find(key, wanted.block_hash)
         if block is None:
