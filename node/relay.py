@@ -245,6 +245,7 @@ class Relay:
     def _admit(self, arrived: Arrived, state: State) -> None:
         try:
             self.mempool.add(Transaction.decode(arrived.encoded), state)
+            self._seen.add(arrived.name)
         except RefusedForNow:
             self._try_again(arrived)
         except (DecodeError, BadSignature) as error:
