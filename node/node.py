@@ -16,7 +16,7 @@ from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
 from network.switch import Switch
 from node.consistency import open_sign_state
-from node.declarations import Candidacy
+from node.declarations import Candidacy, Declarations, Registration
 from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
@@ -29,7 +29,7 @@ from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.own import Hooks, Own
 from node.payload_store import PayloadStore
-from node.producer import Producer, Registration
+from node.producer import Producer
 from node.protocols import Protocols
 from node.readings import Readings
 from node.round_driver import RoundDriver
@@ -84,6 +84,7 @@ class Node:
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
+        self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
         key = home.identity.validator_public_key
         self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
@@ -193,12 +194,12 @@ class Node:
             return
         keys = identity.node_public_key, identity.wallet_public_key
         stamp = await asyncio.to_thread(find_stamp, *keys, network.chain_id, network.params.stamp_bits)
-        self.producer.registration = Registration(identity, stamp, self.settings.validator_intent)
+        self.declarations.registration = Registration(identity, stamp, self.settings.validator_intent)
 
     def _prepare_candidacy(self) -> None:
         if not self.settings.validator_intent:
             return
-        self.producer.candidacy = Candidacy(self.home.identity, self.network)
+        self.declarations.candidacy = Candidacy(self.home.identity, self.network)
         record = self.store.state().find(NodeRecord, node_key(self.home.identity.node))
         if record is not None and not record.validator_intent:
             self.watch("This node was registered without --validator, which stays so: its rewards are not bonded.")
@@ -234,6 +235,7 @@ class Node:
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
         self.driver.follow(state, self.view.tip.height)
+        self.declarations.follow(state)
         current = state.round(state.ledger.round)
         if current is not None and current.phase in (HOLDING, RESULT):
             self._think(self._attend(state))
