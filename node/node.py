@@ -144,7 +144,7 @@ class Node:
         self.runtime = LoopRuntime()
         has_peers = meets_others(self.settings)
         own = Own(self.home.identity, self.view, self.producer, self.sign_state, has_peers)
-        self.protocols = Protocols(self.runtime, own, self.mempool, Hooks(self._on_final))
+        self.protocols = Protocols(self.runtime, own, Hooks(self._on_final))
         self.protocols.start()
         if has_peers:
             self.switch = self.runtime.switch = switch_of(self.home, self.settings, self.protocols, self.runtime)
@@ -180,7 +180,7 @@ class Node:
     def news(self) -> None:
         """Something that belongs into a block has come."""
         if self.protocols is not None:
-            self.protocols.replica.news()
+            self.protocols.speak()
 
     async def close(self) -> None:
         """Let go of the files. The node cannot be used afterwards."""
@@ -225,7 +225,6 @@ class Node:
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
-        self.mempool.follow(state, applied.state.changes)
         if header.height % self.network.params.epoch_blocks == 0:
             self.sign_state.prune(header.epoch, header.view)
         self._react(state)
