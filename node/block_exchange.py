@@ -130,8 +130,12 @@ class BlockExchange:
     def _check_agrees(self, proposal: Proposal, header: Header) -> None:
         """Raise DecodeError unless both, and the leader's vote, speak of one block of this network."""
         vote = proposal.leader_vote
-        said = proposal.epoch, proposal.view, proposal.parent_hash, proposal.height, proposal.block_hash
-        if said != (header.epoch, header.view, header.parent_hash, header.height, header.hash()):
+        said = proposal.epoch, proposal.height, proposal.block_hash
+        # An epoch's last block may be proposed again, in a later view, until it is final.
+        again = proposal.parent_hash == proposal.block_hash and header.view < proposal.view
+        place = proposal.view, proposal.parent_hash
+        fits = again or place == (header.view, header.parent_hash)
+        if said != (header.epoch, header.height, header.hash()) or not fits:
             raise DecodeError("a proposal and the header of its block disagree")
         voted = vote.kind, vote.epoch, vote.view, vote.block_hash
         if voted != (NOTARIZE, proposal.epoch, proposal.view, proposal.block_hash):

@@ -401,7 +401,9 @@ class Replica:
         self.epoch = epoch
         self.standing.enter(epoch.number, epoch.committee, epoch.us)
         self.hooks.on_epoch(epoch)
-        self.state, effects = start(epoch, root, self.sign_state.own_votes(epoch.number), self.view.kept())
+        # Who only listens repeats no votes either.
+        own = {} if epoch.us is None else self.sign_state.own_votes(epoch.number)
+        self.state, effects = start(epoch, root, own, self.view.kept())
         self._effects.extend(effects)
         self._pump()
         early, self._early = self._early, deque(maxlen=EARLY_MAXIMUM)
