@@ -45,6 +45,10 @@ class Disk:
         self.flat = 0  # sum over all flat records, so that two states are compared in one step
         self.sorted: dict[bytes, list[bytes]] = {}  # keys of those tables that are iterated, by first byte
 
+    def fill(self, records: Mapping[bytes, bytes]) -> None:
+        """What an empty disk begins with."""
+        self._apply(records)
+
     # ---- power
 
     def arm(self, writes: int) -> None:
@@ -97,7 +101,7 @@ class Disk:
         if cut:
             raise PowerCut
 
-    def _apply(self, changes: Mapping[bytes, bytes | None], wanted: bool = False) -> dict[bytes, bytes | None]:
+    def _apply(self, changes: Mapping[bytes, bytes] | Mapping[bytes, bytes | None], wanted: bool = False) -> dict[bytes, bytes | None]:
         records, before = self.records, {}
         for key, value in changes.items():
             old = records.get(key)

@@ -42,6 +42,7 @@ class Faults:
         self.over = True
         self.clock.log("world", "calm")
         world = self.world
+        world.watch.calm()
         quality = world.scenario.quality
         world.links.heal()
         world.links.quality = Quality(quality.latency_ms, min(quality.jitter_ms, 50))

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 from chain.block import Block
 from chain.crypto.votes import Vote
-from chain.money import BondedStake  # noqa: F401
 from chain.stakes import Stake, Unbonding
 from chain.state import Account, State, Vesting
 from chain.transition import epoch_of
 from consensus.certificate import verify_certificate
 from consensus.committee import Committee
 from consensus.errors import ConsensusError
-from consensus.messages import FINALIZE, NOTARIZE, NULLIFY, Certificate
+from consensus.messages import FINALIZE, NOTARIZE, NULLIFY, Certificate, Proposal
 from consensus.state import Own
-from network.kinds import CERTIFICATE, VOTE
+from network.kinds import CERTIFICATE, PROPOSAL, VOTE
 from node.certificates import committee_of
 from node.store import number
 from tests.simulator.bounds import check_bounds
@@ -48,6 +47,8 @@ class Watch:
         self.calm_height = -1
         self.calm_ms = self.calm_delta_ms = 0
         self.recovered_ms = -1
+        self.entered: set[tuple[int, int]] = set()  # (epoch, view) that an honest node was in
+        self._view_of: dict[int, int] = {}
         self._last_sent: dict[int, bytes] = {}
 
     def fail(self, reason: str) -> None:
@@ -59,6 +60,10 @@ class Watch:
         node = machine.node
         if node is None or not machine.honest:
             return
+        state = node.replica.state
+        if state is not None and state.view != self._view_of.get(machine.place):
+            self._view_of[machine.place] = state.view
+            self.entered.add((node.replica.epoch.number if node.replica.epoch else 0, state.view))
         tip = node.view.tip
         before = self.seen.get(machine.place, 0)
         if tip.height != before:
@@ -158,6 +163,8 @@ class Watch:
         self._last_sent[machine.place] = payload
         if kind == VOTE:
             self.cast(machine, Vote.decode(payload))
+        elif kind == PROPOSAL:
+            self.cast(machine, Proposal.read(payload, 0)[0].leader_vote)
         elif kind == CERTIFICATE and payload not in self.checked:
             self._check_certificate(machine, Certificate.decode(payload))
             self.checked.add(payload)
@@ -240,8 +247,8 @@ class Watch:
     # ---- figures
 
     def views(self) -> int:
-        """Views that the honest went through, as far as votes have left them."""
-        return len({(epoch, view) for _, epoch, view in self.votes})
+        """Views that at least one honest node was in."""
+        return len(self.entered)
 
     def epochs(self) -> int:
         return len(self.committees)

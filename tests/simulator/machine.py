@@ -23,7 +23,7 @@ class Machine:
     def __init__(self, world: "World", place: int, name: str, identity: Identity, adversary: Adversary | None) -> None:
         self.world, self.place, self.name, self.identity = world, place, name, identity
         self.adversary = adversary
-        self.key = identity.node_public_key
+        self.key, self.voter = identity.node_public_key, identity.validator_public_key
         self.roles = TRAINER | VALIDATOR
         self.voucher = b""
         self.disk = Disk(world.clock.random(f"{name} disk"))

@@ -75,6 +75,10 @@ class SimRuntime:
     def send(self, key: bytes, kind: int, payload: bytes) -> None:
         self.machine.send(key, kind, payload)
 
+    def fail(self, error: BaseException) -> None:
+        # Never inside the call that asked for it: the node is in the middle of something.
+        self.clock.at(0, lambda: self.machine.failed(error) if self.alive else None)
+
     def blame(self, key: bytes, points: int, reason: str) -> None:
         self.machine.blame(key, points, reason)
 

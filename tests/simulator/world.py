@@ -17,7 +17,7 @@ from tests.simulator.crypto import cheap_signatures
 from tests.simulator.disk import simulated_files
 from tests.simulator.events import Clock
 from tests.simulator.faults import Faults
-from tests.simulator.genesis import CREATED_MS, made_network, stakes_at_the_start
+from tests.simulator.genesis import CREATED_MS, first_records, made_network, stakes_at_the_start
 from tests.simulator.invariants import Watch
 from tests.simulator.links import Links
 from tests.simulator.machine import Machine
@@ -50,8 +50,8 @@ class Result:
         return {**asdict(self), "command": self.scenario.command()}
 
 
-class Failed(Exception):
-    """Something did not hold."""
+class Failed(BaseException):
+    """Something did not hold; no node may catch it."""
 
 
 def an_identity(name: str) -> Identity:
@@ -82,6 +82,8 @@ class World:
         self.faults = Faults(self)
         self.clients = Clients(self)
         self._settle(identities)
+        for machine in self.machines:
+            machine.disk.fill(first_records(self.network, self.stakes))
         self.by_key = {machine.key: machine for machine in self.machines}
         self.assemble: Callable[[Machine, SimRuntime], Assembly] = Assembly
 
