@@ -30,8 +30,10 @@ def check_consistency(view: LedgerView, sign_state: SignState, public_key: bytes
     tip = view.tip
     place = (tip.epoch, tip.view)
     voted = [block for where, block in sign_state.finalized().items() if where > place]
-    # The last block of an epoch may be voted for once more in a later view, when it is final already.
-    lost = [block for block in voted if not view.knows(block) and view.store.height_of(block) is None]
+    # The last block of an epoch may be voted for once more in a later view, when it is final already. And one that others
+    # have notarized may not have come yet: then its notarization was stored before the vote.
+    kept = {certificate.block_hash for certificate in view.kept()}
+    lost = [block for block in voted if not view.has(block) and block not in kept]
     if sign_state.floor > place or lost:
         raise StoreError(
             f"the ledger ends at height {tip.height}, but this node has finalized blocks after it: they are lost; "

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from network.kinds import CERTIFICATE, PROPOSAL, VOTE
 from network.peer import TRAINER, VALIDATOR, Peer
-from node.errors import NodeError
 from node.identity import Identity
 from tests.simulator.adversaries import Adversary
 from tests.simulator.disk import Disk, PowerCut
@@ -33,7 +32,7 @@ class Machine:
         self.node: Assembly | None = None
         self.blamed: dict[str, int] = {}  # reasons for which it was blamed, and how often
         if adversary is not None:
-            adversary.machine = self
+            adversary.settle(self)
 
     @property
     def honest(self) -> bool:
@@ -92,8 +91,7 @@ class Machine:
         """The node ends with an error. An honest one never does."""
         if self.honest:
             self.world.fail(f"{self.name} ended: {type(error).__name__}: {error}", error)
-        is_for_good = isinstance(error, NodeError)
-        self.crash(None if is_for_good else self.world.faults.away_ms())
+        self.crash(self.world.faults.away_ms())
 
     # ---- peers
 

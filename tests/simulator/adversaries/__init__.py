@@ -5,6 +5,7 @@ Together they always hold less than a third of the power. One file for each; `AD
 
 from collections.abc import Iterable
 from importlib import import_module
+from random import Random
 from typing import TYPE_CHECKING
 
 from network.peer import Peer
@@ -22,7 +23,27 @@ class Adversary:
     """Behaves well; those in the files beside replace what they do otherwise."""
 
     machine: "Machine"
+    random: Random  # chance of its own
     twins = 0  # further machines with the same validator key
+
+    def settle(self, machine: "Machine") -> None:
+        """It lives on this machine from now on."""
+        self.machine = machine
+        self.random = machine.world.clock.random(f"{machine.name} wicked")
+
+    def say(self, key: bytes, kind: int, payload: bytes) -> None:
+        """Send something of its own making."""
+        self.machine.carry(key, kind, payload)
+
+    def peers(self) -> list[bytes]:
+        """Keys of those it is connected to."""
+        runtime = self.machine.runtime
+        return sorted(runtime.connected) if runtime is not None else []
+
+    def half(self) -> frozenset[bytes]:
+        """One half of all others, always the same."""
+        keys = [machine.key for machine in self.machine.world.machines if machine is not self.machine]
+        return frozenset(keys[::2])
 
     def outgoing(self, key: bytes, kind: int, payload: bytes) -> Outgoing:
         """What leaves instead of this message."""
