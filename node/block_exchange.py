@@ -6,6 +6,7 @@ does not add up to the header's roots is asked for whole, once, from who offered
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 
 from chain.block import Block, Header
 from chain.crypto.votes import NOTARIZE
@@ -131,12 +132,12 @@ class BlockExchange:
         """Raise DecodeError unless both, and the leader's vote, speak of one block of this network."""
         vote = proposal.leader_vote
         said = proposal.epoch, proposal.height, proposal.block_hash
-        # An epoch's last block may be proposed again, in a later view, until it is final.
-        again = proposal.parent_hash == proposal.block_hash and header.view < proposal.view
-        place = proposal.view, proposal.parent_hash
-        fits = again or place == (header.view, header.parent_hash)
-        if said != (header.epoch, header.height, header.hash()) or not fits:
+        if said != (header.epoch, header.height, header.hash()):
             raise DecodeError("a proposal and the header of its block disagree")
+        # The last block of an epoch may be proposed again, as its own parent, in later views.
+        again = proposal.block_hash == proposal.parent_hash and header.view < proposal.view
+        if not again and (proposal.view, proposal.parent_hash) != (header.view, header.parent_hash):
+            raise DecodeError("a proposal and its block name another view or parent")
         voted = vote.kind, vote.epoch, vote.view, vote.block_hash
         if voted != (NOTARIZE, proposal.epoch, proposal.view, proposal.block_hash):
             raise DecodeError("a proposal does not come with its leader's vote for it")
@@ -173,7 +174,7 @@ class BlockExchange:
     def _missing_request(self, key: bytes, payload: bytes) -> None:
         wanted = MissingRequest.decode(payload)
         indices = wanted.indices
-        if not indices or any(one >= other for one, other in zip(indices, indices[1:], strict=False)):
+        if not indices or any(one >= other for one, other in pairwise(indices)):
             raise DecodeError("a request of missing transactions names none, or not in order")
         block = self._find(key, wanted.block_hash)
         if block is None:

@@ -61,6 +61,13 @@ class Candidates:
             at = block.header.parent_hash
         return found[::-1]
 
+    def missing(self, block_hash: bytes) -> bytes:
+        """Which block `path` lacks."""
+        at = block_hash
+        while (block := self._blocks.get(at)) is not None:
+            at = block.header.parent_hash
+        return at
+
     def tidy(self, state: State) -> None:
         """Forget the proposals of views that are over, and their blocks unless something still stands on them."""
         for place in [each for each in self._proposed if each[1] < state.view]:

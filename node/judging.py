@@ -5,7 +5,6 @@ that its time is not ahead of this machine's clock. A block judged valid is on d
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 from chain.block import Block
 from chain.errors import NeuroError
@@ -16,33 +15,20 @@ from consensus.state import Epoch
 from node.candidates import Candidates
 from node.certificates import check_parent_certificate, committee_of
 from node.errors import NodeError
-from node.identity import Identity
 from node.late_votes import LateVotes
-from node.ledger_view import LedgerView
-from node.producer import Producer
+from node.own import Own
 from node.runtime import LEDGER, Runtime
 
 DRIFT_MS = 1_000  # a block whose time is further ahead of our clock waits until it no longer is
 
 
-class Owner(Protocol):
-    """Of whom the blocks are."""
-
-    @property
-    def identity(self) -> Identity: ...
-    @property
-    def view(self) -> LedgerView: ...
-    @property
-    def producer(self) -> Producer: ...
-
-
 class Judging:
     """All work on the ledger that consensus asks for."""
 
-    def __init__(self, runtime: Runtime, owner: Owner, candidates: Candidates, late: LateVotes) -> None:
+    def __init__(self, runtime: Runtime, own: Own, candidates: Candidates, late: LateVotes) -> None:
         self.runtime = runtime
-        self.view, self.producer, self.identity = owner.view, owner.producer, owner.identity
-        self.network = owner.view.network
+        self.view, self.producer, self.identity = own.view, own.producer, own.identity
+        self.network = own.view.network
         self.candidates = candidates
         self.late = late
 
@@ -102,7 +88,8 @@ class Judging:
         """Execute certified ancestors that we have not judged ourselves."""
         try:
             for block in path:
-                self.view.judge(block)
+                if not self.view.has(block.header.hash()):  # Work that waited before this may have done it.
+                    self.view.judge(block)
         except NeuroError as error:
             if isinstance(error, NodeError):
                 raise
@@ -113,15 +100,21 @@ class Judging:
     # ---- Build
 
     def execute(self, block_hash: bytes, then: Callable[[], None]) -> None:
-        """Call `then` once the state after a block is known."""
+        """Call `then` once the state after a block, whose ancestors are here, is known."""
         path = self.candidates.path(block_hash)
-        if path == []:
+
+        def ready(fits: bool) -> None:
+            if fits:
+                then()
+
+        if not path:
             self.runtime.later(0, then)
-        elif path is not None:
-            self.runtime.offload(LEDGER, lambda: self._executes(path), lambda fits: then() if fits else None)
+        else:
+            blocks = path
+            self.runtime.offload(LEDGER, lambda: self._executes(blocks), ready)
 
     def builder(
-        self, epoch: Epoch, view: int, parent: tuple[bytes, Certificate | None], built: Callable[[bytes], None]
+        self, epoch: Epoch, view: int, parent: tuple[bytes, Certificate | None], built: Callable[[bytes | None], None]
     ) -> Callable[[], None]:
         """What builds and stores our block of a view on `parent` (hash and certificate), and then tells its hash."""
         parent_hash, certificate = parent
@@ -158,18 +151,17 @@ class Judging:
 
     # ---- Make final
 
-    def finalize(self, block_hash: bytes, certificate: Certificate, done: Callable[[list[Applied]], None]) -> None:
-        """Execute what is missing and write the block and its ancestors to disk."""
+    def finalize(self, path: list[Block], certificate: Certificate, done: Callable[[list[Applied]], None]) -> None:
+        """Execute what is missing, and write the certified block and its ancestors to disk."""
 
         def work() -> list[Applied]:
-            if self.view.is_final(block_hash):
+            if self.view.is_final(certificate.block_hash):
                 return []
-            path = self.candidates.path(block_hash)
-            if path is None or not self._executes(path):
+            if not self._executes(path):
                 raise NodeError(
-                    f"block {block_hash.hex()[:16]} is final for the others and breaks a rule of this program: "
-                    "update it; if it is the newest, stop and ask the other operators"
+                    f"block {certificate.block_hash.hex()[:16]} is final for the others and breaks a rule of this "
+                    "program: update it; if it is the newest, stop and ask the other operators"
                 )
-            return self.view.finalize(block_hash, certificate)
+            return self.view.finalize(certificate.block_hash, certificate)
 
         self.runtime.offload(LEDGER, work, done)

@@ -52,7 +52,11 @@ class LoopRuntime:
             self._lanes[lane] = ThreadPoolExecutor(1, f"node-{lane}")
         future = self._loop.run_in_executor(self._lanes[lane], work)
         self._work.add(future)
-        future.add_done_callback(lambda ended: self._ended(ended, done))
+
+        def ended(_: asyncio.Future[T]) -> None:
+            self._ended(future, done)
+
+        future.add_done_callback(ended)
 
     def peers(self) -> Mapping[bytes, Peer]:
         return {} if self.switch is None else self.switch.peers
@@ -78,9 +82,7 @@ class LoopRuntime:
         self._stopped = True
         # A thread cannot be ended: what it does is waited for, what has not begun is dropped.
         for executor in self._lanes.values():
-            await self._loop.run_in_executor(
-                None, lambda ended=executor: ended.shutdown(wait=True, cancel_futures=True)
-            )
+            await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
         await asyncio.gather(*self._work, return_exceptions=True)
         if self.failed.done() and not self.failed.cancelled():
             self.failed.exception()  # It has been told, or the node was ending anyway.

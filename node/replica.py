@@ -7,15 +7,16 @@ as an event. What a stranger sends costs him at most his connection.
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chain.block import Block
 from chain.crypto import bls
-from chain.crypto.votes import Evidence
+from chain.errors import NeuroError
 from chain.transition import Applied, epoch_of
 from consensus import events as ev
+from consensus.committee import next_turn
 from consensus.messages import NOTARIZE, Certificate, CertificateRequest, Message, Proposal, Vote, vote_message
-from consensus.state import Epoch, State
+from consensus.state import VIEWS_AHEAD, Epoch, State
 from consensus.step import start, step
 from network.kinds import CERTIFICATE, CERTIFICATE_REQUEST, VOTE
 from network.peer import Peer
@@ -23,16 +24,14 @@ from node.block_exchange import BlockExchange
 from node.candidates import Candidates
 from node.doppelganger import MARGIN_MS, Doppelganger
 from node.epochs import epoch_at_tip
+from node.errands import Errands
 from node.errors import NodeError
-from node.identity import Identity
 from node.judging import Judging
 from node.late_votes import LateVotes
-from node.ledger_view import LedgerView
+from node.own import Hooks, Own
 from node.pacing import Pacing
 from node.parts import Handler
-from node.producer import Producer
 from node.runtime import INVALID, LEDGER, VOTES, Runtime
-from node.sign_state import SignState
 from node.standing import Standing
 from node.view_timers import ViewTimers
 from node.voice import Voice
@@ -41,27 +40,6 @@ from node.vote_relay import VoteRelay
 STEPS = "steps"  # lane of consensus steps where signatures take long
 EVENTS_MAXIMUM = 8_192  # waiting: above this, messages are dropped, which is as if the network had lost them
 EARLY_MAXIMUM = 1_024  # messages of the next epoch that are kept until we are in it
-
-
-@dataclass(slots=True)
-class Hooks:
-    """Who hears what. `on_final` hears of every final block, after it is on disk."""
-
-    on_final: Callable[[Applied], None]
-    report: Callable[[Evidence], None] = lambda evidence: None
-    accuse: Callable[[Certificate, Certificate], None] = lambda first, second: None
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None
-
-
-@dataclass(slots=True)
-class Own:
-    """What makes this node the one it is."""
-
-    identity: Identity
-    view: LedgerView
-    producer: Producer
-    sign_state: SignState
-    has_peers: bool  # or may have some
 
 
 class Replica:
@@ -73,8 +51,8 @@ class Replica:
         self.network = own.view.network
         self.late = LateVotes(self.network.chain_id)
         self.candidates = Candidates(own.view)
-        self.judging = Judging(runtime, own, self.candidates, self.late)
         self.pacing = Pacing(runtime, own.view, own.producer)
+        self.errands = Errands(Judging(runtime, own, self.candidates, self.late), self.pacing, blocks, self.candidates)
         wait_ms = self.network.params.block_interval_max_ms + MARGIN_MS if own.has_peers else 0
         self.doppelganger = Doppelganger(runtime, wait_ms, own.identity.validator_public_key, own.sign_state)
         self.voice = Voice(runtime, standing, blocks, self.candidates)
@@ -88,7 +66,7 @@ class Replica:
         self._busy = False
         self._stopped = False
         self._life = 0  # counts epochs begun: answers to questions of an earlier one are void
-        blocks.on_proposal = self.receive_proposal
+        blocks.on_proposal, blocks.wants = self.receive_proposal, self._wants
 
     # ---- Life
 
@@ -132,17 +110,20 @@ class Replica:
     # ---- Messages in
 
     def receive_proposal(self, key: bytes, proposal: Proposal, block: Block) -> None:
-        """A proposal has come, and its block, whose hash is the one that it names."""
-        header = block.header
-        again = proposal.block_hash == proposal.parent_hash
-        if header.epoch != proposal.epoch or header.height != proposal.height:
-            self.runtime.blame(key, INVALID, "a proposal names another place than its block")
-        elif not again and (header.view, header.parent_hash) != (proposal.view, proposal.parent_hash):
-            self.runtime.blame(key, INVALID, "a proposal names another view or parent than its block")
-        elif again and header.view >= proposal.view:
-            self.runtime.blame(key, INVALID, "a block is proposed again before its own view")
-        else:
-            self._receive(key, proposal, block)
+        """A proposal has come, and its block, whose header says the same."""
+        self._receive(key, proposal, block)
+
+    def _wants(self, key: bytes, proposal: Proposal) -> bool:
+        """Whether a proposal is worth getting its block: it is of a view to come, by who leads it."""
+        state, epoch = self.state, self.epoch
+        if state is None or epoch is None or proposal.epoch != epoch.number:
+            return epoch is not None and proposal.epoch == epoch.number + 1
+        if not state.view <= proposal.view <= state.view + VIEWS_AHEAD:
+            return False
+        turn = state.turn
+        for _ in range(proposal.view - state.view):
+            turn = next_turn(epoch.committee, turn)
+        return proposal.leader_vote.signer == turn.leader
 
     def _receive(self, key: bytes, message: Message, block: Block | None = None) -> None:
         number = epoch_of(self.view.tip.height + 1, self.network.params) if self.epoch is None else self.epoch.number
@@ -155,7 +136,12 @@ class Replica:
         if message.epoch < number:
             self._answer_old(key, message)
         elif message.epoch == number and len(self._events) < EVENTS_MAXIMUM:
-            self._take(key, message, block)
+            try:
+                self._take(key, message, block)
+            except NodeError as error:
+                self.runtime.fail(error)
+            except NeuroError as error:
+                self.runtime.blame(key, INVALID, str(error))
 
     def _take(self, key: bytes, message: Message, block: Block | None) -> None:
         """A message of the present epoch."""
@@ -168,9 +154,9 @@ class Replica:
             assert block is not None
             if not self.candidates.offer(message, block):
                 return
+        self._post(ev.Received(key, message))
         if isinstance(message, Certificate):
             self.blocks.hint(message.block_hash, key)
-        self._post(ev.Received(key, message))
 
     def _answer_old(self, key: bytes, message: Message) -> None:
         """Who asks for certificates of an epoch that is over gets the one that ended it."""
@@ -268,7 +254,7 @@ class Replica:
             case ev.Propose() | ev.Judge() | ev.FetchBlock():
                 self._work(effect)
             case ev.Finalized(block_hash, _, certificate):
-                self.judging.finalize(block_hash, certificate, self._finalized)
+                self.errands.finalize(block_hash, certificate, self._finalized)
             case ev.EndEpoch():
                 self._end_epoch()
             case _:
@@ -311,43 +297,25 @@ class Replica:
 
         return post
 
-    def _answer_plain(self, then: Callable[[], None]) -> Callable[[], None]:
-        """`then`, unless this life is over."""
-        life = self._life
-        return lambda: then() if life == self._life and not self._stopped else None
-
     def _work(self, effect: ev.Propose | ev.Judge | ev.FetchBlock) -> None:
         assert self.epoch is not None and self.state is not None
         match effect:
             case ev.Propose(view, parent_hash, _):
                 built = self._answer(lambda block_hash: ev.Built(view, block_hash))
-                certificate = self._certificate_of(parent_hash)
-                build = self.judging.builder(self.epoch, view, (parent_hash, certificate), built)
-                self.judging.execute(parent_hash, self._answer_plain(lambda: self.pacing.propose(parent_hash, build)))
+                self.errands.propose(effect, self.epoch, self._certificate_of(parent_hash), built)
             case ev.Judge(view, block_hash):
                 verdict = self._answer(lambda valid: ev.Judged(view, block_hash, valid))
-                parent = self.candidates.parent_of(block_hash)
-                self.judging.judge(block_hash, self.epoch, self._certificate_of(parent), verdict)
+                parent = self._certificate_of(self.candidates.parent_of(block_hash))
+                self.errands.judging.judge(block_hash, self.epoch, parent, verdict)
             case ev.FetchBlock(_, block_hash):
-                self._fetch(block_hash, self._answer(ev.Linked))
-
-    def _fetch(self, block_hash: bytes, linked: Callable[[bytes, bytes, int], None]) -> None:
-        def found(block: Block) -> None:
-            self.candidates.add(block)
-            linked(block_hash, block.header.parent_hash, block.header.height)
-
-        block = self.candidates.find(block_hash)
-        if block is None:
-            self.blocks.fetch(block_hash, found)
-        else:
-            # Never inside the step that asks: effects come in their order.
-            self.runtime.later(0, lambda: found(block))
+                self.errands.fetch(block_hash, self._answer(ev.Linked))
 
     def _certificate_of(self, block_hash: bytes | None) -> Certificate | None:
         """What shows that a block may be built upon: its notarization or finalization, if it is here."""
         state = self.state
         assert state is not None
-        for certificate in (*state.notarized.values(), *((state.final,) if state.final else ())):
+        known: list[Certificate] = [*state.notarized.values(), *([state.final] if state.final else [])]
+        for certificate in known:
             if certificate.block_hash == block_hash:
                 return certificate
         return self.view.certificate_of(block_hash) if block_hash is not None else None
