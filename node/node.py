@@ -197,8 +197,6 @@ class Node:
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
         self.mempool.follow(state, applied.state.changes)
-        if header.height % self.network.params.epoch_blocks == 0:
-            self.sign_state.prune(header.epoch, header.view)
         self._react(state)
         for hear in self.hear_block:
             hear(applied)
