@@ -52,7 +52,7 @@ def made_network(scenario: Scenario, founders: list[Identity]) -> Network:
     network = Network(
         name=b"simulated",
         created_ms=CREATED_MS,
-        model_seed=named("seed"),
+        model_seed=named(f"seed {scenario.seed}"),
         tokenizer_hash=named("tokenizer"),
         corpus_root=named("corpus"),
         start=an_outcome("genesis"),
