@@ -380,7 +380,9 @@ class Replica:
         self.hooks.on_epoch(epoch)
         # Who only listens repeats no votes either.
         own = {} if epoch.us is None else self.sign_state.own_votes(epoch.number)
-        self.state, effects = start(epoch, root, own, self.view.kept())
+        final = self.view.final_certificate(self.view.tip.height) if root is not None else b""
+        known = Certificate.decode(final) if final else None
+        self.state, effects = start(epoch, root, own, self.view.kept(), final=known)
         self._effects.extend(effects)
         self._pump()
         early, self._early = self._early, deque(maxlen=EARLY_MAXIMUM)
