@@ -1,5 +1,6 @@
 """What one run of the simulator is like: everything follows from the seed, and each number may be set by hand."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from random import Random
 
@@ -77,7 +78,7 @@ def generate(seed: int) -> Scenario:
         trainers=chance.choice((0, 0, 1, 2)),
         adversary=chance.choice(ADVERSARIES) if founders >= 4 and chance.random() < 0.6 else "",
         epoch_blocks=chance.choice((4, 5, 6, 8, 12)),
-        chaos_ms=chance.choice((6_000, 10_000, 15_000)),
+        chaos_ms=chance.choice((8_000, 20_000, 40_000)),
         latency_ms=chance.choice((1, 5, 20, 60, 150)),
         jitter_ms=chance.choice((0, 5, 20, 100, 400)),
         resend=maybe(0.4, 5, 20, 80),
@@ -85,16 +86,16 @@ def generate(seed: int) -> Scenario:
         double=maybe(0.5, 5, 20, 80) if wild else 0,
         reorder=maybe(0.5, 1) if wild else 0,
         bytes_per_ms=maybe(0.2, 50, 500),
-        crash_ms=maybe(0.6, 1_500, 3_000, 6_000),
-        power_cut_ms=maybe(0.4, 1_500, 3_000, 6_000),
-        partition_ms=maybe(0.5, 2_000, 5_000),
-        disconnect_ms=maybe(0.4, 300, 1_000, 3_000),
+        crash_ms=maybe(0.6, 2_000, 6_000, 15_000),
+        power_cut_ms=maybe(0.4, 2_000, 6_000, 15_000),
+        partition_ms=maybe(0.5, 3_000, 10_000),
+        disconnect_ms=maybe(0.4, 300, 2_000, 8_000),
         skew_ms=maybe(0.5, 50, 500),
         transaction_ms=chance.choice((200, 800, 2_000)),
     )
 
 
-def with_settings(scenario: Scenario, words: list[str]) -> Scenario:
+def with_settings(scenario: Scenario, words: Iterable[str]) -> Scenario:
     """The scenario with `name=value` words applied. Raises ValueError with what is wrong."""
     changes: dict[str, int | str] = {}
     known = {field.name: field.type for field in fields(Scenario)}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from chain.genesis import Network
@@ -43,8 +43,9 @@ class Result:
     transactions: int  # known to be final
     crashes: int
     recovered_ms: int  # from the end of the chaos to the next final block; -1: not seen
+    over: bool  # ended early: the adversary came to a third of the power
     virtual_ms: int
-    seconds: float
+    seconds: float  # of this process
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "command": self.scenario.command()}
@@ -134,7 +135,7 @@ class World:
 
 def simulate(scenario: Scenario, tell: Callable[[str], None] | None = None) -> Result:
     """Let a scenario happen and say what came of it. The same scenario always gives the same trace."""
-    began = perf_counter()
+    began = process_time()
     with ExitStack() as stack:
         stack.enter_context(simulated_files())
         if not scenario.real_crypto:
@@ -160,6 +161,7 @@ def simulate(scenario: Scenario, tell: Callable[[str], None] | None = None) -> R
         transactions=len(world.clients.final),
         crashes=sum(machine.lives - 1 for machine in world.machines),
         recovered_ms=watch.recovered_ms,
+        over=world.over,
         virtual_ms=clock.now_ms,
-        seconds=round(perf_counter() - began, 3),
+        seconds=round(process_time() - began, 3),
     )
