@@ -225,8 +225,6 @@ class Node:
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
-        if header.height % self.network.params.epoch_blocks == 0:
-            self.sign_state.prune(header.epoch, header.view)
         self._react(state)
         for hear in self.hear_block:
             hear(applied)
