@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from network.blob_errors import Absent, BadPages, DiskFailed, NoSourceLeft
-from network.download import Ask, Claim, Download, fitting_length
+from network.download import Ask, Claim, Download, check_page
 from network.errors import NetworkError
 from network.pages import PAGE_BYTES, Hashing, Wanted, decode_list
 from network.part_file import Kept, PartFile
@@ -169,21 +169,15 @@ class _Run:
     async def _take_page(self, ask: Ask[str], page: bytes) -> None:
         claim = ask.claim
         assert claim is not None
-        least, most = fitting_length(claim, ask.index, self.wanted)
-        if not least <= len(page) <= most:
-            raise BadPages(f"page {ask.index} has {len(page)} bytes")
-        if not await self._on_disk(self._keep, claim, ask.index, page):
-            raise BadPages(f"page {ask.index} is not the one that its list names")
+        await self._on_disk(self._keep, claim, ask.index, page)
         for name in self.plan.took(ask, len(page)):
             self._cancel(name)
         self._check_sizes(claim)
 
-    def _keep(self, claim: Claim[str], index: int, page: bytes) -> bool:
-        """In the thread: whether the page fits. If so it is on its way to the disk."""
-        if self.fetcher.hashing.page_hash(page) != claim.hashes[index]:
-            return False
+    def _keep(self, claim: Claim[str], index: int, page: bytes) -> None:
+        """In the thread: write the page if it fits. Raises BadPages, DiskFailed."""
+        check_page(claim, index, page, self.wanted, self.fetcher.hashing)
         self._files[claim].write(index, page)
-        return True
 
     def _check_sizes(self, claim: Claim[str]) -> None:
         for name in self.plan.wrong_sizes(claim):

@@ -14,7 +14,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from network.pages import PAGE_BYTES, PageList, Wanted, page_length
+from network.blob_errors import BadPages
+from network.pages import PAGE_BYTES, Hashing, PageList, Wanted, page_length
 
 FAILURES_MAXIMUM = 2  # in a row, of one source
 CLAIMS_AT_ONCE = 2  # different lists whose pages are fetched at the same time
@@ -40,9 +41,6 @@ class Claim(Generic[K]):
     @property
     def pages_here(self) -> int:
         return len(self.hashes) - len(self.todo) - len(self.asked) if self.is_open else 0
-
-    def wants(self, index: int) -> bool:
-        return index in self.asked
 
 
 @dataclass(slots=True)
@@ -73,6 +71,19 @@ class Download(Generic[K]):
     def add(self, source: K) -> None:
         """One more that may have the blob. One that is gone stays so."""
         self._sources.setdefault(source, _Source())
+
+    def revive(self, source: K) -> None:
+        """Like `add`, and one that is gone may be asked again, beginning with its list."""
+        if self.is_gone(source):
+            self._sources[source] = _Source()
+
+    def forget_dead(self) -> list[Claim[K]]:
+        """Forget the claims that nobody stands for any more, except the one of which most is here; returns them."""
+        dead = [claim for claim in self.claims if not claim.members]
+        best = max(dead, key=lambda claim: claim.pages_here, default=None)
+        forgotten = [claim for claim in dead if claim is not best]
+        self.claims = [claim for claim in self.claims if claim not in forgotten]
+        return forgotten
 
     def ask(self, most: int, of_them_pages: int | None = None) -> list[Ask[K]]:
         """What to ask for now, at most so much; each counts as asked."""
@@ -165,6 +176,9 @@ class Download(Generic[K]):
         """Nobody is left who could be asked or could still answer."""
         return all(source.gone for source in self._sources.values())
 
+    def is_gone(self, source: K) -> bool:
+        return source not in self._sources or bool(self._sources[source].gone)
+
     @property
     def tried(self) -> dict[K, str]:
         """Who is out, and why."""
@@ -183,7 +197,16 @@ class Download(Generic[K]):
             ask.claim.todo.appendleft(ask.index)
 
 
-def fitting_length(claim: Claim[K], index: int, wanted: Wanted) -> tuple[int, int]:
+def check_page(claim: Claim[K], index: int, page: bytes, wanted: Wanted, hashing: Hashing) -> None:
+    """Raise BadPages unless this is the page that the claim's list names."""
+    least, most = _lengths(claim, index, wanted)
+    if not least <= len(page) <= most:
+        raise BadPages(f"page {index} has {len(page)} bytes")
+    if hashing.page_hash(page) != claim.hashes[index]:
+        raise BadPages(f"page {index} is not the one that its list names")
+
+
+def _lengths(claim: Claim[K], index: int, wanted: Wanted) -> tuple[int, int]:
     """The least and the greatest length of a page. Only the last may be short; how much, only an exact size tells."""
     if index < len(claim.hashes) - 1:
         return PAGE_BYTES, PAGE_BYTES
