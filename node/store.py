@@ -207,7 +207,7 @@ class Store:
             if key[1:9] <= number(height):
                 changes[key] = None
         changes[TIP] = number(height)
-        self._write("ledger.append", changes | (notes or {}))
+        self._write("ledger.append", {**changes, **(notes or {})})
 
     def _need(self, key: bytes) -> bytes:
         value = self.database.get(key)
