@@ -105,8 +105,6 @@ class Crew:
     def __init__(
         self, plan: Plan, places: Sequence[Place], options: Sequence[str], more: Mapping[int, list[str]]
     ) -> None:
-        self, plan: Plan, places: Sequence[Place], options: Sequence[str], more: Mapping[int, list[str]]
-    ) -> None:
         self.plan = plan
         self.places = places
         self.options = options

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
 
 from node.errors import NodeError
 
@@ -26,12 +25,6 @@ class Place:
     listen: str
     api: str
     prefix: tuple[str, ...] = ()
-
-
-class Hosts(Protocol):
-    """`places` gives as many places as there are nodes; they last as long as its context."""
-
-    def places(self, count: int) -> "Iterator[list[Place]]": ...
 
 
 class Loopback:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from chain.genesis import BootstrapValidator
-from node.commands.network import with_numbers
 from node.data_directory import DataDirectory, read_json, write_atomically
 from node.errors import DataDirectoryError, NodeError, disk_advice
 from node.identity import Identity
 from node.network_file import kept_network
-from node.template import create_network, read_template, template_path
+from node.template import create_network, read_template, template_path, with_numbers
 from wallet import keystore_file
 from wallet.keys import Wallet
 
@@ -65,7 +64,7 @@ class Plan:
         """Write down what this network is and where its nodes listen. Raises NodeError."""
         note = {"nodes": self.nodes, "validators": self.founders, "profile": self.profile, "addresses": addresses}
         try:
-            write_atomically(self.root / NOTE, json.dumps(note, indent=1).encode() + b"\n", "localnet")
+            write_atomically(self.root / NOTE, json.dumps(note, indent=1).encode() + b"\n")
         except OSError as error:
             raise NodeError(f"cannot write {self.root / NOTE}: {disk_advice(error)}") from error
 
@@ -135,8 +134,8 @@ def _continued(kept: Plan, wishes: Wishes) -> Plan:
     if not all(same) or nodes < kept.founders:
         raise NodeError(
             f"{kept.root} has a network already (profile {kept.profile}, {kept.founders} bootstrap validators), which "
-            "cannot be changed: leave --validators, --profile and --set out and give at least as many --nodes, or choose "
-            "another folder with --data-dir"
+            "cannot be changed: leave --validators, --profile and --set out and give at least as many --nodes, or "
+            "choose another folder with --data-dir"
         )
     return Plan(kept.root, nodes, kept.founders, kept.profile)
 
@@ -146,7 +145,7 @@ def _make_network(plan: Plan, wishes: Wishes) -> None:
     founders = tuple(_founder(plan.home(number)) for number in range(plan.founders))
     network = create_network(template, "localnet", time.time_ns() // 1_000_000, founders)
     try:
-        write_atomically(plan.network, network.file_bytes(), "network")
+        write_atomically(plan.network, network.file_bytes())
     except OSError as error:
         raise NodeError(f"cannot write {plan.network}: {disk_advice(error)}") from error
 
@@ -162,7 +161,7 @@ def _wallet(home: Path) -> Wallet:
         return Wallet.load(home / "keystore.json", password.read_text())
     directory.create()
     if not password.exists():
-        write_atomically(password, secrets.token_urlsafe(24).encode(), "password")
+        write_atomically(password, secrets.token_urlsafe(24).encode())
     wallet = Wallet.create()
     keystore_file.save(home / "keystore.json", wallet.to_keystore(password.read_text(), scrypt_n=SCRYPT_N))
     return wallet
