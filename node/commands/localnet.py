@@ -7,6 +7,7 @@ import signal
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from rich.console import Console
@@ -37,23 +38,24 @@ class Options:
 
 def start(root: Path, wishes: Wishes, options: Options) -> None:
     """Run until Ctrl-C, SIGTERM, the end of the terminal, or the wanted height. Raises NodeError."""
-    console = Console(stderr=options.as_json, highlight=False)
+    console = Console(stderr=options.as_json, highlight=False, soft_wrap=True)
     descriptor = lock(root)
     try:
         plan = prepared(root, wishes)
         hosts = Namespaces(root) if options.hosts == "netns" else Loopback()
         with hosts.places(plan.nodes) as places:
             crew = Crew(plan, places, _node_options(options, plan), _bonding(options, plan))
+            show = _Show(crew, console, options)
             try:
-                asyncio.run(_Show(crew, console, options).run())
+                asyncio.run(show.run())
             finally:
                 crew.kill()
     finally:
         os.close(descriptor)
-    rows = [row(member) for member in crew.members]
     if options.as_json:
-        chain = kept_network(plan.network).chain_id.hex()
-        print(json.dumps({"data_dir": str(root), "chain_id": chain, "nodes": rows}))
+        ends = {member.number: member.end for member in crew.members}
+        nodes = [{**each, "end": ends[each["node"]]} for each in show.last_rows]
+        print(json.dumps({"data_dir": str(root), "chain_id": show.chain_id, "nodes": nodes}))
 
 
 def _node_options(options: Options, plan: Plan) -> list[str]:
@@ -74,7 +76,8 @@ class _Show:
         self.options = options
         self.stop = asyncio.Event()
         self.told: set[int] = set()
-        self.chain = kept_network(crew.plan.network).chain_id.hex()[:12]
+        self.chain_id = kept_network(crew.plan.network).chain_id.hex()
+        self.last_rows: list[dict[str, Any]] = []  # as it was before all were asked to end
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -89,9 +92,11 @@ class _Show:
                 with shown:
                     await self._watch(session, live)
         finally:
+            self.last_rows = [row(member) for member in self.crew.members]
+            self.console.print(table_of(self.crew.members, self.chain_id[:12]), soft_wrap=False)
             self.console.print("Stopping all nodes …")
             await self.crew.stop()
-        self.console.print(table_of(self.crew.members, self.chain), soft_wrap=True)
+        self._tell_ended()
         self.console.print(f"Everything is in {self.crew.plan.root}; the same command goes on from there.")
 
     def _asked(self) -> None:
@@ -122,7 +127,7 @@ class _Show:
             if not any(member.runs for member in members):
                 raise NodeError(f"all nodes have ended; node 0 {members[0].end}")
             if self.console.is_terminal:
-                live.update(table_of(members, self.chain), refresh=True)
+                live.update(table_of(members, self.chain_id[:12]), refresh=True)
             elif loop.time() >= next_line:
                 next_line = loop.time() + TOLD_SECONDS
                 self.console.print(self._line())
@@ -136,7 +141,7 @@ class _Show:
 
     def _tell_ended(self) -> None:
         for member in self.crew.members:
-            if not member.runs and member.number not in self.told:
+            if member.failed and member.number not in self.told:
                 self.told.add(member.number)
                 self.console.print(f"node {member.number} {escape(member.end)}")
 

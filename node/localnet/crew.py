@@ -46,6 +46,11 @@ class Member:
         return self.process.poll() is None
 
     @property
+    def failed(self) -> bool:
+        """It has ended, and not because it was asked to."""
+        return self.process.poll() not in (None, 0)
+
+    @property
     def end(self) -> str:
         """How it ended, and the last that it said."""
         code = self.process.poll()

@@ -39,7 +39,7 @@ def role(member: Member) -> str:
 
 def table_of(members: Sequence[Member], chain: str) -> Table:
     """The table as it is now. A node that has ended stays in it."""
-    table = Table(title=f"localnet {chain}", title_justify="left", expand=False, pad_edge=False)
+    table = Table(title=f"localnet {chain}", title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         right = column in ("pid", "height", "round", "peers", "balance", "CPU", "RAM")
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
@@ -65,7 +65,7 @@ def _cells(member: Member, found: dict[str, Any]) -> list[str]:
         str(found["pid"]),
         role,
         found["listen"],
-        found["api"],
+        _short(found["api"], found["listen"]),
         str(found["height"]),
         found["hash"][:8] or "–",
         str(found["round"]),
@@ -74,3 +74,9 @@ def _cells(member: Member, found: dict[str, Any]) -> list[str]:
         f"{found['cpu_percent']:.0f}%" if member.runs else "–",
         f"{found['memory_bytes'] / MIB:.0f}M" if member.runs else "–",
     ]
+
+
+def _short(api: str, listen: str) -> str:
+    """Only the port where the host stands beside it."""
+    host, _, port = api.rpartition(":")
+    return f":{port}" if host == listen.rpartition(":")[0] else api
