@@ -137,8 +137,8 @@ def start(
 ) -> tuple[State, Effects]:
     """Begin an epoch, or come back to it after a crash.
 
-    After a crash, `root` is the last finalized block of this epoch (None: none yet), `final` its finalization, `own` what
-    the sign-state records for it by view, and `kept` the certificates that effects asked to Keep.
+    After a crash, `root` is the last finalized block of this epoch (None: none yet), `final` its finalization, `own`
+    what the sign-state records for it by view, and `kept` the certificates that effects asked to Keep.
     """
     root = root or Root(0, epoch.anchor_hash, epoch.anchor_height)
     turn = later_turn(epoch.committee, first_turn(epoch.committee, epoch.number), root.view)

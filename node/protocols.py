@@ -8,22 +8,29 @@ from dataclasses import replace
 from chain.block import Block
 from chain.crypto.votes import Evidence
 from chain.transition import Applied
+from network.blob_server import BlobSource
 from network.peer import Peer
+from node.blob_exchange import BlobExchange
 from node.block_exchange import BlockExchange
+from node.block_sync import BlockSync
+from node.checkpoint import Trust
 from node.claims import Claims
 from node.own import Hooks, Own
-from node.parts import Parts
+from node.parts import Part, Parts
 from node.relay import Relay
 from node.replica import Replica
 from node.reporting import Reporting
 from node.runtime import Runtime
 from node.standing import Standing
+from node.sync_server import SyncServer
 
 
 class Protocols:
     """Made in the order of need; `parts` hears what peers do."""
 
-    def __init__(self, runtime: Runtime, own: Own, hooks: Hooks) -> None:
+    def __init__(
+        self, runtime: Runtime, own: Own, hooks: Hooks, trust: Trust | None = None, source: BlobSource | None = None
+    ) -> None:
         network, producer = own.view.network, own.producer
         self.runtime, self.own, self.hooks = runtime, own, hooks
         self.mempool = producer.mempool
@@ -34,7 +41,15 @@ class Protocols:
         self.relay = Relay(runtime, self.mempool, own.view.state, self.replica.news)
         self.claims = Claims(runtime, network, producer.driver, producer.pool, own.view.state, self.replica.news)
         self.reporting = Reporting(own.identity, network, self.mempool)
-        self.parts = Parts(runtime, (self.standing, self.blocks, self.replica, self.relay, self.claims))
+        self.sync = BlockSync(runtime, own.view, self.standing, self.replica.synced, trust)
+        self.sync.hear_block.append(self.replica.passed)
+        self.standing.on_status.append(self.sync.on_status)
+        server = SyncServer(runtime, own.view.store)
+        parts: list[Part] = [self.standing, self.blocks, self.replica, self.relay, self.claims, self.sync, server]
+        self.blobs = None if source is None else BlobExchange(runtime, source)
+        if self.blobs is not None:
+            parts.append(self.blobs)
+        self.parts = Parts(runtime, parts)
 
     def start(self) -> None:
         self.standing.start()
