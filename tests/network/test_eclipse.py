@@ -60,6 +60,9 @@ class Reached(Connection):
     def end(self, reason: str) -> None:
         self.over.set()
 
+    async def close(self, reason: str) -> None:
+        self.end(reason)
+
 
 class Diallers:
     """The real dialling and roster, in an internet where everybody answers."""
@@ -152,3 +155,27 @@ async def test_a_peer_that_dialled_us_from_the_internet_is_banned_with_its_machi
         await task
     assert "banned" in (net.roster.admit("20.0.0.1") or "")
     assert net.roster.admit("20.0.0.2") is None and net.roster.admit("20.1.0.1") is None
+
+
+async def test_when_all_places_are_taken_a_newcomer_takes_that_of_the_worst_or_is_told_why_not(tmp_path):
+    net = Diallers(tmp_path)
+
+    def come(number: int) -> tuple[Reached, asyncio.Task[str]]:
+        connection = Reached(f"20.{number}.0.1:9")
+        connection.peer = Peer(node_key(number).public_key, connection.peer.address, False, 0, "", b"", "")
+        return connection, asyncio.create_task(net.roster.serve(connection, None))
+
+    inbound = [come(number) for number in range(16)]
+    await asyncio.sleep(0)
+    refused, refusal = come(16)
+    assert "all places are taken" in await refusal
+    net.roster.blame(inbound[3][0].peer.key, 10, "slow")
+    newcomer, served = come(17)
+    await inbound[3][1]
+    assert set(net.roster.peers) == {
+        connection.peer.key for connection, _ in [*inbound[:3], *inbound[4:], (newcomer, served)]
+    }
+    for connection, task in [*inbound, (newcomer, served)]:
+        connection.end("the test is over")
+        await task
+    assert not net.roster.peers and refused.over.is_set()
