@@ -26,7 +26,7 @@ class Bucket:
         self._at = now
 
     def holds(self, tokens: int, now: float) -> bool:
-        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._per_second)
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
         self._at = now
         return self._left >= tokens
 

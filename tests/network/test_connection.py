@@ -1,6 +1,8 @@
 """One connection under peers that send too much, take too little, or leave without a word."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 import aiohttp
@@ -8,12 +10,23 @@ import psutil
 import pytest
 
 from network import kinds
+from network.connection import SLICE_FRAMES
 from network.kinds import KIB, MIB
 from network.limits import DROPPED_PER_FAULT, FLOODING, MALFORMED, PINGS
 from network.outbox import BYTES_MAXIMUM, FRAME_BYTES_MAXIMUM, MESSAGE_OVERHEAD
 from tests.network.scripted import Node, nodes, raw, until
 
 JUNK = 100_000
+
+
+class Recorder(list[object]):
+    """A list that only tells what is appended to it."""
+
+    def __init__(self, tell: Callable[[object], None]) -> None:
+        super().__init__()
+        self.append = tell  # type: ignore[method-assign, assignment]
+
+
 VOTE = bytes([kinds.VOTE]) + bytes(200)
 
 
@@ -120,6 +133,24 @@ async def test_a_flood_of_junk_takes_no_memory_and_no_ones_turn():
         assert {fault.points for fault in one.faults} == {FLOODING}
 
 
+async def test_after_so_many_frames_of_one_peer_others_have_their_turn():
+    turns: list[int] = []
+    turn = 0
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(next_turn)
+
+    loop = asyncio.get_running_loop()
+    async with nodes(Node(1), Node(2)) as (one, two), raw(one.gate.address, shake_hands=7) as peer:
+        one.messages = Recorder(lambda _: turns.append(turn))  # type: ignore[assignment]
+        loop.call_soon(next_turn)
+        peer.socket._writer.transport.write((b"\x82\x81" + bytes(4) + bytes([kinds.VOTE])) * 500)
+        await until(lambda: len(turns) == 500)
+    assert max(Counter(turns).values()) == SLICE_FRAMES
+
+
 async def test_pings_are_answered_within_a_rate():
     async with nodes(Node(1)) as (one,), raw(one.gate.address, shake_hands=7, autoping=False) as peer:
         await peer.socket.ping(b"hello")
@@ -172,12 +203,11 @@ async def test_a_peer_that_takes_nothing_for_long_is_too_slow(monkeypatch):
 
 async def test_a_peer_that_does_not_answer_a_heartbeat_is_let_go(monkeypatch):
     monkeypatch.setattr("network.transport.HEARTBEAT_SECONDS", 0.1)
-    async with nodes(Node(1), Node(2)) as (one, two), raw(one.gate.address, shake_hands=7, autoping=False):
-        honest = await two.dial(one)
+    async with nodes(Node(1)) as (one,), raw(one.gate.address, shake_hands=7, autoping=False) as peer:
+        message = await peer.socket.receive(5)
+        assert message.type is aiohttp.WSMsgType.PING
         await until(lambda: one.ended)
         assert one.ended == ["the peer did not answer a heartbeat"]
-        assert honest.send(kinds.VOTE, b"still here")
-        await until(lambda: one.messages)
 
 
 # ---- The end
@@ -201,6 +231,7 @@ async def test_a_reason_reaches_the_other_side_fit_to_be_shown():
 
 async def test_closing_waits_for_no_one(monkeypatch):
     monkeypatch.setattr("network.connection.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("network.entrance.STOP_SECONDS", 60)  # what TLS would wait for a peer's goodbye
     async with nodes(Node(1)) as (one,), raw(one.gate.address, shake_hands=7) as peer:
         peer.socket._conn.transport.pause_reading()
         one.connections[0].send(kinds.BLOCK, bytes(8 * MIB))

@@ -6,6 +6,7 @@ import ssl
 import warnings
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -26,7 +27,7 @@ from network.errors import (
 )
 from network.hello import HELLO_BYTES_MAXIMUM, Greeting, Side
 from network.limits import GateLimits
-from network.tls import client_context
+from network.tls import FILE_NAME, client_context, open_certificate
 from network.transport import Dialer, Gate
 from tests.network.scripted import (
     CHAIN,
@@ -66,7 +67,7 @@ def test_it_runs_on_uvloop_as_well():
         runner.run(test_a_node_that_stops_tells_its_peers_and_leaves_nothing_behind())
 
 
-async def test_nothing_below_tls_1_3_is_spoken():
+async def test_nothing_below_tls_1_3_is_spoken(tmp_path):
     async with nodes(Node(1)) as (one,):
         old = client_context()
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -74,11 +75,15 @@ async def test_nothing_below_tls_1_3_is_spoken():
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection(host, int(port), ssl=old)
         await until(lambda: not one.gate.door.inside)
+    heard: list[bytes] = []
+    open_certificate(tmp_path, datetime.now(UTC))
     older = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    older.load_cert_chain(tmp_path / FILE_NAME)
     older.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with nodes(Node(1)) as (one,), serving(lambda data: b"", older) as address:
+    async with nodes(Node(1)) as (one,), serving(lambda data: heard.append(data) or b"", older) as address:
         with pytest.raises(CannotConnect):
             await one.dialer.dial(address)
+    assert not heard
 
 
 # ---- Whoever is not who he says
