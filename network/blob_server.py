@@ -8,7 +8,6 @@ second and memory, whatever the one who asks does.
 """
 
 import asyncio
-import ipaddress
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from aiohttp import web
+
+from network.address import machine_of
 
 PIECE_BYTES = 256 << 10
 ROOT = "{root:[0-9a-f]{64}}"
@@ -145,7 +146,7 @@ class BlobServer:
             client.answers -= 1
 
     def _client(self, address: str) -> _Client:
-        name = network_of(address)
+        name = machine_of(address)
         client = self._clients.pop(name, None) or _Client()
         self._clients[name] = client
         if len(self._clients) > self.limits.clients:
@@ -172,17 +173,6 @@ def parse_range(text: str, size: int) -> tuple[int, int] | None:
         return (max(0, size - int(suffix)), size) if int(suffix) and size else None
     first, last = int(first_text), int(last_text or size - 1)
     return (first, min(last + 1, size)) if first <= last and first < size else None
-
-
-def network_of(address: str) -> str:
-    """Who shares a pace: an IPv4 address, an IPv6 /64."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    return str(ipaddress.ip_network((int(parsed), 64), strict=False))
 
 
 def _headers(root: bytes) -> dict[str, str]:

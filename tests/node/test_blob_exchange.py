@@ -285,7 +285,7 @@ def test_a_liar_is_not_asked_again_for_the_same_blob(kind: str):
 
 
 @given(st.lists(st.sampled_from(["", "absent", *LIES, *FAILURES]), max_size=5), st.booleans(), st.integers(0, 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_one_honest_peer_suffices_and_none_is_ever_blamed(kinds: list[str], is_exact: bool, seed: int):
     world = World(seed)
     us = world.node()

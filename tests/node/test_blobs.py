@@ -13,6 +13,7 @@ from network.blob_client import FetchLimits
 from network.kinds import PAGE, PAGE_REQUEST, PAGES
 from network.part_file import parts_of
 from network.peer import VALIDATOR, Peer
+from network.tls import client_context
 from node import blobs as blobs_module
 from node.blob_exchange import BlobExchange
 from node.blob_messages import Page
@@ -21,7 +22,7 @@ from node.loop_runtime import LoopRuntime
 from node.outcomes import Claimed, Outcomes
 from node.parts import Parts
 from node.payload_store import PayloadStore
-from tests.network.blob_servers import BLOB, TRUE, Loopback, Memory, blob_of, liar, loopback, root_of, tls
+from tests.network.blob_servers import BLOB, TRUE, Loopback, Memory, blob_of, liar, loopback, root_of, until_the_end
 from tests.node.lone_node import LoneNode, with_rounds
 from tests.node.test_payloads_and_models import a_payload
 
@@ -92,7 +93,7 @@ async def pair(folder: Path, found: Peer, source: Memory) -> AsyncIterator[Pair]
         wire.parts = Parts(runtime, [exchange])
         runtimes.append(runtime)
         if wire.key == US:
-            blobs = Blobs(runtime, exchange, folder, tls()[1], LIMITS)
+            blobs = Blobs(runtime, exchange, folder, client_context(), LIMITS)
     try:
         yield Pair(*wires, blobs, source)
     finally:
@@ -144,7 +145,7 @@ async def liars_server(net: Loopback) -> str:
 
 async def silent_server(net: Loopback) -> str:
     async def wait(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(60)
+        await until_the_end()
         raise web.HTTPNotFound
 
     return await net.listen([web.get("/{any:.*}", wait)])
