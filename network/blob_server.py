@@ -104,26 +104,29 @@ class BlobServer:
             if not whole:
                 response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
             await response.prepare(request)
-            if request.method != "HEAD":
-                await self._send(response, client, root, (first, end))
+            is_done = request.method == "HEAD" or await self._send(response, client, root, (first, end))
+            if not is_done and request.transport is not None:
+                # The length has been promised: only an end of the connection says that it will not be kept.
+                request.transport.abort()
             return response
 
-    async def _send(self, response: web.StreamResponse, client: _Client, root: bytes, bounds: tuple[int, int]) -> None:
+    async def _send(self, response: web.StreamResponse, client: _Client, root: bytes, bounds: tuple[int, int]) -> bool:
+        """Whether all has been sent: not if the client goes or takes nothing, or the blob goes."""
         at, end = bounds
         while at < end:
             length = min(PIECE_BYTES, end - at)
             piece = await self._read(lambda at=at, length=length: self.source.read(root, at, length))  # type: ignore[misc]
             if piece is None or len(piece) != length:
-                # The length has been promised: only an end of the connection says that it will not be kept.
-                raise ConnectionResetError("the blob has gone while it was served")
+                return False
             await self._pace(client, length)
             try:
                 async with asyncio.timeout(self.limits.write_seconds):
                     await response.write(piece)
-            except TimeoutError as error:
-                raise ConnectionResetError("the client takes nothing") from error
+            except (TimeoutError, ConnectionError):
+                return False
             at += length
             self.bytes_served += length
+        return True
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

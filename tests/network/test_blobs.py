@@ -139,7 +139,7 @@ async def test_a_blob_is_read_in_pieces() -> None:
     assert sum(length for _, length in source.reads) == len(BLOB)
 
 
-async def test_a_blob_that_goes_while_it_is_served_ends_the_connection() -> None:
+async def test_a_blob_that_goes_while_it_is_served_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     class Vanishing(Memory):
         def read(self, root: bytes, offset: int, length: int) -> bytes | None:
             return super().read(root, offset, length) if offset == 0 else None
@@ -147,6 +147,26 @@ async def test_a_blob_that_goes_while_it_is_served_ends_the_connection() -> None
     async with loopback() as net:
         with pytest.raises(aiohttp.ClientPayloadError):
             await asked(await net.serve(Vanishing.of(BLOB)), f"/blob/{root_of(BLOB).hex()}")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_client_that_goes_or_takes_nothing_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    blob, limits = blob_of(20), ServeLimits(write_seconds=0.05)
+    path = f"/blob/{root_of(blob).hex()}"
+    server = BlobServer(Memory.of(blob), limits)
+    async with loopback() as net, aiohttp.ClientSession(read_bufsize=1 << 10) as session:
+        address = await net.listen(server.routes())
+        async with session.get(f"https://{address}{path}", ssl=client_context()) as response:
+            while server.answers:
+                await asyncio.sleep(0.01)  # nothing is read meanwhile
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        async with session.get(f"https://{address}{path}", ssl=client_context()) as response:
+            response.close()
+        while server.answers:
+            await asyncio.sleep(0.01)
+    server.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize(
