@@ -216,8 +216,8 @@ async def test_a_name_that_nobody_knows(monkeypatch):
     def unknown(*_: object, **__: object) -> None:
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr("network.resolver.socket.getaddrinfo", unknown)
     async with nodes(Node(1)) as (one,):
+        monkeypatch.setattr("network.resolver.socket.getaddrinfo", unknown)
         with pytest.raises(CannotConnect, match="check the spelling"):
             await one.dialer.dial("node.invalid:1")
 
