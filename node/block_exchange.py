@@ -131,9 +131,13 @@ class BlockExchange:
     def _check_agrees(self, proposal: Proposal, header: Header) -> None:
         """Raise DecodeError unless both, and the leader's vote, speak of one block of this network."""
         vote = proposal.leader_vote
-        said = proposal.epoch, proposal.view, proposal.parent_hash, proposal.height, proposal.block_hash
-        if said != (header.epoch, header.view, header.parent_hash, header.height, header.hash()):
+        said = proposal.epoch, proposal.height, proposal.block_hash
+        if said != (header.epoch, header.height, header.hash()):
             raise DecodeError("a proposal and the header of its block disagree")
+        # The last block of an epoch may be proposed again, as its own parent, in later views.
+        again = proposal.block_hash == proposal.parent_hash and header.view < proposal.view
+        if not again and (proposal.view, proposal.parent_hash) != (header.view, header.parent_hash):
+            raise DecodeError("a proposal and its block name another view or parent")
         voted = vote.kind, vote.epoch, vote.view, vote.block_hash
         if voted != (NOTARIZE, proposal.epoch, proposal.view, proposal.block_hash):
             raise DecodeError("a proposal does not come with its leader's vote for it")
