@@ -53,7 +53,7 @@ class Attendance:
         wait_s = RETRY_S
         while True:
             self._wake.clear()
-            work = asyncio.ensure_future(self._attend())
+            work = asyncio.ensure_future(self.attend())
             try:
                 is_done = await self._unless_overtaken(work)
             finally:
@@ -87,8 +87,8 @@ class Attendance:
         current = self._state.round(ledger.round)
         return self._foreseen, ledger.model.outer_root, None if current is None else (current.number, current.phase)
 
-    async def _attend(self) -> bool:
-        """Do what the newest state asks for; False if something is missing that may come later."""
+    async def attend(self) -> bool:
+        """Do once what the newest state asks for; False if something is missing that may come later."""
         state = self._state
         if self._foreseen is not None:
             await self._look_ahead(*self._foreseen)

@@ -109,7 +109,7 @@ class Producer:
         self.params = network.params
         self.driver = driver
         self.mempool = mempool
-        self.pool = pool or ClaimPool(network.params)
+        self.pool = ClaimPool(network.params) if pool is None else pool
 
     def has_news(self, state: State, time_ms: int) -> bool:
         """Whether a block would hold anything."""
