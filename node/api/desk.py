@@ -78,7 +78,8 @@ class Desk:
         return encoded(json.dumps(content).encode(), 503 if state == "stalled" else 200)
 
     async def peers(self, _: Asked) -> web.StreamResponse:
-        return encoded(json.dumps(peers_of(self.node.switch)).encode())
+        membership = self.node.membership
+        return encoded(json.dumps(peers_of(None if membership is None else membership.switch)).encode())
 
     async def losses(self, _: Asked) -> web.StreamResponse:
         content = {"losses": sampled(self.node.history.entries)}
