@@ -159,7 +159,7 @@ class Entrance:
                 ssl_handshake_timeout=self._door.limits.handshake_seconds,
                 ssl_shutdown_timeout=STOP_SECONDS,
             )
-        except OSError as error:  # ssl.SSLError, ConnectionError and TimeoutError are such
+        except (OSError, RuntimeError) as error:  # ssl.SSLError is an OSError; RuntimeError: uvloop, a closed transport
             LOG.debug("no TLS with %s: %r", visit.ip, error)
         if tls is None or stage.is_lost or self._runner.server is None:
             self._gone(visit)

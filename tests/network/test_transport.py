@@ -386,6 +386,17 @@ async def test_a_node_that_stops_tells_its_peers_and_leaves_nothing_behind(caplo
         assert asyncio.all_tasks() == {asyncio.current_task()} and not strange
 
 
+async def test_a_dialler_that_is_closed_tells_those_it_has_dialled_and_dials_no_more():
+    async with nodes(Node(1), Node(2)) as (one, two):
+        await two.dial(one)
+        await until(lambda: one.connections)
+        await two.dialer.close()
+        await until(lambda: one.ended)
+        assert one.ended == ["the peer has closed the connection: this node stops"]
+        with pytest.raises(CannotConnect, match="this node stops"):
+            await two.dialer.dial(one.gate.address)
+
+
 async def test_stopping_says_nothing_in_the_log(caplog):
     with caplog.at_level(logging.INFO):
         await test_a_node_that_stops_tells_its_peers_and_leaves_nothing_behind()
