@@ -44,7 +44,7 @@ from tests.network.scripted import (
     until,
 )
 
-QUICK = GateLimits(handshake_seconds=0.3)
+QUICK = GateLimits(handshake_seconds=0.6)
 
 
 async def test_two_nodes_learn_who_the_other_is_and_talk():
@@ -349,7 +349,7 @@ async def test_other_routes_live_on_the_same_port():
     async with nodes(Node(2)) as (two,), aiohttp.ClientSession() as session:
         async with session.get(f"https://{one.gate.address}/blob/abc", ssl=tls) as answer:
             assert await answer.read() == b"abc"
-        await asyncio.sleep(0.4)  # longer than a half-open connection may last: it has said what it wants
+        await asyncio.sleep(0.7)  # longer than a half-open connection may last: it has said what it wants
         assert one.gate.door.inside == 1 and one.gate.door.half_open == 0
         async with session.get(f"https://{one.gate.address}/other", ssl=tls) as answer:
             assert answer.status == 404
