@@ -1,6 +1,7 @@
 """What the API tells of peers is what the switch knows: who is connected, and who is banned and why."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from chain.crypto import ecdsa
 from network.kinds import STATUS
