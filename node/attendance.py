@@ -61,7 +61,8 @@ class Attendance:
             if is_done:
                 wait_s = RETRY_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), None if is_done else wait_s)
+                async with asyncio.timeout(None if is_done else wait_s):
+                    await self._wake.wait()
                 continue
             wait_s = min(RETRY_MAXIMUM_S, wait_s * 1.5)
 
