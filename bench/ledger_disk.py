@@ -65,7 +65,8 @@ class Archive:
         """Build, hold, notarize and finalize a block, with every write that a node makes for it."""
         view, network, parent = self.view, self.network, self.view.tip
         state = view.state()
-        body = Body(tuple(proofs), tuple(transactions), (), view.notarization_of(parent.hash))
+        notarization = view.certificate_of(parent.hash)
+        body = Body(tuple(proofs), tuple(transactions), (), notarization.encode() if notarization else b"")
         made = view.build(parent.hash, propose(state, network, parent), body).parent
         view.hold(made.hash)
         view.keep(certify(state, network, made, NOTARIZE))

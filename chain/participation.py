@@ -1,10 +1,10 @@
-"""Who took part in an epoch: signers are counted from the notarizations that blocks carry of their parents.
+"""Who took part in an epoch: signers are counted from the certificates that blocks carry of their parents.
 
 Start reading at `count_signers`, which sees every block, and `attendance`, which judges the epoch at its end.
 """
 
 from chain.block import Body
-from chain.crypto.votes import NOTARIZE, Certificate
+from chain.crypto.votes import FINALIZE, NOTARIZE, Certificate
 from chain.errors import InvalidBlock
 from chain.genesis import Params
 from chain.stakes import PARTICIPATION_KEY, Participation
@@ -12,16 +12,18 @@ from chain.state import State
 
 
 def count_signers(draft: State, parent_epoch: int, parent_hash: bytes, epoch: int, body: Body) -> None:
-    """Count who signed the parent's notarization in the body. Whether they really did is for validators to check."""
+    """Count who signed the parent's certificate in the body. Whether they really did is for validators to check."""
     if not body.parent_certificate:
         return
     certificate = Certificate.decode(body.parent_certificate)
-    if (certificate.kind, certificate.epoch, certificate.block_hash) != (NOTARIZE, parent_epoch, parent_hash):
-        raise InvalidBlock("the certificate in the body is not the parent's notarization")
+    # A proposer that was away may know the parent only as final: a finalization shows as much, and counts as well.
+    is_about = (certificate.epoch, certificate.block_hash) == (parent_epoch, parent_hash)
+    if certificate.kind not in (NOTARIZE, FINALIZE) or not is_about:
+        raise InvalidBlock("the certificate in the body is not the parent's notarization or finalization")
     size = len(draft.validators(parent_epoch).members)
     bits = int.from_bytes(certificate.bitmap, "little")
     if len(certificate.bitmap) != (size + 7) // 8 or bits >> size:
-        raise InvalidBlock(f"the bitmap of the parent's notarization does not fit a set of {size}")
+        raise InvalidBlock(f"the bitmap of the parent's certificate does not fit a set of {size}")
     if parent_epoch != epoch:
         return  # the epoch's account is closed
     before = draft.need(Participation, PARTICIPATION_KEY)

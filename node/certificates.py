@@ -31,15 +31,15 @@ def check_finalization(header: Header, encoded: bytes, committee: Committee, cha
 
 
 def check_parent_certificate(block: Block, parent: Header | None, committee: Committee, chain_id: bytes) -> None:
-    """Raise an error of the family unless the body carries the parent's notarization; block 1 carries none."""
+    """Raise an error of the family unless the body shows the parent notarized or final; block 1 shows nothing."""
     header, encoded = block.header, block.body.parent_certificate
     if parent is None:
         if encoded:
             raise InvalidBlock("block 1 stands on the genesis, which has no certificate")
         return
     certificate = Certificate.decode(encoded)
-    place = (certificate.kind, certificate.epoch, certificate.block_hash)
+    is_about = (certificate.epoch, certificate.block_hash) == (parent.epoch, header.parent_hash)
     in_time = parent.view <= certificate.view and (parent.epoch < header.epoch or certificate.view < header.view)
-    if place != (NOTARIZE, parent.epoch, header.parent_hash) or not in_time:
-        raise InvalidBlock(f"block {header.height}: the certificate in its body is not its parent's notarization")
+    if certificate.kind not in (NOTARIZE, FINALIZE) or not is_about or not in_time:
+        raise InvalidBlock(f"block {header.height}: the certificate in its body is not one of its parent")
     verify_certificate(certificate, committee, chain_id)

@@ -6,6 +6,8 @@ block before anybody hears of them. So if one of the two lacks what the other pr
 
 from pathlib import Path
 
+from chain.transition import epoch_of
+from consensus.committee import is_quorum
 from consensus.messages import Certificate
 from node.certificates import committee_of
 from node.errors import StoreError
@@ -26,13 +28,14 @@ def open_sign_state(path: Path, view: LedgerView, public_key: bytes) -> SignStat
 
 
 def check_consistency(view: LedgerView, sign_state: SignState, public_key: bytes) -> None:
-    """Raise StoreError if the ledger has lost its end, SignStateError if the votes of validator `public_key` have."""
+    """Raise SignStateError if votes of validator `public_key` are lost, StoreError if blocks are that only it has."""
     tip = view.tip
     place = (tip.epoch, tip.view)
     voted = [block for where, block in sign_state.finalized().items() if where > place]
     # The last block of an epoch may be voted for once more in a later view, when it is final already.
-    lost = [block for block in voted if not view.knows(block) and view.store.height_of(block) is None]
-    if sign_state.floor > place or lost:
+    lost = [block for block in voted if not view.has(block)]
+    # Others still have what was final; only who decides alone has the only copy.
+    if (sign_state.floor > place or lost) and _decides_alone(view, public_key):
         raise StoreError(
             f"the ledger ends at height {tip.height}, but this node has finalized blocks after it: they are lost; "
             f"{RESTORE}"
@@ -49,11 +52,16 @@ def check_consistency(view: LedgerView, sign_state: SignState, public_key: bytes
             )
 
 
+def _decides_alone(view: LedgerView, public_key: bytes) -> bool:
+    committee = committee_of(view.state(), epoch_of(view.tip.height + 1, view.network.params))
+    place = committee.place_of(public_key)
+    return place is not None and is_quorum(committee, [place])
+
+
 def _certificates(view: LedgerView) -> list[Certificate]:
     """What was certified at the end of the ledger and after it."""
-    stored = view.store.block(view.tip.height)
-    final = [] if stored is None or not stored.certificate else [Certificate.decode(stored.certificate)]
-    return final + view.kept()
+    encoded = view.final_certificate(view.tip.height)
+    return [*([Certificate.decode(encoded)] if encoded else []), *view.kept()]
 
 
 def _signed(view: LedgerView, certificate: Certificate, public_key: bytes) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from chain.block import Block, Body
+from chain.block import Block, Body, Header
 from chain.errors import InvalidBlock, NeuroError
 from chain.genesis import Network
 from chain.state import State
@@ -11,6 +11,7 @@ from chain.transition import Applied, Parent, Proposal, apply_block, build_block
 from chain.tree import ReadNode
 from consensus.messages import NOTARIZE, Certificate
 from node.errors import StoreError
+from node.logs import log_of
 from node.store import Store
 
 
@@ -77,17 +78,53 @@ class LedgerView:
     def kept(self) -> list[Certificate]:
         return self.store.kept()
 
-    def notarization_of(self, block_hash: bytes) -> bytes:
-        """The notarization that the child of a block carries; nothing for the child of the genesis."""
-        if block_hash == self.network.chain_id:
-            return b""
+    def has(self, block_hash: bytes) -> bool:
+        """Whether this block is here, final or not."""
+        return self.knows(block_hash) or self.is_final(block_hash)
+
+    def is_final(self, block_hash: bytes) -> bool:
+        return self.store.height_of(block_hash) is not None
+
+    def find(self, block_hash: bytes) -> Block | None:
+        """A block that has been executed or is final; None if it or its body is not here."""
+        applied = self._pending.get(block_hash)
+        if applied is not None:
+            return applied.block
+        height = self.store.height_of(block_hash)
+        stored = None if height is None else self.store.block(height)
+        return None if stored is None else stored.block
+
+    def header_of(self, block_hash: bytes) -> Header | None:
+        """The header of a block that has been executed or is final; None for the genesis."""
+        applied = self._pending.get(block_hash)
+        if applied is not None:
+            return applied.block.header
+        height = self.store.height_of(block_hash)
+        return None if height is None else self.store.header(height)
+
+    def certificate_of(self, block_hash: bytes) -> Certificate | None:
+        """What shows that a block may be built upon: its notarization, else the finalization of the tip."""
         for certificate in self.kept():
             if certificate.kind == NOTARIZE and certificate.block_hash == block_hash:
-                return certificate.encode()
-        raise InvalidBlock(f"the notarization of block {block_hash.hex()[:16]} is not here")
+                return certificate
+        encoded = self.final_certificate(self.tip.height) if block_hash == self.tip.hash else b""
+        return Certificate.decode(encoded) if encoded else None
+
+    def final_certificate(self, height: int) -> bytes:
+        """The finalization certificate of a final block; empty if a descendant's covers it, or it is not here."""
+        return self.store.certificate(height) if 0 < height <= self.tip.height else b""
+
+    def refused(self, block: Block, reason: str) -> None:
+        """A block of somebody else breaks a rule: say so in the log, for it is the proposer's fault or ours."""
+        log_of("consensus").warning(f"block {block.header.height} of view {block.header.view} is invalid: {reason}")
 
     def finalize(self, block_hash: bytes, certificate: Certificate) -> list[Applied]:
-        """Write a block and its unfinalized ancestors to disk, oldest first. Ancestors stand under its certificate."""
+        """Write a block and its unfinalized ancestors to disk, oldest first. Ancestors stand under its certificate.
+
+        Nothing happens if it is final already.
+        """
+        if self.is_final(block_hash):
+            return []
         chain: list[Applied] = []
         at = block_hash
         while at != self.tip.hash:

@@ -77,6 +77,10 @@ class Mempool:
         """Bytes of those who pay."""
         return self._held.bytes
 
+    def find_transaction(self, name: bytes) -> bytes | None:
+        """The bytes of what peers call so."""
+        return None
+
     def find(self, identity: bytes) -> Transaction | None:
         waiting = self._held.by_id.get(identity)
         return None if waiting is None else waiting.transaction

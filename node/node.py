@@ -16,17 +16,19 @@ from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
 from node.consistency import open_sign_state
 from node.declarations import Candidacy
-from node.engine import Engine
 from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
 from node.key_value import open_key_value
 from node.ledger_view import LedgerView
+from node.loop_runtime import LoopRuntime
 from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
+from node.own import Hooks, Own
 from node.payload_store import PayloadStore
 from node.producer import Producer, Registration
+from node.protocols import Protocols
 from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
@@ -83,7 +85,8 @@ class Node:
         self.producer = Producer(home.network, self.driver, self.mempool)
         key = home.identity.validator_public_key
         self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
-        self.engine = Engine(self.view, home.identity, self.producer, self.sign_state, self._on_final)
+        self.runtime: LoopRuntime | None = None
+        self.protocols: Protocols | None = None  # while running
         self.live = Live()
         self.readings = Readings()
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
@@ -114,7 +117,7 @@ class Node:
         self._prepare_candidacy()
         self._validate_model()
         self._react(self.store.state())
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self.engine.run())]
+        tasks: list[asyncio.Future[Any]] = [self._take_part()]
         if self.trainer is not None:
             tasks.append(asyncio.create_task(self.trainer.run()))
         tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
@@ -130,7 +133,25 @@ class Node:
             for task in [*tasks, *self._thoughts]:
                 task.cancel()
             await asyncio.gather(*tasks, *self._thoughts, return_exceptions=True)
-            await self.engine.stop()
+            await self._leave()
+
+    def _take_part(self) -> asyncio.Future[None]:
+        """Start the protocols; what is returned ends with the error that ends them."""
+        self.runtime = LoopRuntime()
+        own = Own(self.home.identity, self.view, self.producer, self.sign_state, has_peers=False)
+        self.protocols = Protocols(self.runtime, own, self.mempool, Hooks(self._on_final))
+        self.protocols.start()
+        return self.runtime.failed
+
+    async def _leave(self) -> None:
+        assert self.runtime is not None and self.protocols is not None
+        self.protocols.stop()
+        await self.runtime.stop()
+
+    def news(self) -> None:
+        """Something that belongs into a block has come."""
+        if self.protocols is not None:
+            self.protocols.replica.news()
 
     async def close(self) -> None:
         """Let go of the files. The node cannot be used afterwards."""
@@ -202,7 +223,7 @@ class Node:
         else:
             pairs = [(revealed.node, revealed.payload_root) for revealed in counted(state, current)]
             await self.outcomes.prepare(current.number, pairs)
-        self.engine.news()
+        self.news()
 
     async def _foresee(self, done: RoundDone) -> None:
         """Our payload is ready: judge it, and compute the outer step over it alone, as a lone trainer needs."""
@@ -213,7 +234,7 @@ class Node:
         current = self.store.state().round(done.round)
         if current is not None and current.participants == 1:
             await self.outcomes.prepare(done.round, [(self.driver.node, done.payload_root)])
-        self.engine.news()
+        self.news()
 
     def _think(self, thought: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(thought)
@@ -243,7 +264,7 @@ class Node:
                 live.step, live.training_loss, live.tokens_per_second = step, loss, speed
             case SegmentDone():
                 self.driver.add_segment(event)
-                self.engine.news()
+                self.news()
             case RoundDone():
                 self.driver.add_payload(event)
                 self._think(self._foresee(event))

@@ -1,68 +1,74 @@
-"""When the next block is due, and making it then.
+"""When the next block of ours is due. Waiting goes by a clock that never goes back, so that setting the wall clock
+neither stalls the chain nor floods it."""
 
-Waiting goes by the monotonic clock, so that setting the wall clock neither stalls the chain nor floods it; a header's
-time is the wall clock's, but never before what the rules allow.
-"""
+from collections.abc import Callable
 
-import asyncio
-import time
-
-from chain.transition import Applied, Proposal
-from node.clock import wall_ms
-from node.identity import Identity
+from chain.state import State
 from node.ledger_view import LedgerView
 from node.producer import Producer
+from node.runtime import Runtime, Timer
 
 
 class Pacing:
     """A block at the usual interval if there is something to say, at once if a round waits for it, else a heartbeat."""
 
-    def __init__(self, view: LedgerView, producer: Producer, identity: Identity) -> None:
+    def __init__(self, runtime: Runtime, view: LedgerView, producer: Producer) -> None:
+        self.runtime = runtime
         self.view = view
         self.producer = producer
-        self.identity = identity
         self.params = view.network.params
-        self._built_at = float("-inf")
-        self._news = asyncio.Event()
+        self._since_ms = -self.params.block_interval_max_ms  # when the newest block was there
+        self._parent: bytes | None = None  # of the block that is wanted
+        self._build: Callable[[], None] = lambda: None
+        self._timer: Timer | None = None
+
+    def block_came(self) -> None:
+        """A block has been proposed, by us or others: the next one is not due before an interval has passed."""
+        self._since_ms = self.runtime.now_ms()
+
+    def propose(self, parent_hash: bytes, build: Callable[[], None]) -> None:
+        """Call `build` once a block on this parent is due."""
+        self._parent, self._build = parent_hash, build
+        self._look()
 
     def wake(self) -> None:
-        self._news.set()
+        """Something may have to be said."""
+        if self._parent is not None:
+            self._look()
 
-    async def build(self, epoch: int, view: int, proposer: int, parent_hash: bytes) -> Applied:
-        """Wait until a block is due, then build it on `parent_hash`."""
-        await self._due(parent_hash)
+    def cancel(self) -> None:
+        self._parent = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def has_news(self, state: State) -> bool:
+        return self.producer.is_urgent(state) or self.producer.has_news(state, self.runtime.wall_ms())
+
+    def _look(self) -> None:
+        assert self._parent is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_ms = self._wait_ms(self._parent)
+        if wait_ms is None:
+            self.cancel()  # The parent is neither final nor to be: another view has begun.
+        elif wait_ms > 0:
+            self._timer = self.runtime.later(wait_ms, self.wake)
+        else:
+            self._parent = None
+            self.block_came()
+            self._build()
+
+    def _wait_ms(self, parent_hash: bytes) -> int | None:
+        params, passed_ms = self.params, self.runtime.now_ms() - self._since_ms
+        if passed_ms < params.block_interval_min_ms:
+            return params.block_interval_min_ms - passed_ms
+        if passed_ms >= params.block_interval_max_ms:
+            return 0
         found = self.view.built_on(parent_hash)
-        assert found is not None
-        state, parent = found
-        chain_id = self.view.network.chain_id
-        time_ms = max(wall_ms(), parent.time_ms + self.params.block_interval_min_ms)
-        chosen = Proposal(epoch, view, time_ms, proposer, self.identity.beacon_reveal(chain_id, epoch, view))
-        body = self.producer.body(state, parent, chosen, self.view.notarization_of(parent_hash))
-        self._built_at = time.monotonic()
-        return self.view.build(parent_hash, chosen, body)
-
-    async def _due(self, parent_hash: bytes) -> None:
-        params = self.params
-        while True:
-            self._news.clear()
-            passed_ms = (time.monotonic() - self._built_at) * 1000
-            wait_ms = params.block_interval_min_ms - passed_ms
-            if wait_ms <= 0:
-                found = self.view.built_on(parent_hash)
-                assert found is not None
-                state = found[0]
-                if self.producer.is_urgent(state) or passed_ms >= params.block_interval_max_ms:
-                    return
-                has_news = self.producer.has_news(state, wall_ms())
-                if has_news and passed_ms >= params.block_interval_ms:
-                    return
-                wait_ms = (params.block_interval_ms if has_news else params.block_interval_max_ms) - passed_ms
-                await self._news_or(wait_ms)
-            else:
-                await asyncio.sleep(wait_ms / 1000)
-
-    async def _news_or(self, wait_ms: float) -> None:
-        try:
-            await asyncio.wait_for(self._news.wait(), max(wait_ms, 1) / 1000)
-        except TimeoutError:
-            return
+        if found is None:
+            return None
+        state = found[0]
+        if self.producer.is_urgent(state):
+            return 0
+        news = self.producer.has_news(state, self.runtime.wall_ms())
+        return max(0, (params.block_interval_ms if news else params.block_interval_max_ms) - passed_ms)

@@ -48,6 +48,9 @@ class Runtime(Protocol):
     def send(self, key: bytes, kind: int, payload: bytes) -> None:
         """Queue a message for a peer; nothing happens if it is not connected. Never blocks."""
 
+    def fail(self, error: BaseException) -> None:
+        """End the node with this error: it cannot go on safely."""
+
     def blame(self, key: bytes, points: int, reason: str) -> None:
         """The peer did what it should not. Reasons appear in the log and the API."""
 

@@ -158,7 +158,7 @@ class Desk:
             node.mempool.add(transaction, node.store.state())
         except (LedgerError, BadSignature) as error:
             raise of_ledger(error) from error
-        node.engine.news()
+        node.news()
         return encoded(json.dumps(transaction_fields(transaction, chain_id)).encode(), 202)
 
     async def _submitted(self, request: web.Request) -> Transaction:

@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from consensus.events import CastVote
 from consensus.messages import Vote
 from node.__main__ import main
-from node.engine import Engine
 from node.node import Node
+from node.replica import Replica
 from node.trainer_messages import Failed, SegmentDone
 
 
@@ -30,11 +31,11 @@ class Journal:
 
 def watch(journal: Journal) -> None:
     """Let the classes of the node tell the journal what happens."""
-    signed, final, heard, run = Engine._signed, Node._on_final, Node._on_trainer, Node._prepare_registration
+    signed, final, heard, run = Replica._signed, Node._on_final, Node._on_trainer, Node._prepare_registration
 
-    def sign(self: Engine, kind: int, epoch: int, view: int, block_hash: bytes) -> Vote:
-        journal.note("vote", kind=kind, epoch=epoch, view=view, block=block_hash.hex())
-        return signed(self, kind, epoch, view, block_hash)
+    def sign(self: Replica, cast: CastVote, us: int) -> Vote:
+        journal.note("vote", kind=cast.kind, epoch=cast.epoch, view=cast.view, block=cast.block_hash.hex())
+        return signed(self, cast, us)
 
     def on_final(self: Node, applied: Any) -> None:
         header = applied.block.header
@@ -55,7 +56,7 @@ def watch(journal: Journal) -> None:
         journal.note("start", height=tip.height, block=tip.hash.hex(), model=ours, ledger_model=model)
         await run(self)
 
-    Engine._signed = sign  # type: ignore[method-assign]
+    Replica._signed = sign  # type: ignore[method-assign]
     Node._on_final = on_final  # type: ignore[method-assign]
     Node._on_trainer = on_trainer  # type: ignore[method-assign]
     Node._prepare_registration = begin  # type: ignore[method-assign]

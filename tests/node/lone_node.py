@@ -162,10 +162,14 @@ class LoneNode:
         reveal = IDENTITY.beacon_reveal(self.network.chain_id, epoch, view)
         return Proposal(epoch, view, time_ms or tip.time_ms + self.network.params.block_interval_min_ms, 0, reveal)
 
+    def notarization(self, block_hash: bytes) -> bytes:
+        found = self.view.certificate_of(block_hash)
+        return found.encode() if found else b""
+
     def build(self, time_ms: int | None = None) -> Applied:
         """A block of what the node has to say, not final yet."""
         tip, chosen = self.view.tip, self.proposal(time_ms)
-        body = self.producer.body(self.state, tip, chosen, self.view.notarization_of(tip.hash))
+        body = self.producer.body(self.state, tip, chosen, self.notarization(tip.hash))
         return self.view.build(tip.hash, chosen, body)
 
     def certify(self, kind: int, applied: Applied) -> Certificate:

@@ -1,8 +1,9 @@
-"""The lone validator's engine: it goes on after a crash at any write, and whatever the wall clock says."""
+"""The lone validator: it goes on after a crash at any write, and whatever the wall clock says."""
 
 import asyncio
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from chain.stakes import stake_of, staking
 from chain.state import State
 from chain.transition import Applied, Parent, Proposal
 from consensus.messages import FINALIZE, NOTARIZE
-from node import pacing
+from node import loop_runtime
 from node.archive import Replay
-from node.engine import Engine
+from node.loop_runtime import LoopRuntime
+from node.own import Hooks, Own
+from node.protocols import Protocols
 from node.sign_state import SignState, owner_of
 from tests.node.lone_node import CREATED_MS, IDENTITY, LoneNode, MemoryKeyValue, tiny_network
 
@@ -65,6 +68,16 @@ class CutSignState:
         self.wires.written()
 
 
+def alone(
+    runtime: LoopRuntime, node: LoneNode, sign_state: Any, on_final: Callable[[Applied], None] = lambda applied: None
+) -> Protocols:
+    """The node's protocols, begun, with nobody to talk to."""
+    own = Own(IDENTITY, node.view, node.producer, sign_state, has_peers=False)
+    protocols = Protocols(runtime, own, node.mempool, Hooks(on_final))
+    protocols.start()
+    return protocols
+
+
 async def run_until(node: LoneNode, height: int, wires: Wires | None = None) -> list[Applied]:
     """Run the engine until this height is final, or the power is cut."""
     owner = owner_of(node.network.chain_id, IDENTITY.validator_public_key)
@@ -77,8 +90,9 @@ async def run_until(node: LoneNode, height: int, wires: Wires | None = None) -> 
             reached.set()
 
     record = CutSignState(sign_state, wires) if wires else sign_state
-    engine = Engine(node.view, IDENTITY, node.producer, record, on_final)
-    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(reached.wait())]
+    runtime = LoopRuntime()
+    protocols = alone(runtime, node, record, on_final)
+    tasks: list[asyncio.Future[Any]] = [runtime.failed, asyncio.create_task(reached.wait())]
     try:
         done, _ = await asyncio.wait(tasks, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         assert done, f"no block for {PATIENCE_SECONDS} s at height {node.store.height}"
@@ -88,7 +102,8 @@ async def run_until(node: LoneNode, height: int, wires: Wires | None = None) -> 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await engine.stop()
+        protocols.stop()
+        await runtime.stop()
         sign_state.close()
     return blocks
 
@@ -202,12 +217,11 @@ async def test_stopping_waits_for_a_write_that_has_begun(tmp_path: Path) -> None
     node = LoneNode(tmp_path)
     slow = node.view.store.database = SlowKeyValue(node.database.records)  # type: ignore[attr-defined]
     sign_state = SignState.open(tmp_path / "sign-state", bytes(32))
-    engine = Engine(node.view, IDENTITY, node.producer, sign_state, lambda applied: None)
-    running = asyncio.create_task(engine.run())
+    runtime = LoopRuntime()
+    protocols = alone(runtime, node, sign_state)
     assert await asyncio.to_thread(slow.begun.wait, PATIENCE_SECONDS)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    stopping = asyncio.create_task(engine.stop())
+    protocols.stop()
+    stopping = asyncio.create_task(runtime.stop())
     await asyncio.wait([stopping], timeout=0.05)
     assert not stopping.done() and not slow.done
     slow.let_go.set()
@@ -220,7 +234,7 @@ async def test_stopping_waits_for_a_write_that_has_begun(tmp_path: Path) -> None
 async def test_a_wrong_wall_clock_neither_stalls_the_chain_nor_breaks_a_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_ms: int
 ) -> None:
-    monkeypatch.setattr(pacing, "wall_ms", lambda: wall_ms)
+    monkeypatch.setattr(loop_runtime, "wall_ms", lambda: wall_ms)
     node = LoneNode(tmp_path)
     blocks = await run_until(node, 6)
     times = [node.network.created_ms] + [applied.block.header.time_ms for applied in blocks]
@@ -233,7 +247,7 @@ async def test_a_wall_clock_that_jumps_back_and_forth_keeps_block_times_rising(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings = [CREATED_MS + HOUR_MS, CREATED_MS, CREATED_MS + 2 * HOUR_MS, 1]
-    monkeypatch.setattr(pacing, "wall_ms", lambda: readings.insert(0, readings.pop()) or readings[0])  # type: ignore[func-returns-value]
+    monkeypatch.setattr(loop_runtime, "wall_ms", lambda: readings.insert(0, readings.pop()) or readings[0])  # type: ignore[func-returns-value]
     node = LoneNode(tmp_path)
     times = [applied.block.header.time_ms for applied in await run_until(node, 9)]
     assert times == sorted(set(times))
@@ -246,7 +260,7 @@ async def test_blocks_are_never_closer_than_the_shortest_interval_on_the_monoton
     node = LoneNode(tmp_path, tiny_network(block_interval_min_ms=25, block_interval_ms=25, block_interval_max_ms=25))
     built: list[float] = []
     build = node.view.build
-    monkeypatch.setattr(node.view, "build", lambda *place: built.append(pacing.time.monotonic()) or build(*place))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(node.view, "build", lambda *place: built.append(time.monotonic()) or build(*place))  # type: ignore[func-returns-value]
     await run_until(node, 5)
     assert all(later - earlier >= 0.0245 for earlier, later in pairwise(built))
 
@@ -268,7 +282,7 @@ def test_reading_the_state_costs_the_same_however_many_blocks_were_built_ahead_o
 def _build_on(node: LoneNode, parent: Parent) -> Applied:
     reveal = IDENTITY.beacon_reveal(node.network.chain_id, 0, parent.view + 1)
     chosen = Proposal(0, parent.view + 1, parent.time_ms + 10, 0, reveal)
-    return node.view.build(parent.hash, chosen, Body((), (), (), node.view.notarization_of(parent.hash)))
+    return node.view.build(parent.hash, chosen, Body((), (), (), node.notarization(parent.hash)))
 
 
 def _depth(state: State) -> int:

@@ -1,0 +1,167 @@
+"""Blocks executed aside, in order: built, judged, made final. Start reading at `Judging.judge`.
+
+What is checked here and not by the ledger: that the view's leader proposed the block, that its parent is certified, and
+that its time is not ahead of this machine's clock. A block judged valid is on disk before the verdict is heard.
+"""
+
+from collections.abc import Callable
+
+from chain.block import Block
+from chain.errors import NeuroError
+from chain.transition import Applied, Parent, Proposal
+from consensus.committee import Committee
+from consensus.messages import Certificate
+from consensus.state import Epoch
+from node.candidates import Candidates
+from node.certificates import check_parent_certificate, committee_of
+from node.errors import NodeError
+from node.late_votes import LateVotes
+from node.own import Own
+from node.runtime import LEDGER, Runtime
+
+DRIFT_MS = 1_000  # a block whose time is further ahead of our clock waits until it no longer is
+
+
+class Judging:
+    """All work on the ledger that consensus asks for."""
+
+    def __init__(self, runtime: Runtime, own: Own, candidates: Candidates, late: LateVotes) -> None:
+        self.runtime = runtime
+        self.view, self.producer, self.identity = own.view, own.producer, own.identity
+        self.network = own.view.network
+        self.candidates = candidates
+        self.late = late
+
+    # ---- Judge
+
+    def judge(
+        self, block_hash: bytes, epoch: Epoch, known: Certificate | None, verdict: Callable[[bool], None]
+    ) -> None:
+        """Whether we may vote for a block that its leader proposed in its own view or, if it ends an epoch, again.
+
+        `known`: a certificate of its parent that has been checked.
+        """
+        block = self.candidates.find(block_hash)
+        if block is None:
+            return  # It was pushed out; the view will be given up.
+        wait_ms = block.header.time_ms - DRIFT_MS - self.runtime.wall_ms()
+        if wait_ms > 0:
+            self.runtime.later(wait_ms, lambda: self.judge(block_hash, epoch, known, verdict))
+            return
+        path = self.candidates.path(block.header.parent_hash)
+
+        def work() -> bool | None:
+            if path is None:
+                return None
+            if self.view.is_final(block_hash):
+                return True
+            if not self._executes(path):
+                return False
+            return self._is_valid(block, epoch.committee, known)
+
+        self.runtime.offload(LEDGER, work, lambda valid: verdict(valid) if valid is not None else None)
+
+    def _is_valid(self, block: Block, committee: Committee, known: Certificate | None) -> bool:
+        block_hash = block.header.hash()
+        try:
+            if not self.view.knows(block_hash):
+                self._check_parent(block, committee, known)
+                self.view.judge(block)
+        except NeuroError as error:
+            if isinstance(error, NodeError):
+                raise
+            self.view.refused(block, str(error))
+            return False
+        self.view.hold(block_hash)
+        return True
+
+    def _check_parent(self, block: Block, committee: Committee, known: Certificate | None) -> None:
+        """The certificate in the body. One that is the same as a checked one costs nothing."""
+        if known is not None and known.encode() == block.body.parent_certificate:
+            return
+        parent = self.view.header_of(block.header.parent_hash)
+        if parent is not None and parent.epoch != block.header.epoch:
+            committee = committee_of(self.view.state(), parent.epoch)
+        check_parent_certificate(block, parent, committee, self.network.chain_id)
+
+    def _executes(self, path: list[Block]) -> bool:
+        """Execute certified ancestors that we have not judged ourselves."""
+        try:
+            for block in path:
+                if not self.view.has(block.header.hash()):  # Work that waited before this may have done it.
+                    self.view.judge(block)
+        except NeuroError as error:
+            if isinstance(error, NodeError):
+                raise
+            self.view.refused(path[-1], str(error))
+            return False
+        return True
+
+    # ---- Build
+
+    def execute(self, block_hash: bytes, then: Callable[[], None]) -> None:
+        """Call `then` once the state after a block, whose ancestors are here, is known."""
+        path = self.candidates.path(block_hash)
+
+        def ready(fits: bool) -> None:
+            if fits:
+                then()
+
+        if not path:
+            self.runtime.later(0, then)
+        else:
+            blocks = path
+            self.runtime.offload(LEDGER, lambda: self._executes(blocks), ready)
+
+    def builder(
+        self, epoch: Epoch, view: int, parent: tuple[bytes, Certificate | None], built: Callable[[bytes | None], None]
+    ) -> Callable[[], None]:
+        """What builds and stores our block of a view on `parent` (hash and certificate), and then tells its hash."""
+        parent_hash, certificate = parent
+        us = epoch.us
+        assert us is not None
+
+        def work() -> bytes | None:
+            found = self.view.built_on(parent_hash)
+            if found is None:
+                return None  # Something else has become final meanwhile.
+            state, at = found
+            chosen = self._chosen(at, epoch, view, us)
+            body = self.producer.body(state, at, chosen, self._certificate(certificate, at, epoch))
+            block_hash = self.view.build(parent_hash, chosen, body).block.header.hash()
+            self.view.hold(block_hash)
+            return block_hash
+
+        return lambda: self.runtime.offload(LEDGER, work, built)
+
+    def _chosen(self, at: Parent, epoch: Epoch, view: int, us: int) -> Proposal:
+        time_ms = max(self.runtime.wall_ms(), at.time_ms + self.network.params.block_interval_min_ms)
+        reveal = self.identity.beacon_reveal(self.network.chain_id, epoch.number, view)
+        return Proposal(epoch.number, view, time_ms, us, reveal)
+
+    def _certificate(self, certificate: Certificate | None, at: Parent, epoch: Epoch) -> bytes:
+        """What the body says of its parent: who is for it. Nothing for the child of the genesis."""
+        if at.height == 0:
+            return b""
+        if certificate is None:
+            raise NodeError(f"the certificate of block {at.height} is not here")
+        same = certificate.epoch == epoch.number
+        committee = epoch.committee if same else committee_of(self.view.state(), certificate.epoch)
+        return self.late.complete(certificate, committee).encode()
+
+    # ---- Make final
+
+    def finalize(self, path: list[Block], certificate: Certificate, done: Callable[[list[Applied]], None]) -> None:
+        """Execute what is missing, and write the certified block and its ancestors to disk."""
+
+        def work() -> list[Applied]:
+            if self.view.is_final(certificate.block_hash):
+                return []
+            if not self._executes(path):
+                raise NodeError(
+                    f"block {certificate.block_hash.hex()[:16]} is final for the others and breaks a rule of this "
+                    "program: update it; if it is the newest, stop and ask the other operators"
+                )
+            return self.view.finalize(certificate.block_hash, certificate)
+
+        self.runtime.offload(LEDGER, work, done)
