@@ -76,7 +76,7 @@ class LedgerRestoration:
         return root
 
     def check(self) -> bytes:
-        """The outer root of the model that belongs to it. Raises SnapshotError if the whole is not what it should be."""
+        """The outer root of the model that belongs to it. Raises SnapshotError if the whole is not as it should be."""
         header, state = self.manifest.header, State(lambda key: self.database.get(b"s" + key))
         if not self.is_finished and self._root != header.state_root:
             raise SnapshotError("the chunks together have another state root than the header: take another snapshot")
