@@ -7,9 +7,9 @@ from itertools import count
 from typing import Any
 
 from chain.errors import DecodeError, NeuroError
-from chain.genesis import Network
 from network.kinds import EPOCHS, EPOCHS_REQUEST, STATE, STATE_REQUEST
 from network.peer import Peer
+from node.checkpoint import CheckpointError
 from node.errors import NodeError
 from node.light import (
     Ask,
@@ -67,6 +67,7 @@ class LightClient:
     """A part. Begins with every peer that joins; `finish` weighs what they have said and calls `done` once.
 
     `trusted` None: it is what the checkpoint leads to. `progress` is told what may be kept for the next time.
+    Raises CheckpointError if what is trusted is too old.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class LightClient:
         context: Context,
         done: Callable[[Verdict], None],
     ) -> None:
+        refusal = None if trusted is None else context.refusal(trusted)
+        if refusal is not None:
+            raise CheckpointError(refusal)
         self.runtime = runtime
-        self.network: Network = context.network
         self.trusted = trusted
         self.keys = keys
         self.context = context
