@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Mapping
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -17,8 +16,8 @@ from chain.transition import Applied, Parent, Proposal
 from consensus.messages import FINALIZE, NOTARIZE
 from node import loop_runtime
 from node.archive import Replay
-from node.pacing import Pacing
 from node.loop_runtime import LoopRuntime
+from node.pacing import Pacing
 from node.sign_state import SignState
 from tests.node.alone import PATIENCE_SECONDS, CutKeyValue, PowerCut, Wires, alone, run_until
 from tests.node.lone_node import CREATED_MS, IDENTITY, LoneNode, MemoryKeyValue, tiny_network
