@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from node.archive_cli import archive
 from node.cli_options import DATA_DIRECTORY, JSON, setting_options
 from node.cli_secrets import PASSWORD_FILE, TOKEN_FILE, password_of, token_of
-from node.network_cli import network
+from node.network_cli import localnet, network
 from node.settings import PROFILES, InEffect, in_effect, settings_of
 
 
@@ -119,6 +119,7 @@ cli.add_command(archive)
 
 
 cli.add_command(network)
+cli.add_command(localnet)
 
 
 @cli.group()

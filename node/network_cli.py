@@ -90,3 +90,46 @@ def create(data_dir: Path, out: Path, as_json: bool, **options: Any) -> None:
     given = _given(options)
     wishes = command.Wishes(options["name"], options["profile"], options["validators"], options["numbers"])
     command.create(data_dir, wishes, given, out, as_json)
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(1, 64), help="How many nodes run.  [default: 4, or as before]")
+@click.option(
+    "--validators",
+    type=click.IntRange(1, 7),
+    help="How many of them are bootstrap validators.  [default: 4, or all if there are fewer nodes]",
+)
+@click.option(
+    "--hosts",
+    type=click.Choice(["loopback", "netns"]),
+    default="loopback",
+    show_default=True,
+    help="On ports of this machine, or each in a network namespace (Linux, root).",
+)
+@click.option("--profile", type=click.Choice(PROFILES), help="Numbers of a new network.  [default: lab]")
+@SET
+@click.option("--training/--no-training", default=True, help="Train on every node, or keep the ledger only.")
+@click.option("--bond/--no-bond", default=False, help="The other nodes bond what they earn, and then validate.")
+@click.option("--until-height", type=click.IntRange(1), help="Stop when all have this block.  [default: never]")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("~/.neuroshard-localnet"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the network is kept, and gone on with the next time.",
+)
+@JSON
+def localnet(data_dir: Path, as_json: bool, **options: Any) -> None:
+    """Run a network of many nodes on this machine, and show them in one table. Ctrl-C stops all.
+
+    With --json: one object at the end; where each node listens stands in FOLDER/localnet.json while they run.
+
+    Example: neuroshard localnet --nodes 4 --no-training
+    """
+    from node.commands import localnet as command
+    from node.localnet.plan import Wishes
+
+    wishes = Wishes(options["nodes"], options["validators"], options["profile"], options["numbers"])
+    how = command.Options(options["hosts"], options["training"], options["bond"], options["until_height"], as_json)
+    command.start(data_dir.expanduser().resolve(), wishes, how)

@@ -16,7 +16,7 @@ from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
 from network.switch import Switch
 from node.consistency import open_sign_state
-from node.declarations import Candidacy
+from node.declarations import Candidacy, Declarations, Registration
 from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
@@ -29,7 +29,7 @@ from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.own import Hooks, Own
 from node.payload_store import PayloadStore
-from node.producer import Producer, Registration
+from node.producer import Producer
 from node.protocols import Protocols
 from node.readings import Readings
 from node.round_driver import RoundDriver
@@ -84,6 +84,7 @@ class Node:
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
+        self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
         key = home.identity.validator_public_key
         self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
@@ -143,7 +144,7 @@ class Node:
         self.runtime = LoopRuntime()
         has_peers = meets_others(self.settings)
         own = Own(self.home.identity, self.view, self.producer, self.sign_state, has_peers)
-        self.protocols = Protocols(self.runtime, own, self.mempool, Hooks(self._on_final))
+        self.protocols = Protocols(self.runtime, own, Hooks(self._on_final))
         self.protocols.start()
         if has_peers:
             self.switch = self.runtime.switch = switch_of(self.home, self.settings, self.protocols, self.runtime)
@@ -179,7 +180,7 @@ class Node:
     def news(self) -> None:
         """Something that belongs into a block has come."""
         if self.protocols is not None:
-            self.protocols.replica.news()
+            self.protocols.speak()
 
     async def close(self) -> None:
         """Let go of the files. The node cannot be used afterwards."""
@@ -193,12 +194,12 @@ class Node:
             return
         keys = identity.node_public_key, identity.wallet_public_key
         stamp = await asyncio.to_thread(find_stamp, *keys, network.chain_id, network.params.stamp_bits)
-        self.producer.registration = Registration(identity, stamp, self.settings.validator_intent)
+        self.declarations.registration = Registration(identity, stamp, self.settings.validator_intent)
 
     def _prepare_candidacy(self) -> None:
         if not self.settings.validator_intent:
             return
-        self.producer.candidacy = Candidacy(self.home.identity, self.network)
+        self.declarations.candidacy = Candidacy(self.home.identity, self.network)
         record = self.store.state().find(NodeRecord, node_key(self.home.identity.node))
         if record is not None and not record.validator_intent:
             self.watch("This node was registered without --validator, which stays so: its rewards are not bonded.")
@@ -224,7 +225,6 @@ class Node:
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
-        self.mempool.follow(state, applied.state.changes)
         self._react(state)
         for hear in self.hear_block:
             hear(applied)
@@ -232,6 +232,7 @@ class Node:
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
         self.driver.follow(state, self.view.tip.height)
+        self.declarations.follow(state)
         current = state.round(state.ledger.round)
         if current is not None and current.phase in (HOLDING, RESULT):
             self._think(self._attend(state))

@@ -9,7 +9,6 @@ from chain.transition import Applied
 from node.clock import wall_ms
 from node.trainer_messages import Ready, TrainerEvent
 
-
 BLOCKS_KEPT = 64
 LIVE_MS = 60_000  # blocks that are older when they become final here come from catching up
 

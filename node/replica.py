@@ -326,14 +326,17 @@ class Replica:
         if self._stopped:
             return
         for applied in blocks:
-            header = applied.block.header
-            self.candidates.drop_up_to(header.height)
-            if header.height % self.network.params.epoch_blocks == 0:
-                self._forget_votes(header.epoch, header.view)
-            self.hooks.on_final(applied)
-        if blocks:
-            self.standing.changed()
+            self.passed(applied)
         self.pacing.wake()
+
+    def passed(self, applied: Applied) -> None:
+        """A block has become final, here or by block sync."""
+        header = applied.block.header
+        self.candidates.drop_up_to(header.height)
+        if header.height % self.network.params.epoch_blocks == 0:
+            self._forget_votes(header.epoch, header.view)
+        self.standing.changed()
+        self.hooks.on_final(applied)
 
     def _forget_votes(self, epoch: int, view: int) -> None:
         """In the lane of votes: a record that is being replaced must not miss one that is being written."""

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +22,12 @@ from node.data_directory import DataDirectory
 from node.errors import NodeError, disk_advice
 from node.network_file import given_network, read_network_file
 from node.setting_kinds import shown
-from node.template import create_network, read_template, template_path
+from node.template import create_network, read_template, template_path, with_numbers
 from node.validator_record import TEXT_MAXIMUM, read_record, record_text
 from node.wallet_files import Secrets, keep_purse, open_purse
 
 FOUNDERS_MAXIMUM = 7
 NAME_BYTES_MAXIMUM = 64
-NUMBER_DIGITS_MAXIMUM = 38  # of 2^128
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +60,6 @@ def create(data_directory: Path, wishes: Wishes, given: Secrets, out: Path, as_j
     first = "Start with" if len(founders) == 1 else "Each of them starts with"
     peer = "" if len(founders) == 1 else " --peer HOST:PORT (of another one)"
     click.echo(f"{first}: neuroshard --network {out} --listen HOST:PORT{peer}")
-
-
-def with_numbers(template: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
-    """The template with some numbers of its parameters changed. Raises NodeError."""
-    numbers: dict[str, int] = dict(template["parameters"])
-    seen: set[str] = set()
-    for text in wanted:
-        name, equals, value = text.partition("=")
-        if name not in numbers:
-            raise NodeError(f"--set {shown(text)}: no parameter has this name; docs/protocol.md lists them")
-        if name in seen:
-            raise NodeError(f"--set {name} is given twice")
-        if not equals or not (value.isascii() and value.isdigit() and len(value) <= NUMBER_DIGITS_MAXIMUM):
-            raise NodeError(f"--set {shown(text)}: NAME=N is wanted, N a whole number from 0 on")
-        seen.add(name)
-        numbers[name] = int(value)
-    return {**template, "parameters": numbers}
 
 
 def checked_name(name: str) -> str:
