@@ -27,6 +27,7 @@ class Machine:
         self.voucher = b""
         self.disk = Disk(world.clock.random(f"{name} disk"))
         self.skew_ms = 0  # of its wall clock
+        self.trains = False
         self.lives = 0
         self.runtime: SimRuntime | None = None
         self.node: Assembly | None = None
