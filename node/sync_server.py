@@ -12,7 +12,7 @@ from chain.codec import Var
 from chain.state import ValidatorSet, set_key
 from chain.transition import epoch_of
 from chain.tree import prove
-from consensus.messages import NOTARIZE
+from consensus.messages import NOTARIZE, Certificate
 from network.kinds import (
     EPOCHS,
     EPOCHS_REQUEST,
@@ -154,7 +154,9 @@ def notarization_of(store: Store, height: int) -> bytes:
     """A final block's notarization: in its child, or kept if it is the last; empty if neither."""
     child = store.block(height + 1)
     if child is not None:
-        return child.block.body.parent_certificate
+        carried = child.block.body.parent_certificate
+        # A proposer that was away may have carried the finalization instead.
+        return carried if Certificate.decode(carried).kind == NOTARIZE else b""
     block_hash = store.hash_at(height)
     kept = (each for each in store.kept() if (each.kind, each.block_hash) == (NOTARIZE, block_hash))
     return next((each.encode() for each in kept), b"")
