@@ -135,12 +135,12 @@ class Entrance:
     def came(self, transport: asyncio.Transport) -> None:
         """A TCP connection was accepted."""
         ip = (transport.get_extra_info("peername") or ("?",))[0]
+        loop = asyncio.get_running_loop()
         refusal = self._admit(ip)
-        if refusal is not None or not self._door.enter(ip):
-            LOG.debug("a connection from %s is not taken: %s", ip, refusal or "too many at once")
+        if refusal is not None or not self._door.enter(ip, loop.time()):
+            LOG.debug("a connection from %s is not taken: %s", ip, refusal or "too many")
             transport.abort()
             return
-        loop = asyncio.get_running_loop()
         visit = Visit(ip, transport, loop.time() + self._door.limits.handshake_seconds)
         visit.timer = loop.call_at(visit.deadline + WORDS_SECONDS, self._expired, visit)
         task = loop.create_task(self._bring_in(visit))
