@@ -1,4 +1,4 @@
-"""Training, made up: segments and payloads that come after a while, the same again after a crash. The ledger pays them."""
+"""Training, made up: segments and payloads come after a while, the same again after a crash, and the ledger pays."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -69,9 +69,7 @@ class MadeUpTrainer:
             driver.add_payload(RoundDone(number, segment, self._named(number, "payload"), 1_000))
         else:
             root = self._named(number, f"segment {segment}")
-            driver.add_segment(
-                SegmentDone(number, segment, root, 9_000 - segment, 1 << 20, self.runtime.wall_ms(), 1)
-            )
+            driver.add_segment(SegmentDone(number, segment, root, 9_000 - segment, 1 << 20, self.runtime.wall_ms(), 1))
             self._next(number, segment + 1)
         self.news()
 

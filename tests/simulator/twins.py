@@ -1,4 +1,4 @@
-"""Twins (after Bano et al., "Twins: BFT Systems Made Robust", OPODIS 2021): two machines with one key, and no other liar.
+"""Twins (after Bano et al., "Twins: BFT Systems Made Robust", OPODIS 2021): two machines with one key, no other liar.
 
 A scenario says for each view who leads it and into which groups the machines fall; a message reaches whoever is in
 its sender's group of the message's view. Afterwards all reach each other. Only the bare core runs: blocks are hashes,
@@ -21,13 +21,12 @@ from random import Random
 from time import process_time
 from typing import Any
 
-from chain.crypto.hashing import ZERO
 from consensus import events as ev
 from consensus import step as step_module
 from consensus import tally as tally_module
 from consensus import views as views_module
 from consensus.committee import Committee, Member, Turn
-from consensus.messages import FINALIZE, NULLIFY, Certificate, Message, Proposal, Vote
+from consensus.messages import Message, Vote
 from consensus.state import Epoch, State, Timing
 from consensus.step import start, step
 
@@ -210,7 +209,12 @@ class Play:
 def scheduled() -> Iterator[None]:
     """Within, the turn of a view is drawn by the scenario: its place in the schedule stands in its priorities."""
     modules: list[Any] = [step_module, tally_module, views_module]
-    before = [(module, name, getattr(module, name)) for module in modules for name in ("first_turn", "next_turn") if hasattr(module, name)]
+    before = [
+        (module, name, getattr(module, name))
+        for module in modules
+        for name in ("first_turn", "next_turn")
+        if hasattr(module, name)
+    ]
     for module, name, _ in before:
         setattr(module, name, _first if name == "first_turn" else _next)
     try:
