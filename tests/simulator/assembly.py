@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from chain.crypto.votes import Certificate, Evidence
 from chain.transactions import Transaction
 from chain.transition import Applied
 from node.consistency import open_sign_state
@@ -38,7 +39,7 @@ class Assembly:
         path = SimPath(machine.disk, "sign-state")
         self.sign_state = open_sign_state(path, self.view, machine.voter)  # type: ignore[arg-type]
         own = Own(identity, self.view, self.producer, self.sign_state, len(machine.world.machines) > 1)
-        self.protocols = Protocols(runtime, own, Hooks(self._on_final))
+        self.protocols = Protocols(runtime, own, Hooks(self._on_final, self._report, self._accuse))
         self.parts, self.replica = self.protocols.parts, self.protocols.replica
         machine.voucher = make_voucher(self.network.chain_id, machine.key, identity.validator_secret)
         if machine.trains:
@@ -52,6 +53,15 @@ class Assembly:
 
     def _on_final(self, applied: Applied) -> None:
         self._react()
+
+    def _report(self, evidence: Evidence) -> None:
+        vote = evidence.first
+        self.machine.world.watch.accused(self.machine, vote.epoch, [vote.signer])
+
+    def _accuse(self, first: Certificate, second: Certificate) -> None:
+        both = int.from_bytes(first.bitmap, "little") & int.from_bytes(second.bitmap, "little")
+        places = [place for place in range(both.bit_length()) if both >> place & 1]
+        self.machine.world.watch.accused(self.machine, first.epoch, places)
 
     def _react(self) -> None:
         state = self.store.state()

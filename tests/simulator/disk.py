@@ -39,7 +39,7 @@ class Disk:
         self.names: dict[str, File] = {}  # as processes see the folder
         self.durable_names: dict[str, File] = {}
         self.undo: list[dict[bytes, bytes | None]] = []  # of batches that are not synced: newest last
-        self.syncs_records = self.syncs_votes = True  # false: an injected bug
+        self.syncs_records = True  # false: an injected bug
         self.writes = 0
         self.cut_at: int | None = None  # the number of the write at which power goes
         self.flat = 0  # sum over all flat records, so that two states are compared in one step
@@ -259,17 +259,11 @@ class SimOs:
     def fdatasync(self, descriptor: int) -> None:
         file = self.files[descriptor]
         cut = file.disk.passes()
-        if file.disk.syncs_votes:
-            file.file.durable = bytes(file.file.content)
-        if cut:
-            raise PowerCut
-
-    def fsync(self, descriptor: int) -> None:
-        file = self.files[descriptor]
-        cut = file.disk.passes()
         file.file.durable = bytes(file.file.content)
         if cut:
             raise PowerCut
+
+    fsync = fdatasync
 
     def ftruncate(self, descriptor: int, length: int) -> None:
         del self.files[descriptor].file.content[length:]

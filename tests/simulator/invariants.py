@@ -19,6 +19,7 @@ from consensus.messages import FINALIZE, NOTARIZE, NULLIFY, Certificate, Proposa
 from consensus.state import Own
 from network.kinds import CERTIFICATE, PROPOSAL, VOTE
 from node.certificates import committee_of
+from node.judging import DRIFT_MS
 from node.store import number
 from tests.simulator.bounds import check_bounds
 from tests.simulator.links import BAN_SCORE, DIAL_MS, NOTICE_MS
@@ -43,6 +44,7 @@ class Watch:
         self.committees: dict[int, Committee] = {}
         self.checked: set[bytes] = set()  # certificates that verify
         self.scores: dict[tuple[int, int], int] = {}
+        self.convicted: set[bytes] = set()  # keys against which there is proof
         self.highest = 0
         self.calm_height = -1
         self.calm_ms = self.calm_delta_ms = 0
@@ -110,6 +112,8 @@ class Watch:
         below = self.chain.get(header.height - 1, network.chain_id if header.height == 1 else None)
         if below is not None and header.parent_hash != below:
             self.fail(f"the final block {header.height} of {machine.name} does not stand on the one before it")
+        if header.time_ms > self.world.started_ms + self.world.clock.now_ms + DRIFT_MS + self.world.scenario.skew_ms:
+            self.fail(f"the final block {header.height} is from the future")
         if header.height > 1:
             self._check_certificate(machine, block.body.parent_certificate, (NOTARIZE, FINALIZE), header.height - 1)
 
@@ -210,6 +214,16 @@ class Watch:
         if vote.kind == NULLIFY and own.finalized is not None:
             self.fail(f"{machine.name} votes NULLIFY after FINALIZE in epoch {vote.epoch}, view {vote.view}")
         self.votes[place] = own.with_vote(vote.kind, vote.block_hash)
+
+    def accused(self, machine: "Machine", epoch: int, places: list[int]) -> None:
+        """A node holds a proof against these members: none of them is honest."""
+        if machine.honest:
+            members = self.committee(machine, epoch).members
+            honest = {each.voter: each.name for each in self.world.machines if each.honest}
+            for place in places:
+                self.convicted.add(members[place].public_key)
+                if members[place].public_key in honest:
+                    self.fail(f"{machine.name} has proof against {honest[members[place].public_key]}, which is honest")
 
     def blamed(self, machine: "Machine", other: "Machine", points: int, reason: str) -> None:
         """The honest may annoy each other, never so much that one is banned; in a wild network it may look so."""

@@ -22,6 +22,7 @@ from time import process_time
 from typing import Any
 
 from consensus import events as ev
+from consensus import counting as counting_module
 from consensus import step as step_module
 from consensus import tally as tally_module
 from consensus import views as views_module
@@ -36,7 +37,7 @@ HEALED = 60  # rounds of time that follow
 HEIGHT = 10_000  # of the epoch's last block: never reached
 CHAIN, ANCHOR = sha256(b"twins").digest(), sha256(b"anchor").digest()
 KEYS = tuple(bytes((number + 1,)) * 48 for number in range(VALIDATORS))
-COMMITTEE = Committee(tuple(Member(key, 1) for key in KEYS))
+POWERS = ((1, 1, 1, 1), (1, 1, 1, 1), (2, 3, 2, 2), (1, 1, 1, 4), (3, 5, 1, 1))  # the first has the twin: below a third
 
 
 class Believing:
@@ -61,6 +62,7 @@ class Twins:
 
     leaders: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
+    powers: tuple[int, ...]
     order: int  # chance that decides whose message is handled next
 
     @classmethod
@@ -68,7 +70,7 @@ class Twins:
         leaders = tuple(chance.randrange(VALIDATORS) for _ in range(VIEWS))
         sizes = [chance.choice((1, 2, 2, 3)) for _ in range(VIEWS)]
         groups = tuple(tuple(chance.randrange(size) for _ in range(VALIDATORS + 1)) for size in sizes)
-        return cls(leaders, groups, chance.randrange(1 << 30))
+        return cls(leaders, groups, chance.choice(POWERS), chance.randrange(1 << 30))
 
 
 @dataclass(eq=False)
@@ -99,9 +101,10 @@ class Play:
         self.wanted = 1 << 30  # final blocks of every honest machine, for the end
         self.broken = ""
         self.steps = 0
+        committee = Committee(tuple(Member(key, power) for key, power in zip(KEYS, scenario.powers, strict=True)))
         for place in range(VALIDATORS + 1):
             signer = place % VALIDATORS
-            epoch = Epoch(CHAIN, 0, COMMITTEE, signer, ANCHOR, 0, HEIGHT, Timing(1_000))
+            epoch = Epoch(CHAIN, 0, committee, signer, ANCHOR, 0, HEIGHT, Timing(1_000))
             state, effects = start(epoch, scheme=BELIEVING)
             machine = Machine(place, signer, state, epoch)
             self.machines.append(machine)
@@ -208,19 +211,16 @@ class Play:
 @contextmanager
 def scheduled() -> Iterator[None]:
     """Within, the turn of a view is drawn by the scenario: its place in the schedule stands in its priorities."""
-    modules: list[Any] = [step_module, tally_module, views_module]
-    before = [
-        (module, name, getattr(module, name))
-        for module in modules
-        for name in ("first_turn", "next_turn")
-        if hasattr(module, name)
-    ]
-    for module, name, _ in before:
-        setattr(module, name, _first if name == "first_turn" else _next)
+    replaced = {"first_turn": _first, "later_turn": _later}
+    modules: list[Any] = [step_module, counting_module, tally_module, views_module]
+    places = [(module, name) for module in modules for name in replaced if hasattr(module, name)]
+    before = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, replaced[name])
     try:
         yield
     finally:
-        for module, name, value in before:
+        for (module, name), value in zip(places, before, strict=True):
             setattr(module, name, value)
 
 
@@ -228,11 +228,14 @@ _leaders: list[int] = []
 
 
 def _first(committee: Committee, epoch: int) -> Turn:
-    return Turn(_leaders[0], (1,))
+    return _turn(1)
 
 
-def _next(committee: Committee, turn: Turn) -> Turn:
-    view = turn.priorities[0] + 1
+def _later(committee: Committee, turn: Turn, views: int) -> Turn:
+    return _turn(turn.priorities[0] + views)
+
+
+def _turn(view: int) -> Turn:
     return Turn(_leaders[view - 1] if view <= len(_leaders) else view % VALIDATORS, (view,))
 
 
