@@ -102,10 +102,11 @@ class Replica:
         """Block sync has made everything up to this block final, whose own certificate is given."""
         if self.state is None or self.epoch is None:
             return  # The epoch that begins reads the ledger itself.
-        if certificate.epoch != self.epoch.number:
+        if certificate.epoch > self.epoch.number:
             self._begin_epoch()
-        else:
+        elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
+        # Else the epoch that it ends is over here already; ours must not begin twice, its first votes may be on their way.
 
     # ---- Messages in
 
