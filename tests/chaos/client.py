@@ -16,7 +16,7 @@ from node.identity import EMPTY, Identity, find_stamp
 from tests.chaos.fleet import Fleet
 
 PAUSE_SECONDS = 0.2
-AGAIN_SECONDS = 20.0  # a node that was killed has forgotten what waited
+AGAIN_SECONDS = 5.0  # a node that was killed has forgotten what waited
 WAITING_MAXIMUM = 40
 FEE_MAXIMUM = 1_000
 AMOUNT = 1_000
