@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from chain.genesis import Network
@@ -32,6 +33,7 @@ from node.protocols import Protocols
 from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
+from node.runtime import VOTES
 from node.settings import Settings
 from node.store import Store
 from node.template import Learning
@@ -198,7 +200,10 @@ class Node:
         state = self.store.state()
         self.mempool.follow(state, applied.state.changes)
         if header.height % self.network.params.epoch_blocks == 0:
-            self.sign_state.prune(header.epoch, header.view)
+            # In the lane of votes, where they are written: after those that are on their way, not beside them.
+            assert self.runtime is not None
+            forget = partial(self.sign_state.prune, header.epoch, header.view)
+            self.runtime.offload(VOTES, forget, lambda _: None)
         self._react(state)
         for hear in self.hear_block:
             hear(applied)

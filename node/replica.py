@@ -276,7 +276,9 @@ class Replica:
         assert self.epoch is not None and self.epoch.us is not None
         us = self.epoch.us
 
-        def record() -> Vote:
+        def record() -> Vote | None:
+            if (effect.epoch, effect.view) <= self.sign_state.floor:
+                return None  # The epoch ended while this vote was waiting for the disk.
             self.sign_state.record(effect.kind, effect.epoch, effect.view, effect.block_hash)
             return self._signed(effect, us)
 
