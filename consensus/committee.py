@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import add
 from typing import Annotated
 
 from chain.codec import U128, BlsPublicKey, Wire
@@ -76,10 +77,19 @@ def next_turn(committee: Committee, turn: Turn) -> Turn:
     to minus the total, so counted from zero priorities nobody leads more than its share plus one. Equal priorities:
     the smaller public key leads.
     """
-    raised = [priority + member.power for priority, member in zip(turn.priorities, committee.members, strict=True)]
-    leader = max(range(len(raised)), key=lambda place: (raised[place], -place))
-    raised[leader] -= committee.total_power
-    return Turn(leader, tuple(raised))
+    return later_turn(committee, turn, 1)
+
+
+def later_turn(committee: Committee, turn: Turn, views: int) -> Turn:
+    """The turn so many views later. Takes time proportional to them."""
+    powers = [member.power for member in committee.members]
+    total = sum(powers)
+    leader, priorities = turn.leader, list(turn.priorities)
+    for _ in range(views):
+        priorities = list(map(add, priorities, powers))
+        leader = priorities.index(max(priorities))
+        priorities[leader] -= total
+    return Turn(leader, tuple(priorities))
 
 
 def first_turn(committee: Committee, epoch: int) -> Turn:
@@ -88,15 +98,10 @@ def first_turn(committee: Committee, epoch: int) -> Turn:
     Priorities start at zero in each epoch, so leaving and joining again gains nothing; the start is moved on by the
     epoch number, so that the same member does not open every epoch.
     """
-    turn = Turn(0, (0,) * len(committee.members))
-    for _ in range(epoch % len(committee.members) + 1):
-        turn = next_turn(committee, turn)
-    return turn
+    start = Turn(0, (0,) * len(committee.members))
+    return later_turn(committee, start, epoch % len(committee.members) + 1)
 
 
 def leader_of(committee: Committee, epoch: int, view: int) -> int:
     """The number of the leader of a view. Takes time proportional to the view."""
-    turn = first_turn(committee, epoch)
-    for _ in range(view - 1):
-        turn = next_turn(committee, turn)
-    return turn.leader
+    return later_turn(committee, first_turn(committee, epoch), view - 1).leader

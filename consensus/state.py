@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chain.crypto.hashing import ZERO
+from consensus.ballots import Ballots
 from consensus.certificate import Scheme
 from consensus.committee import Committee, Turn
 from consensus.events import CastVote, Effect
-from consensus.messages import FINALIZE, NOTARIZE, NULLIFY, Certificate, Proposal, Vote
+from consensus.messages import FINALIZE, NOTARIZE, NULLIFY, Certificate, Proposal
 
 VIEWS_AHEAD = 8  # votes and proposals for later views are not kept: certificates bring us there
 VIEWS_BEHIND = 16  # votes for earlier views are not kept: certificates are
 SILENT_VIEWS = 8  # a leader not heard from for this many views is not waited for
+FADING_VIEWS = 4  # after so many views without a proven word, a signer's next vote is checked at once
 CALM_BLOCKS = 10  # finalizations after which the timeouts shrink by a third
 MAX_REPLY = 64  # certificates in answer to one request
 
@@ -45,6 +47,10 @@ class Epoch:
     anchor_height: int
     last_height: int
     timing: Timing = field(default_factory=Timing)
+    total_power: int = field(init=False, compare=False)  # of the committee, which every vote is measured against
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total_power", self.committee.total_power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +91,16 @@ class Link:
     height: int
 
 
-@dataclass(slots=True)
+NO_BALLOTS = Ballots()
+
+
+@dataclass
 class State:
     """The memory of one validator in one epoch. Only `step` changes it, and only on its own copy.
 
-    Everything is bounded: votes and proposals by the windows above, the rest by the views since the last finalized one.
+    Mappings are never changed in place but replaced, so a copy costs nothing, however much is remembered. Everything is
+    bounded: votes and proposals by the windows above, the rest by the views since the last finalized one. No slots:
+    copying a dictionary of fields is the fastest copy there is.
     """
 
     root: Root
@@ -97,15 +108,19 @@ class State:
     delta_ms: int
     view: int = 1
     final: Certificate | None = None  # the highest finalization; above the root while blocks are missing
-    notarized: dict[int, Certificate] = field(default_factory=dict)
-    nullified: dict[int, Certificate] = field(default_factory=dict)
-    votes: dict[tuple[int, int], Mapping[int, Vote]] = field(default_factory=dict)  # (kind, view) → signer → vote
-    own: dict[int, Own] = field(default_factory=dict)
-    proposals: dict[int, Proposal] = field(default_factory=dict)
-    links: dict[bytes, Link] = field(default_factory=dict)
-    fetching: dict[bytes, int] = field(default_factory=dict)  # block hash → view, asked of the shell
-    reported: dict[tuple[int, int], int] = field(default_factory=dict)  # (signer, view): evidence already given
-    heard: dict[int, int] = field(default_factory=dict)  # signer → highest view it was heard in
+    notarized: Mapping[int, Certificate] = field(default_factory=dict)
+    nullified: Mapping[int, Certificate] = field(default_factory=dict)
+    votes: Mapping[tuple[int, int], Ballots] = field(default_factory=dict)  # by kind and view
+    own: Mapping[int, Own] = field(default_factory=dict)
+    proposals: Mapping[int, Proposal] = field(default_factory=dict)
+    links: Mapping[bytes, Link] = field(default_factory=dict)
+    fetching: Mapping[bytes, int] = field(default_factory=dict)  # block hash → view, asked of the shell
+    certified: Mapping[bytes, int] = field(default_factory=dict)  # block hash → highest view above the root
+    highest: int = 0  # the highest view with a certified block; the root counts
+    nullified_from: int = 1  # every view from here to the one before `view` is nullified
+    missing_from: int = 1  # the lowest view above the root without a certificate
+    reported: Mapping[tuple[int, int], int] = field(default_factory=dict)  # (signer, view): evidence already given
+    heard: Mapping[int, int] = field(default_factory=dict)  # signer → highest view of which it provably spoke
     heard_floor: int = 0  # everyone counts as heard in this view
     proposing: tuple[int, bytes] | None = None  # as leader of `view`: view and hash of the parent we chose
     judging: bytes | None = None  # the block of `view` the shell is judging
@@ -115,12 +130,13 @@ class State:
     over: bool = False  # the epoch's last block is final, or finality is contradicted
 
     def copy(self) -> "State":
-        # By hand, since every event copies: this is several times faster than copy.copy and dataclasses.fields.
         twin = State.__new__(State)
-        for name in State.__slots__:
-            value = getattr(self, name)
-            setattr(twin, name, value.copy() if type(value) is dict else value)
+        twin.__dict__.update(self.__dict__)
         return twin
+
+    def ballots(self, kind: int, view: int) -> Ballots:
+        """The votes of one kind and view."""
+        return self.votes.get((kind, view), NO_BALLOTS)
 
 
 @dataclass(slots=True)
@@ -141,7 +157,7 @@ class Draft:
     def cast(self, kind: int, view: int, block_hash: bytes) -> None:
         """Vote, unless we are an observer. The caller has checked that the vote is allowed."""
         if self.epoch.us is not None:
-            self.state.own[view] = self.own(view).with_vote(kind, block_hash)
+            self.state.own = {**self.state.own, view: self.own(view).with_vote(kind, block_hash)}
             self.emit(CastVote(kind, self.epoch.number, view, block_hash))
 
     def entry(self, view: int) -> bytes | None:
@@ -160,7 +176,14 @@ class Draft:
         link = self.state.links.get(block_hash)
         return None if link is None else link.height
 
+    def last_heard(self, signer: int) -> int:
+        """The highest view in which the signer was heard, as far as we know."""
+        return max(self.state.heard.get(signer, 0), self.state.heard_floor)
+
     def is_silent(self, signer: int) -> bool:
-        """Whether nothing was heard from a signer for so long that waiting for it is a waste."""
-        last = max(self.state.heard.get(signer, 0), self.state.heard_floor)
-        return self.state.view - last > SILENT_VIEWS
+        """Whether nothing was heard from another for so long that waiting for it is a waste."""
+        return signer != self.epoch.us and self.state.view - self.last_heard(signer) > SILENT_VIEWS
+
+    def is_fading(self, signer: int) -> bool:
+        """Whether a signer would soon be taken for silent if it were not heard."""
+        return self.state.view - self.last_heard(signer) > FADING_VIEWS

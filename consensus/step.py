@@ -26,6 +26,12 @@ other, because certificates are passed on; an honest leader then has what the ga
 before any clock runs out once Δ is large enough, and Δ grows by half (up to a cap) with each view given up, and shrinks
 by a third after ten finalizations.
 
+**What is checked when.** A certificate is checked when it comes, unless we hold one that says as much. A vote waits
+unchecked until the votes for its block would be a quorum if all were true; then their sum is checked, once for all of
+them, as `consensus.counting` tells. So a view costs three checks, of the leader's vote and of two sums, however many
+members there are. An unchecked vote decides nothing and shows nobody to be alive; who delivers a forged one is blamed
+when that is found.
+
 **Epochs.** The members and their power change between epochs only. The block at `last_height` ends its epoch, and must
 be final before the next one starts. Until then, views above it propose that same block again: a proposal whose block is
 its parent. Whichever of these views finalizes it ends the epoch.
@@ -37,11 +43,15 @@ its parent. Whichever of these views finalizes it ends the epoch.
   validator that comes back after an hour must not be sent the hour by everybody.
 - No NOTARIZE after NULLIFY. The paper allows it; refusing costs nothing, since the view is nullified anyway.
 - A notarized block is finalized without having been judged by oneself: its quorum holds honest members that judged it.
+- The paper checks every signature when it comes; here most are checked in sum, and late ones never.
 - Clocks adapt, and a leader that has not been heard for a while is given up at once, so that one dead validator of four
   costs no waiting. A view lost to a silent leader leaves Δ as it is.
 - A notarization is kept on disk before FINALIZE is voted. Otherwise, if all crash at once, those that voted FINALIZE
   may not give the view up, and cannot get its notarization again from members that hold their votes back.
 - The last block of an epoch is proposed again until it is final; the paper has no epochs.
+- Two rules of others were left out. A leader seen to sign two blocks is reported, but if one of them is notarized it
+  is finalized like any other: refusing would let the leader delay finality, and safety does not need it. And a leader's
+  own NULLIFY makes nobody give up earlier: it comes when the leader's clock has run out, and ours runs out then too.
 
 `parent_view` of a proposal is a hint: receivers look up which view notarized the parent, so altering it gains nothing.
 """
@@ -49,9 +59,9 @@ its parent. Whichever of these views finalizes it ends the epoch.
 from collections.abc import Iterable, Mapping
 
 from chain.crypto import bls
-from consensus import tally, views
+from consensus import counting, tally, views
 from consensus.certificate import Scheme
-from consensus.committee import first_turn, next_turn
+from consensus.committee import first_turn, later_turn
 from consensus.errors import ConsensusError
 from consensus.events import (
     Blame,
@@ -66,7 +76,7 @@ from consensus.events import (
     TimerFired,
 )
 from consensus.messages import Certificate, CertificateRequest, Message, Proposal, Vote
-from consensus.state import Draft, Epoch, Own, Root, State
+from consensus.state import VIEWS_BEHIND, Draft, Epoch, Own, Root, State
 
 Effects = tuple[Effect, ...]
 
@@ -74,7 +84,8 @@ Effects = tuple[Effect, ...]
 def step(state: State, event: Event, epoch: Epoch, scheme: Scheme = bls) -> tuple[State, Effects]:
     """Advance by one event; `state` stays as it was. The same state and event always give the same answer.
 
-    Messages of other epochs change nothing. A message that no honest peer sends changes nothing but earns Blame.
+    Messages of other epochs change nothing. A message that is seen to be one that no honest peer sends changes nothing
+    but earns Blame; a forged vote may be found later than it comes, and the peers that brought it are blamed then.
     """
     draft = Draft(state.copy(), epoch, scheme)
     match event:
@@ -86,7 +97,7 @@ def step(state: State, event: Event, epoch: Epoch, scheme: Scheme = bls) -> tupl
         case _ if state.over:
             return state, ()
         case Signed(vote):
-            tally.signed(draft, vote)
+            counting.signed(draft, vote)
         case Built():
             views.built(draft, event)
         case Judged():
@@ -109,11 +120,11 @@ def _receive(draft: Draft, peer: bytes, message: Message) -> None:
         case _ if draft.state.over:
             return
         case Vote():
-            tally.receive_vote(draft, message)
+            counting.receive_vote(draft, peer, message)
         case Certificate():
             tally.receive_certificate(draft, message)
         case Proposal():
-            tally.receive_proposal(draft, message)
+            counting.receive_proposal(draft, peer, message)
 
 
 def start(
@@ -122,17 +133,18 @@ def start(
     own: Mapping[int, Own] | None = None,
     kept: Iterable[Certificate] = (),
     scheme: Scheme = bls,
+    final: Certificate | None = None,
 ) -> tuple[State, Effects]:
     """Begin an epoch, or come back to it after a crash.
 
-    After a crash, `root` is the last finalized block of this epoch (None: none yet), `own` what the sign-state records
-    for it by view, and `kept` the certificates that effects asked to Keep.
+    After a crash, `root` is the last finalized block of this epoch (None: none yet), `final` its finalization, `own`
+    what the sign-state records for it by view, and `kept` the certificates that effects asked to Keep.
     """
     root = root or Root(0, epoch.anchor_hash, epoch.anchor_height)
-    turn = first_turn(epoch.committee, epoch.number)
-    for _ in range(root.view):
-        turn = next_turn(epoch.committee, turn)
+    turn = later_turn(epoch.committee, first_turn(epoch.committee, epoch.number), root.view)
     state = State(root, turn, epoch.timing.base_ms, view=root.view + 1, heard_floor=root.view)
+    state.highest, state.nullified_from, state.missing_from = root.view, root.view + 1, root.view + 1
+    state.final = final  # Who is one block behind gets it from us, if all others crashed too.
     state.own = {view: votes for view, votes in (own or {}).items() if view > root.view}
     draft = Draft(state, epoch, scheme)
     for certificate in sorted(kept, key=lambda each: each.view):
@@ -141,6 +153,6 @@ def start(
     if state.view == root.view + 1:
         views.begin(draft)
     for view in sorted(state.own):
-        if view < state.view:
+        if state.view - VIEWS_BEHIND <= view < state.view:  # Nobody counts votes of earlier views.
             views.recast(draft, view)
     return state, tuple(draft.effects)

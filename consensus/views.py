@@ -1,7 +1,7 @@
 """What a validator does in its current view: lead, judge, give up, say again."""
 
 from chain.crypto.hashing import ZERO
-from consensus.committee import next_turn
+from consensus.committee import later_turn
 from consensus.events import (
     LEADER,
     RETRY,
@@ -26,12 +26,12 @@ def enter(draft: Draft, view: int) -> None:
     assert view > state.view
     if view > state.view + 1:
         state.heard_floor = view  # We were away: whom we did not hear is not to blame.
-    for _ in range(view - state.view):
-        state.turn = next_turn(draft.epoch.committee, state.turn)
+    state.turn = later_turn(draft.epoch.committee, state.turn, view - state.view)
+    state.nullified_from = _first_of_run(state, view)
     state.view = view
     state.proposing = state.judging = None
     state.retrying = state.asked = False
-    state.votes = {key: votes for key, votes in state.votes.items() if key[1] >= view - VIEWS_BEHIND}
+    state.votes = {key: ballots for key, ballots in state.votes.items() if key[1] >= view - VIEWS_BEHIND}
     state.proposals = {each: proposal for each, proposal in state.proposals.items() if each >= view}
     begin(draft)
 
@@ -49,7 +49,7 @@ def begin(draft: Draft) -> None:
 def recast(draft: Draft, view: int) -> None:
     """Ask again for our recorded votes of a view that are not counted yet, as after a crash."""
     for kind, block_hash in draft.own(view).votes():
-        if draft.epoch.us not in draft.state.votes.get((kind, view), {}):
+        if draft.epoch.us not in draft.state.ballots(kind, view).proven:
             draft.emit(CastVote(kind, draft.epoch.number, view, block_hash))
 
 
@@ -71,31 +71,57 @@ def find_parent(draft: Draft, wanted: bytes | None) -> int | None:
     between them can be passed over.
     """
     state = draft.state
-    for view in range(state.view - 1, state.root.view - 1, -1):
-        block_hash = draft.entry(view)
-        if block_hash is not None and wanted in (None, block_hash):
-            return view
-        if view not in state.nullified:
-            if view > state.root.view and not state.asked:
-                state.asked = True
-                first = min(first_missing(state), view)
-                draft.emit(Broadcast(CertificateRequest(draft.epoch.number, first, view)))
-            return None
+    # Below this view nothing can be a parent: it is not given up itself, or it is the root.
+    lowest = state.nullified_from - 1
+    view = state.highest if wanted is None else state.certified.get(wanted, -1)
+    if wanted == state.root.block_hash:
+        view = max(view, state.root.view)
+    if view >= lowest:
+        return view
+    if lowest > state.root.view and not state.asked:
+        state.asked = True
+        draft.emit(Broadcast(CertificateRequest(draft.epoch.number, min(first_missing(state), lowest), lowest)))
     return None
+
+
+def note_certified(state: State, certificate: Certificate) -> None:
+    """A block was certified in a view: it may be a parent."""
+    view = max(certificate.view, state.certified.get(certificate.block_hash, 0))
+    state.certified = {**state.certified, certificate.block_hash: view}
+    state.highest = max(state.highest, view)
+
+
+def note_nullified(state: State, view: int) -> None:
+    """A view was given up: the run of such views before ours may have become longer."""
+    if view == state.nullified_from - 1 and view < state.view:
+        state.nullified_from = _first_of_run(state, view)
+
+
+def _first_of_run(state: State, view: int) -> int:
+    """The lowest view such that all from it up to `view` are nullified; `view` itself may not be."""
+    while view - 1 in state.nullified:
+        view -= 1
+        if view == state.view:
+            return state.nullified_from  # From here on it is known.
+    return view
 
 
 def first_missing(state: State) -> int:
     """The lowest view above the root of which we hold no certificate; the current view has none."""
-    view = state.root.view + 1
-    while view in state.notarized or view in state.nullified or (state.final is not None and view == state.final.view):
-        view += 1
-    return view
+    while has_certificate(state, state.missing_from):
+        state.missing_from += 1
+    return state.missing_from
+
+
+def has_certificate(state: State, view: int) -> bool:
+    """Whether we hold a certificate of this view."""
+    return view in state.notarized or view in state.nullified or (state.final is not None and view == state.final.view)
 
 
 def fetch(draft: Draft, view: int, block_hash: bytes) -> None:
     """Ask the shell for a block we know only by its hash, once."""
     if draft.height_of(block_hash) is None and block_hash not in draft.state.fetching:
-        draft.state.fetching[block_hash] = view
+        draft.state.fetching = {**draft.state.fetching, block_hash: view}
         draft.emit(FetchBlock(view, block_hash))
 
 
@@ -128,7 +154,7 @@ def built(draft: Draft, event: Built) -> None:
     parent_hash = state.proposing[1]
     height = draft.height_of(parent_hash)
     if height is not None and height < draft.epoch.last_height:
-        state.links[event.block_hash] = Link(parent_hash, height + 1)
+        state.links = {**state.links, event.block_hash: Link(parent_hash, height + 1)}
         draft.cast(NOTARIZE, state.view, event.block_hash)
 
 
@@ -148,7 +174,7 @@ def judge(draft: Draft) -> None:
         state.judging = proposal.block_hash
         draft.emit(Judge(state.view, proposal.block_hash))
     else:
-        del state.proposals[state.view]
+        state.proposals = {view: each for view, each in state.proposals.items() if view != state.view}
 
 
 def fits(proposal: Proposal, parent_height: int, last_height: int) -> bool:
@@ -196,7 +222,7 @@ def say_again(draft: Draft) -> None:
     view = state.view
     recast(draft, view)
     for kind, _ in draft.own(view).votes():
-        vote = state.votes.get((kind, view), {}).get(us if us is not None else -1)
+        vote = None if us is None else state.ballots(kind, view).proven.get(us)
         proposal = state.proposals.get(view)
         if vote is not None and kind == NOTARIZE and proposal is not None and proposal.leader_vote == vote:
             draft.emit(Broadcast(proposal))

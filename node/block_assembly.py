@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from chain.block import Block, Body
 from chain.errors import DecodeError
-from chain.transactions import Transaction
+from chain.transactions import Transaction, vouch
 from consensus.messages import Proposal
 from network.kinds import MISSING_REQUEST
 from node.block_requests import BlockRequests, body_fits
@@ -34,7 +34,8 @@ class Assembly:
     compact: CompactProposal
     size: int  # bytes that it may take
     found: list[bytes | None] = field(default_factory=list)  # transactions, by place
-    indices: tuple[int, ...] = ()  # those asked for
+    checked: set[int] = field(default_factory=set)  # places of those that our mempool has checked
+    indices: tuple[int, ...] = ()  # places of those asked for
     timer: Timer | None = None  # set while they are awaited
 
     @property
@@ -47,12 +48,14 @@ class Assembly:
             self.timer = None
 
 
-def _block_of(compact: CompactProposal, encoded: list[bytes]) -> Block | None:
-    """The block, None if these are not its transactions."""
+def _block_of(compact: CompactProposal, encoded: list[bytes], checked: set[int], chain_id: bytes) -> Block | None:
+    """The block, None if these are not its transactions. `checked`: places of those that came from the mempool."""
     try:
         transactions = tuple(map(Transaction.decode, encoded))
     except DecodeError:
         return None
+    for place in checked:
+        vouch(transactions[place], chain_id)
     body = Body(compact.proofs, transactions, compact.rounds, compact.parent_certificate)
     return Block(compact.header, body) if body_fits(compact.header, body) else None
 
@@ -64,11 +67,13 @@ class Assemblies:
         self,
         runtime: Runtime,
         requests: BlockRequests,
+        chain_id: bytes,
         find_transaction: Callable[[bytes], bytes | None],
         complete: Callable[[Offers, Block], None],
     ) -> None:
         self.runtime = runtime
         self.requests = requests
+        self.chain_id = chain_id
         self.find_transaction = find_transaction
         self.complete = complete
         self._offers: dict[bytes, list[Assembly]] = {}  # by block hash; the first is at work
@@ -141,8 +146,11 @@ class Assemblies:
 
     def _work(self, assembly: Assembly) -> None:
         carried = {name_of(encoded): encoded for encoded in assembly.compact.carried}
-        assembly.found = [carried.get(name) or self.find_transaction(name) for name in assembly.compact.names]
-        assembly.indices = tuple(index for index, encoded in enumerate(assembly.found) if encoded is None)
+        waiting = [self.find_transaction(name) for name in assembly.compact.names]
+        assembly.checked = {place for place, encoded in enumerate(waiting) if encoded is not None}
+        names = zip(waiting, assembly.compact.names, strict=True)
+        assembly.found = [encoded or carried.get(name) for encoded, name in names]
+        assembly.indices = tuple(place for place, encoded in enumerate(assembly.found) if encoded is None)
         if not assembly.indices:
             self._join(assembly)
             return
@@ -158,8 +166,8 @@ class Assemblies:
 
     def _join(self, assembly: Assembly) -> None:
         encoded = [each for each in assembly.found if each is not None]
-        compact = assembly.compact
-        self.runtime.offload(LEDGER, lambda: _block_of(compact, encoded), lambda block: self._joined(assembly, block))
+        parts = assembly.compact, encoded, assembly.checked, self.chain_id
+        self.runtime.offload(LEDGER, lambda: _block_of(*parts), lambda block: self._joined(assembly, block))
 
     def _joined(self, assembly: Assembly, block: Block | None) -> None:
         if block is not None:

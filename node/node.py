@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from chain.genesis import Network
@@ -15,25 +14,26 @@ from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
 from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
 from chain.transition import Applied
+from network.switch import Switch
 from node.consistency import open_sign_state
-from node.declarations import Candidacy
+from node.declarations import Candidacy, Declarations, Registration
 from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
 from node.key_value import open_key_value
 from node.ledger_view import LedgerView
 from node.loop_runtime import LoopRuntime
+from node.meeting import meets_others, switch_of
 from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.own import Hooks, Own
 from node.payload_store import PayloadStore
-from node.producer import Producer, Registration
+from node.producer import Producer
 from node.protocols import Protocols
 from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
-from node.runtime import VOTES
 from node.settings import Settings
 from node.store import Store
 from node.template import Learning
@@ -84,11 +84,13 @@ class Node:
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
+        self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
         key = home.identity.validator_public_key
         self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
         self.runtime: LoopRuntime | None = None
         self.protocols: Protocols | None = None  # while running
+        self.switch: Switch | None = None  # of a node that may have peers
         self.live = Live()
         self.readings = Readings()
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
@@ -119,7 +121,7 @@ class Node:
         self._prepare_candidacy()
         self._validate_model()
         self._react(self.store.state())
-        tasks: list[asyncio.Future[Any]] = [self._take_part()]
+        tasks: list[asyncio.Future[Any]] = [await self._take_part()]
         if self.trainer is not None:
             tasks.append(asyncio.create_task(self.trainer.run()))
         tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
@@ -137,23 +139,48 @@ class Node:
             await asyncio.gather(*tasks, *self._thoughts, return_exceptions=True)
             await self._leave()
 
-    def _take_part(self) -> asyncio.Future[None]:
+    async def _take_part(self) -> asyncio.Future[None]:
         """Start the protocols; what is returned ends with the error that ends them."""
         self.runtime = LoopRuntime()
-        own = Own(self.home.identity, self.view, self.producer, self.sign_state, has_peers=False)
-        self.protocols = Protocols(self.runtime, own, self.mempool, Hooks(self._on_final))
+        has_peers = meets_others(self.settings)
+        own = Own(self.home.identity, self.view, self.producer, self.sign_state, has_peers)
+        self.protocols = Protocols(self.runtime, own, Hooks(self._on_final))
         self.protocols.start()
+        if has_peers:
+            self.switch = self.runtime.switch = switch_of(self.home, self.settings, self.protocols, self.runtime)
+            await self.switch.start()
+            if self.listens_at:
+                self.watch(f"Others can connect to {self.listens_at}")
         return self.runtime.failed
 
     async def _leave(self) -> None:
-        assert self.runtime is not None and self.protocols is not None
+        if self.runtime is None or self.protocols is None:
+            return
+        if self.switch is not None:
+            await self.switch.stop()
         self.protocols.stop()
         await self.runtime.stop()
+
+    @property
+    def peers(self) -> int:
+        """How many are connected."""
+        return 0 if self.runtime is None else len(self.runtime.peers())
+
+    @property
+    def listens_at(self) -> str:
+        """HOST:PORT for others to connect to; empty if there is none."""
+        return "" if self.switch is None or self.switch.listen_address is None else self.switch.listen_address
+
+    @property
+    def peer_height(self) -> int:
+        """The highest block that a peer says is final; 0: nobody has said anything."""
+        best = None if self.protocols is None else self.protocols.standing.best()
+        return 0 if best is None else best[1].height
 
     def news(self) -> None:
         """Something that belongs into a block has come."""
         if self.protocols is not None:
-            self.protocols.replica.news()
+            self.protocols.speak()
 
     async def close(self) -> None:
         """Let go of the files. The node cannot be used afterwards."""
@@ -167,12 +194,12 @@ class Node:
             return
         keys = identity.node_public_key, identity.wallet_public_key
         stamp = await asyncio.to_thread(find_stamp, *keys, network.chain_id, network.params.stamp_bits)
-        self.producer.registration = Registration(identity, stamp, self.settings.validator_intent)
+        self.declarations.registration = Registration(identity, stamp, self.settings.validator_intent)
 
     def _prepare_candidacy(self) -> None:
         if not self.settings.validator_intent:
             return
-        self.producer.candidacy = Candidacy(self.home.identity, self.network)
+        self.declarations.candidacy = Candidacy(self.home.identity, self.network)
         record = self.store.state().find(NodeRecord, node_key(self.home.identity.node))
         if record is not None and not record.validator_intent:
             self.watch("This node was registered without --validator, which stays so: its rewards are not bonded.")
@@ -198,12 +225,6 @@ class Node:
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
-        self.mempool.follow(state, applied.state.changes)
-        if header.height % self.network.params.epoch_blocks == 0:
-            # In the lane of votes, where they are written: after those that are on their way, not beside them.
-            assert self.runtime is not None
-            forget = partial(self.sign_state.prune, header.epoch, header.view)
-            self.runtime.offload(VOTES, forget, lambda _: None)
         self._react(state)
         for hear in self.hear_block:
             hear(applied)
@@ -211,6 +232,7 @@ class Node:
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
         self.driver.follow(state, self.view.tip.height)
+        self.declarations.follow(state)
         current = state.round(state.ledger.round)
         if current is not None and current.phase in (HOLDING, RESULT):
             self._think(self._attend(state))

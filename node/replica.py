@@ -278,7 +278,7 @@ class Replica:
 
         def record() -> Vote | None:
             if (effect.epoch, effect.view) <= self.sign_state.floor:
-                return None  # The epoch ended while this vote was waiting for the disk.
+                return None  # A block there has become final meanwhile.
             self.sign_state.record(effect.kind, effect.epoch, effect.view, effect.block_hash)
             return self._signed(effect, us)
 
@@ -326,11 +326,21 @@ class Replica:
         if self._stopped:
             return
         for applied in blocks:
-            self.candidates.drop_up_to(applied.block.header.height)
-            self.hooks.on_final(applied)
-        if blocks:
-            self.standing.changed()
+            self.passed(applied)
         self.pacing.wake()
+
+    def passed(self, applied: Applied) -> None:
+        """A block has become final, here or by block sync."""
+        header = applied.block.header
+        self.candidates.drop_up_to(header.height)
+        if header.height % self.network.params.epoch_blocks == 0:
+            self._forget_votes(header.epoch, header.view)
+        self.standing.changed()
+        self.hooks.on_final(applied)
+
+    def _forget_votes(self, epoch: int, view: int) -> None:
+        """In the lane of votes: a record that is being replaced must not miss one that is being written."""
+        self.runtime.offload(VOTES, lambda: self.sign_state.prune(epoch, view), lambda _: None)
 
     def _fire(self, kind: str, view: int) -> Callable[[], None]:
         return self._answer(lambda: ev.TimerFired(kind, view))
@@ -371,7 +381,11 @@ class Replica:
         self.epoch = epoch
         self.standing.enter(epoch.number, epoch.committee, epoch.us)
         self.hooks.on_epoch(epoch)
-        self.state, effects = start(epoch, root, self.sign_state.own_votes(epoch.number), self.view.kept())
+        # Who only listens repeats no votes either.
+        own = {} if epoch.us is None else self.sign_state.own_votes(epoch.number)
+        final = self.view.final_certificate(self.view.tip.height) if root is not None else b""
+        known = Certificate.decode(final) if final else None
+        self.state, effects = start(epoch, root, own, self.view.kept(), final=known)
         self._effects.extend(effects)
         self._pump()
         early, self._early = self._early, deque(maxlen=EARLY_MAXIMUM)

@@ -51,6 +51,9 @@ class Status:
     unbonding_nanos: str
     power_nanos: str
     peers: int
+    listen: str  # HOST:PORT where others can connect; empty: this node only dials out
+    peer_height: int  # the highest block that a peer says is final; 0: nobody has said anything
+    finality_ms: int | None  # from a block's time until it was final here, median of the newest
     device: str
     self_verified: bool
     step: int  # of the inner steps of the round in training
@@ -72,7 +75,10 @@ def status_of(node: Node) -> Status:
         **_ledger(node),
         **_stake(node),
         **_learning(node),
-        peers=0,
+        peers=node.peers,
+        listen=node.listens_at,
+        peer_height=node.peer_height,
+        finality_ms=readings.finality_ms,
         waiting_transactions=len(node.mempool),
         uptime_seconds=int(readings.uptime_seconds),
         total_uptime_seconds=int(readings.total_seconds),

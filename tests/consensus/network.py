@@ -7,13 +7,14 @@ the cheapest liar there is. Everything that must always hold is asserted as it h
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from chain.crypto.hashing import ZERO
 from consensus import events as ev
 from consensus.certificate import verify_certificate
 from consensus.committee import Committee, Member
+from consensus.evidence import verify_evidence
 from consensus.messages import FINALIZE, NULLIFY, Certificate, CertificateRequest, Message, Proposal, Vote, vote_message
 from consensus.state import Epoch, Own, Root, State, Timing
 from consensus.step import start, step
@@ -67,7 +68,7 @@ class Machine:
         return len(self.disk.final)
 
     def boot(self) -> None:
-        self.up = True
+        self.up = self.world.moved = True
         self.life += 1
         number = len(self.disk.boundaries)
         anchor_height = number * self.world.epoch_length
@@ -90,7 +91,7 @@ class Machine:
         self.perform(effects)
 
     def crash(self) -> None:
-        self.up = False
+        self.up, self.world.moved = False, True
         self.life += 1
 
     def happen(self, event: ev.Event) -> None:
@@ -133,7 +134,11 @@ class Machine:
             case ev.EndEpoch(number, _, height):
                 self.end_epoch(number, height)
             case ev.Report(evidence):
-                world.reported.add(self.epoch.committee.members[evidence.first.signer].public_key)
+                guilty = verify_evidence(evidence, self.epoch.committee, CHAIN, SCHEME)
+                world.reported.add(self.epoch.committee.members[guilty].public_key)
+            case ev.Blame(peer, _):
+                assert peer.decode() in world.liars, f"{self.name} blames {peer.decode()}: {effect}"
+                world.blamed.add((self.name, peer.decode()))
             case _:
                 assert not self.honest, f"{self.name} at height {self.height}: {effect}"
 
@@ -165,7 +170,7 @@ class Machine:
     def cast(self, kind: int, epoch: int, view: int, block_hash: bytes) -> None:
         assert (block_hash == ZERO) == (kind == NULLIFY)
         self.disk.record(kind, epoch, view, block_hash)
-        if self.world.crashes and self.world.random.random() < self.world.crashes:
+        if self.world.happens(self.world.crashes):
             self.crash()  # The vote is on disk and never left.
             self.world.at(self.world.random.randint(10, 3_000), self.boot)
             return
@@ -201,6 +206,7 @@ class Machine:
         verify_certificate(certificate, self.epoch.committee, CHAIN, SCHEME)
         assert certificate.kind == FINALIZE and certificate.epoch == self.epoch.number
         self.disk.final.append((block_hash, certificate))
+        self.world.moved = True
         if self.honest:
             first = self.world.chain.setdefault(height, block_hash)
             assert first == block_hash, f"two final blocks at height {height}"
@@ -243,27 +249,37 @@ class World:
         self.events: list[tuple[int, int, Callable[[], object]]] = []
         self.chain: dict[int, bytes] = {}
         self.reported: set[bytes] = set()
+        self.liars: set[str] = set()  # whoever hears a vote has just heard a forged one from each of them
+        self.blamed: set[tuple[str, str]] = set()  # who blamed whom
         self.bad_makers: set[bytes] = set()
         self.loss = self.doubling = self.crashes = 0.0
         self.slowest_ms = 40
         self.timers, self.paranoid = True, False
+        self.moved = True  # a height may have changed, or who is up
         self.cut: Callable[[Machine, Machine], bool] = lambda sender, receiver: False
 
     @property
     def honest(self) -> list[Machine]:
         return [machine for machine in self.machines if machine.honest]
 
+    def happens(self, chance: float) -> bool:
+        return chance > 0 and self.random.random() < chance
+
     def at(self, delay_ms: int, action: Callable[[], object]) -> None:
         self.order += 1
         heapq.heappush(self.events, (self.now_ms + delay_ms, self.order, action))
 
     def deliver(self, sender: Machine, receiver: Machine, action: Callable[[], object]) -> None:
-        if sender is receiver or self.cut(sender, receiver) or self.random.random() < self.loss:
+        if sender is receiver or self.cut(sender, receiver) or self.happens(self.loss):
             return
-        for _ in range(2 if self.random.random() < self.doubling else 1):
+        for _ in range(2 if self.happens(self.doubling) else 1):
             self.at(self.random.randint(1, self.slowest_ms), action)
 
     def send(self, sender: Machine, receiver: Machine, message: Message) -> None:
+        if isinstance(message, Vote) and sender.name not in self.liars:
+            for liar in sorted(self.liars):
+                forged = replace(message, signature=sha256(liar.encode()).digest() * 3)
+                self.at(0, lambda forged=forged, liar=liar: receiver.receive(self.by_name[liar], forged, None))
         block = sender.disk.blocks.get(message.block_hash) if isinstance(message, Proposal) else None
         self.deliver(sender, receiver, lambda: receiver.receive(sender, message, block))
 
@@ -277,12 +293,13 @@ class World:
 
     def run(self, duration_ms: int, until_height: int | None = None) -> bool:
         """Run for so long, or until all honest machines that are up finalized this height. Whether they did."""
-        end_ms = self.now_ms + duration_ms
+        end_ms, self.moved = self.now_ms + duration_ms, True
         while self.events and self.events[0][0] <= end_ms:
             self.now_ms, _, action = heapq.heappop(self.events)
             action()
-            if until_height is not None and self.lowest() >= until_height:
+            if self.moved and until_height is not None and self.lowest() >= until_height:
                 return True
+            self.moved = False
         self.now_ms = end_ms
         return until_height is not None and self.lowest() >= until_height
 

@@ -3,6 +3,9 @@
 import pytest
 
 from consensus.committee import Committee, Member
+from consensus.events import Received
+from consensus.messages import NOTARIZE, NULLIFY
+from tests.consensus.builders import a_certificate
 from tests.consensus.network import World
 
 
@@ -68,6 +71,17 @@ def test_twins_of_less_than_a_third_split_nobody_and_stop_nobody(keys, twins, se
     assert world.reported <= set(world.keys[:twins])
 
 
+@pytest.mark.parametrize(("keys", "liars"), [(4, 1), (7, 2)])
+def test_liars_that_forge_every_vote_before_it_comes_stop_nobody_and_nobody_else_is_blamed(keys, liars):
+    world = World(seed=keys, keys=keys)
+    world.liars = {f"machine {place}" for place in range(liars)}
+    world.boot()
+
+    assert world.run(20_000, until_height=15)
+    assert {blamer for blamer, _ in world.blamed} >= {machine.name for machine in world.machines[liars:]}
+    assert not world.reported
+
+
 def test_twins_that_speak_at_once_are_reported():
     world = World(seed=5, keys=4, twins=1)
     world.boot()
@@ -96,6 +110,37 @@ def test_one_dead_of_four_costs_no_waiting_once_it_is_known_to_be_silent(seed):
     assert world.run(60_000, until_height=50)
     # A lost view costs at least 600 ms; thirty blocks meet ten turns of the dead leader.
     assert world.now_ms - began_ms < 10 * 600
+
+
+def test_a_leader_that_was_skipped_leads_again_once_it_is_back():
+    world = World(seed=2, keys=4, epoch_length=200)
+    world.boot(*world.machines[:3])
+    assert world.run(60_000, until_height=30)
+    world.boot(world.machines[3])
+    world.run(5_000)
+    reached = world.highest()
+    assert world.run(60_000, until_height=reached + 12)
+    last = [world.machines[0].disk.blocks[block].maker for block, _ in world.machines[0].disk.final[reached:]]
+    assert b"machine 3/1" in last
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_half_that_saw_a_view_notarized_and_half_that_saw_it_given_up_go_on_together(seed):
+    world = World(seed=seed, keys=4)
+    world.cut = lambda sender, receiver: True
+    world.boot()
+    world.run(100)
+    epoch, everyone = world.machines[0].epoch, range(4)
+    block = next(block for machine in world.machines for block in machine.disk.blocks)
+    for machine in world.machines[:2]:
+        machine.happen(Received(b"machine 3", a_certificate(epoch, NOTARIZE, 1, everyone, block)))
+    for machine in world.machines[2:]:
+        machine.happen(Received(b"machine 0", a_certificate(epoch, NULLIFY, 1, everyone)))
+    world.run(200)
+    assert {machine.state.view for machine in world.machines} == {2} and world.highest() == 0
+
+    world.cut = lambda sender, receiver: False
+    assert world.run(30_000, until_height=10)
 
 
 @pytest.mark.parametrize("seed", range(2))

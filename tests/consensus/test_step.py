@@ -11,7 +11,6 @@ from consensus.events import (
     RETRY,
     VIEW,
     Accuse,
-    Blame,
     Broadcast,
     Built,
     CastVote,
@@ -169,12 +168,6 @@ def test_contradicting_votes_are_reported_once():
     votes = [a_vote(FOUR, FINALIZE, 1, 2, A), a_vote(FOUR, NULLIFY, 1, 2), a_vote(FOUR, FINALIZE, 1, 2, B)]
     _, effects = feed(begun()[0], FOUR, *votes)
     assert len(of_kind(effects, Report)) == 1
-
-
-def test_a_badly_signed_vote_changes_nothing_and_earns_blame():
-    before, _ = begun()
-    state, effects = feed(before, FOUR, replace(a_vote(FOUR, NULLIFY, 1, 2), signature=bytes(96)))
-    assert state == before and [effect.peer for effect in of_kind(effects, Blame)] == [PEER]
 
 
 def test_votes_far_ahead_are_not_kept():

@@ -73,7 +73,7 @@ def alone(
 ) -> Protocols:
     """The node's protocols, begun, with nobody to talk to."""
     own = Own(IDENTITY, node.view, node.producer, sign_state, has_peers=False)
-    protocols = Protocols(runtime, own, node.mempool, Hooks(on_final))
+    protocols = Protocols(runtime, own, Hooks(on_final))
     protocols.start()
     return protocols
 
