@@ -6,6 +6,7 @@ Start reading at `Dialling`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -168,10 +169,10 @@ class Dialling:
                 address, from_inbound = found
                 self._under_way[address] = from_inbound
                 self._run(self._try(address, from_inbound))
-            try:
-                await asyncio.wait_for(self._changed.wait(), LOOK_MS / 1_000)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes together with what it waits for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_MS / 1_000):
+                    await self._changed.wait()
 
     def _next(self) -> tuple[Address, bool] | None:
         outbound = [link for link in self._host.links if link.peer.outbound]
