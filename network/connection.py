@@ -127,7 +127,7 @@ class Connection:
     async def run(self, on_message: OnMessage, on_fault: OnFault) -> str:
         """Read until the connection ends, by whomever. Returns why, in words for the log.
 
-        Callbacks must not block; they may call `end`, after which no callback comes.
+        Callbacks must not block; they may call `end`, after which no callback comes. A MALFORMED fault is the last one.
         """
         writer = self._loop.create_task(self._write())
         try:
@@ -211,6 +211,8 @@ class Connection:
             result = self._judge(message)
             if isinstance(result, Fault):
                 on_fault(result)
+                if result.points >= MALFORMED:
+                    self.end(result.reason)  # What comes after it makes no sense.
             elif result is not None:
                 kind, payload = result
                 self._in[0][kind] += 1

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType
 
 from network.address import format_address
 from network.connection import Connection, Shared, Socket, shown
-from network.errors import CannotConnect, Malformed, Refused
+from network.errors import CannotConnect, Malformed, Ourselves, Refused
 from network.hello import (
     HELLO_BYTES_MAXIMUM,
     NONCE_BYTES,
@@ -80,8 +80,13 @@ async def _exchange(socket: Socket, endpoint: Endpoint, side: Side, certificate:
         await socket.send_bytes(signed(hello, endpoint.key, side, transcript).encode())
         return check_hello(await _receive(socket), Side.LISTENER, transcript, endpoint.key)
     transcript = Transcript(theirs, own, certificate)
-    other = check_hello(await _receive(socket), Side.DIALLER, transcript, endpoint.key)
-    await socket.send_bytes(signed(hello, endpoint.key, side, transcript).encode())
+    answer = signed(hello, endpoint.key, side, transcript).encode()
+    try:
+        other = check_hello(await _receive(socket), Side.DIALLER, transcript, endpoint.key)
+    except Ourselves:
+        await socket.send_bytes(answer)  # Our other end has to learn it too: it must not dial this address again.
+        raise
+    await socket.send_bytes(answer)
     return other
 
 

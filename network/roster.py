@@ -96,8 +96,6 @@ class Roster:
             self.seed_keys[origin.seed] = peer.key
         if not is_exempt(link.address.host, config.allow_local):
             link.subnet = subnet_of(link.address.host)
-        if peer.voucher:
-            link.is_validator = config.is_validator(peer.key, peer.voucher)
         return link
 
     @staticmethod
@@ -115,6 +113,8 @@ class Roster:
             self.book.met(link.address, link.key, int(time.time()))
         if remaining_ms := self.banned_ms(link.key):
             return Full(f"banned for {remaining_ms // 1_000 + 1} s")
+        if link.peer.voucher:  # This costs something: only now.
+            link.is_validator = self._config.is_validator(link.key, link.peer.voucher)
         if link.peer.outbound:
             return Place()
         others = [self._inbound(other) for other in self.links if not other.peer.outbound and other.key != link.key]

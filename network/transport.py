@@ -10,6 +10,7 @@ import hashlib
 import logging
 import ssl
 import weakref
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -24,6 +25,7 @@ from network.errors import BadAddress, CannotConnect, CannotListen, NetworkError
 from network.handshake import Endpoint, Introduction, shake_hands
 from network.hello import Side
 from network.limits import Door, GateLimits
+from network.resolver import Resolver
 from network.tls import Certificate, client_context
 
 __all__ = ["PATH", "Admit", "Dialer", "Endpoint", "Gate", "GateLimits", "Introduction", "Welcome"]
@@ -57,7 +59,7 @@ class Dialer:
         trace = aiohttp.TraceConfig()
         trace.on_request_redirect.append(_stay)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=client_context(), limit=0, force_close=True),
+            connector=aiohttp.TCPConnector(ssl=client_context(), limit=0, force_close=True, resolver=Resolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             ws_response_class=_Outgoing,
             trace_configs=[trace],
@@ -146,6 +148,7 @@ class Gate:
     ) -> None:
         self.address = ""
         self.door = Door(limits)
+        self.failures: Counter[str] = Counter()  # handshakes that came to nothing, by the name of the error
         self._endpoint = endpoint
         self._certificate = certificate
         self._welcome = welcome
@@ -214,8 +217,11 @@ class Gate:
                 digest = self._certificate.digest
                 connection = await shake_hands(socket, transport, self._endpoint, Side.LISTENER, digest)
         except (NetworkError, TimeoutError) as error:
-            LOG.info("a connection from %s came to nothing: %s", visit.ip, error or TimedOut.told)
-            await close_socket(socket, transport, error.told if isinstance(error, NetworkError) else TimedOut.told)
+            failure = error if isinstance(error, NetworkError) else TimedOut("it did not introduce itself in time")
+            self.failures[type(failure).__name__] += 1
+            level = logging.DEBUG if isinstance(failure, CannotConnect) else logging.INFO  # scanners, and nodes
+            LOG.log(level, "a connection from %s came to nothing: %s", visit.ip, failure)
+            await close_socket(socket, transport, failure.told)
             return socket
         self._entrance.opened(visit)
         self._connections.add(connection)
