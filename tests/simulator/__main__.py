@@ -42,9 +42,7 @@ def main() -> int:
     if options.bench:
         return _print_many(range(1, 4), tuple(QUIET), 1, None)
     if options.many:
-        return _print_many(
-            range(options.seed, options.seed + options.many), tuple(options.set), options.jobs, options.out
-        )
+        return _print_many(range(options.seed, options.seed + options.many), tuple(options.set), options.jobs, options.out)
     scenario = with_settings(generate(options.seed), options.set)
     if options.shrink:
         scenario = shrunk(scenario)

@@ -101,9 +101,7 @@ class Disk:
         if cut:
             raise PowerCut
 
-    def _apply(
-        self, changes: Mapping[bytes, bytes] | Mapping[bytes, bytes | None], wanted: bool = False
-    ) -> dict[bytes, bytes | None]:
+    def _apply(self, changes: Mapping[bytes, bytes] | Mapping[bytes, bytes | None], wanted: bool = False) -> dict[bytes, bytes | None]:
         records, before = self.records, {}
         for key, value in changes.items():
             old = records.get(key)
@@ -111,9 +109,7 @@ class Disk:
                 before[key] = old
             table = key[:1]
             if table == b"s":
-                self.flat ^= (_mark(key, old) if old is not None else 0) ^ (
-                    _mark(key, value) if value is not None else 0
-                )
+                self.flat ^= (_mark(key, old) if old is not None else 0) ^ (_mark(key, value) if value is not None else 0)
             if value is None:
                 records.pop(key, None)
             else:
@@ -227,9 +223,7 @@ class _Open:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """The stream's bytes are in the file already."""
 
 

@@ -97,9 +97,7 @@ class Watch:
         block_hash = header.hash()
         first = self.chain.setdefault(height, block_hash)
         if first != block_hash:
-            self.fail(
-                f"two final blocks at height {height}: {first.hex()[:16]} and {block_hash.hex()[:16]} at {machine.name}"
-            )
+            self.fail(f"two final blocks at height {height}: {first.hex()[:16]} and {block_hash.hex()[:16]} at {machine.name}")
         below = self.chain.get(height - 1, self.world.network.chain_id if height == 1 else None)
         if below is not None and header.parent_hash != below:
             self.fail(f"the final block {height} of {machine.name} does not stand on the one before it")
@@ -238,9 +236,7 @@ class Watch:
     def lateness(self) -> str:
         heights = {machine.name: self.seen.get(machine.place, 0) for machine in self.world.honest}
         waited = self.world.clock.now_ms - self.calm_ms
-        return (
-            f"no new block is final everywhere {waited} ms after all was well at height {self.calm_height}: {heights}"
-        )
+        return f"no new block is final everywhere {waited} ms after all was well at height {self.calm_height}: {heights}"
 
     def end(self) -> None:
         """The last look."""
