@@ -16,9 +16,11 @@ NAMES = {
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
     "mempool": "taking transactions in, refusing them, memory when full",
+    "relay": "a transfer from the mempool of one node to a block of another",
     "snapshot": "a snapshot of many accounts, made and restored",
     "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
+    "network": "messages between two nodes, and bare WebSockets beside them",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

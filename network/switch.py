@@ -145,6 +145,7 @@ class Switch:
             try:
                 for link in roster.links:
                     roster.ask(link)
+                roster.assess_next()
                 if self._urgent() != self._saved or roster.now_ms() - self._saved_ms >= SAVE_MS:
                     await self._save()
             except Exception as error:

@@ -95,8 +95,9 @@ class BlockRequests:
 
     def _timed_out(self, key: bytes, block_hash: bytes) -> None:
         request = self._open.pop((key, block_hash))
+        if key + block_hash not in self._late:  # blamed once for each block, however often it is asked
+            self.runtime.blame(key, SLOW, "did not answer a request of a block")
         self._late.add(key + block_hash)
-        self.runtime.blame(key, SLOW, "did not answer a request of a block")
         _tell(request, None)
 
 

@@ -86,6 +86,10 @@ class Outcomes:
         """Whether we have this payload and it is sound; None while nobody has looked, or it is being fetched."""
         return self._held.get(claimed)
 
+    def forget(self, claimed: Claimed) -> None:
+        """Look again at the next `check`."""
+        self._held.pop(claimed, None)
+
     def prepared(self, counted_root: bytes, base_root: bytes) -> Outcome | None:
         """The outcome of counting these payloads on this base, if it has been computed."""
         found = self._prepared.get(counted_root)

@@ -143,7 +143,7 @@ async def test_after_so_many_frames_of_one_peer_others_have_their_turn():
         loop.call_soon(next_turn)
 
     loop = asyncio.get_running_loop()
-    async with nodes(Node(1), Node(2)) as (one, two), raw(one.gate.address, shake_hands=7) as peer:
+    async with nodes(Node(1)) as (one,), raw(one.gate.address, shake_hands=7) as peer:
         one.messages = Recorder(lambda _: turns.append(turn))  # type: ignore[assignment]
         loop.call_soon(next_turn)
         peer.socket._writer.transport.write((b"\x82\x81" + bytes(4) + bytes([kinds.VOTE])) * 500)

@@ -1,6 +1,7 @@
 """Eclipse: an attacker with many nodes and few networks cannot become all the peers of a node."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -179,3 +180,23 @@ async def test_when_all_places_are_taken_a_newcomer_takes_that_of_the_worst_or_i
         connection.end("the test is over")
         await task
     assert not net.roster.peers and refused.over.is_set()
+
+
+async def test_who_becomes_a_validator_later_is_noticed(tmp_path):
+    net = Diallers(tmp_path)
+    chosen: list[bytes] = []
+    net.roster._config = replace(net.roster._config, is_validator=lambda key, voucher: key in chosen)
+    links = []
+    for number in range(2):
+        connection = Reached(f"20.{number}.0.1:9")
+        connection.peer = replace(connection.peer, outbound=False, voucher=VOUCHER)
+        links.append((connection, asyncio.create_task(net.roster.serve(connection, None))))
+        await asyncio.sleep(0.002)
+    chosen.append(links[1][0].peer.key)
+    for _ in range(2):
+        net.roster.assess_next()
+        await asyncio.sleep(0.002)
+    assert [link.key for link in net.roster.links if link.is_validator] == chosen
+    for connection, task in links:
+        connection.end("the test is over")
+        await task

@@ -18,6 +18,7 @@ from network.errors import (
     CannotConnect,
     CannotListen,
     Impostor,
+    Malformed,
     NetworkError,
     NotANode,
     OtherNetwork,
@@ -199,6 +200,41 @@ async def test_what_does_not_answer_as_a_node_is_named():
                 await one.dialer.dial(address)
 
 
+@pytest.mark.parametrize(
+    ("junk", "error"),
+    [
+        (b"", NotANode),
+        (b"neuroshard", NotANode),
+        (bytes(HELLO_BYTES_MAXIMUM + 1), Malformed),
+        (bytes(10_000_000), Malformed),
+        ("text", Malformed),
+        (None, Refused),
+    ],
+    ids=["empty", "short", "too long", "10 MB", "text", "a refusal"],
+)
+@pytest.mark.parametrize("has_greeted", [False, True])
+async def test_a_listener_that_sends_junk_is_named_and_nothing_else_is_raised(junk, error, has_greeted):
+    async def answer(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        if has_greeted:
+            await socket.send_bytes(Greeting(CHAIN, bytes(32)).encode())
+            await socket.receive()
+        if junk is None:
+            await socket.close(code=4000, message=b"full \x1b")
+        else:
+            with suppress(OSError):
+                await (socket.send_str(junk) if isinstance(junk, str) else socket.send_bytes(junk))
+                await socket.receive()
+        return socket
+
+    async with nodes(Node(1)) as (one,), served(answer) as address:
+        with pytest.raises(Malformed if has_greeted and junk is not None else error) as caught:
+            await one.dialer.dial(address)
+        assert str(caught.value).startswith(f"{address}: ")
+        assert junk is not None or str(caught.value).endswith("it refuses: full ?")
+
+
 async def test_where_nobody_listens_and_where_nobody_answers():
     async with nodes(Node(1)) as (one,):
         async with serving(lambda data: b"", None) as address:
@@ -216,8 +252,8 @@ async def test_a_name_that_nobody_knows(monkeypatch):
     def unknown(*_: object, **__: object) -> None:
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr("network.resolver.socket.getaddrinfo", unknown)
     async with nodes(Node(1)) as (one,):
+        monkeypatch.setattr("network.resolver.socket.getaddrinfo", unknown)
         with pytest.raises(CannotConnect, match="check the spelling"):
             await one.dialer.dial("node.invalid:1")
 
@@ -247,8 +283,9 @@ async def test_who_stalls_in_the_door_is_sent_away_wherever_he_stalls(monkeypatc
             await until(lambda: one.gate.door.half_open == 5)
             assert await silent.end() == await greeted.end() == TimedOut.told
         for reader, writer in (below_tls, in_tls, in_head):
-            with suppress(OSError):
-                assert await reader.read() == b""
+            with suppress(ConnectionError):
+                async with asyncio.timeout(5):
+                    assert await reader.read() == b""
             writer.close()
         await until(lambda: one.gate.door.inside == one.gate.door.half_open == 0)
         assert one.gate.failures == {"TimedOut": 2}

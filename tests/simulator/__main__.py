@@ -19,11 +19,7 @@ from tests.simulator.many import run_many, shrunk
 from tests.simulator.scenario import generate, with_settings
 from tests.simulator.world import simulate
 
-QUIET = (
-    "founders=4 stakers=0 observers=0 trainers=0 adversary= latency_ms=5 jitter_ms=5 resend=0 lose=0 double=0 reorder=0 "
-    "bytes_per_ms=0 crash_ms=0 power_cut_ms=0 partition_ms=0 disconnect_ms=0 skew_ms=0 transaction_ms=800 "
-    "epoch_blocks=12 chaos_ms=120000"
-).split()
+QUIET = ["founders=4", "stakers=0", "observers=0", "trainers=0", "adversary=", "latency_ms=5", "jitter_ms=5", "resend=0", "lose=0", "double=0", "reorder=0", "bytes_per_ms=0", "crash_ms=0", "power_cut_ms=0", "partition_ms=0", "disconnect_ms=0", "skew_ms=0", "transaction_ms=800", "epoch_blocks=12", "chaos_ms=120000"]
 
 
 def main() -> int:
