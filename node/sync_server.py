@@ -12,7 +12,7 @@ from chain.codec import Var
 from chain.state import ValidatorSet, set_key
 from chain.transition import epoch_of
 from chain.tree import prove
-from consensus.messages import NOTARIZE
+from consensus.messages import NOTARIZE, Certificate
 from network.kinds import (
     EPOCHS,
     EPOCHS_REQUEST,
@@ -151,10 +151,14 @@ def _certified_run(store: Store, asked: RangeRequest) -> tuple[list[bytes], int]
 
 
 def notarization_of(store: Store, height: int) -> bytes:
-    """A final block's notarization: in its child, or kept if it is the last; empty if neither."""
+    """A final block's notarization: in its child, or kept if it is the last; empty if neither.
+
+    A child whose proposer had no notarization carries the finalization instead, which is no answer here.
+    """
     child = store.block(height + 1)
     if child is not None:
-        return child.block.body.parent_certificate
+        shown = child.block.body.parent_certificate
+        return shown if Certificate.decode(shown).kind == NOTARIZE else b""
     block_hash = store.hash_at(height)
     kept = (each for each in store.kept() if (each.kind, each.block_hash) == (NOTARIZE, block_hash))
     return next((each.encode() for each in kept), b"")
