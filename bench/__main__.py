@@ -17,9 +17,11 @@ NAMES = {
     "crypto": "checking signatures, library against library",
     "consensus_core": "consensus without blocks and network: microseconds and pairings of a view",
     "mempool": "taking transactions in, refusing them, memory when full",
+    "relay": "a transfer from the mempool of one node to a block of another",
     "snapshot": "a snapshot of many accounts, made and restored",
     "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
+    "network": "messages between two nodes, and bare WebSockets beside them",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

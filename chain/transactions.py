@@ -126,8 +126,14 @@ ACTIONS: dict[int, type[Wire]] = {
 }
 
 
+class Vouching(Remembering):
+    """A first base that remembers, beside the fields, for which chain an object's signatures are known to be good."""
+
+    __slots__ = ("_good_for",)
+
+
 @dataclass(frozen=True, slots=True)
-class Transaction(Remembering, Wire):
+class Transaction(Vouching, Wire):
     """`max_fee` and `tip` are nanos per unit of gas."""
 
     sender: PublicKey
@@ -169,8 +175,22 @@ def stamp_bits(chain_id: bytes, node_key: bytes, wallet_key: bytes, stamp: int) 
     return 256 - int.from_bytes(digest, "big").bit_length()
 
 
+def vouch(transaction: Transaction, chain_id: bytes) -> None:
+    """The caller has checked the signatures of these very bytes: `check_signature` lets this object pass from now on.
+
+    An object that is decoded again is checked again, so whoever reads blocks from a disk checks all of them.
+    """
+    object.__setattr__(transaction, "_good_for", chain_id)
+
+
 def check_signature(transaction: Transaction, chain_id: bytes) -> None:
-    """Raise BadSignature unless the sender (and, where a node is named, the node key) signed."""
+    """Raise BadSignature unless the sender (and, where a node is named, the node key) signed. Asked once per object."""
+    if getattr(transaction, "_good_for", None) != chain_id:
+        _check_signature(transaction, chain_id)
+        vouch(transaction, chain_id)
+
+
+def _check_signature(transaction: Transaction, chain_id: bytes) -> None:
     if not ecdsa.verify(transaction.sender, transaction.id(chain_id), transaction.signature):
         raise BadSignature(f"the signature of transaction {transaction.id(chain_id).hex()[:16]} does not verify")
     match transaction.action:

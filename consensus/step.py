@@ -133,16 +133,18 @@ def start(
     own: Mapping[int, Own] | None = None,
     kept: Iterable[Certificate] = (),
     scheme: Scheme = bls,
+    final: Certificate | None = None,
 ) -> tuple[State, Effects]:
     """Begin an epoch, or come back to it after a crash.
 
-    After a crash, `root` is the last finalized block of this epoch (None: none yet), `own` what the sign-state records
-    for it by view, and `kept` the certificates that effects asked to Keep.
+    After a crash, `root` is the last finalized block of this epoch (None: none yet), `final` its finalization, `own`
+    what the sign-state records for it by view, and `kept` the certificates that effects asked to Keep.
     """
     root = root or Root(0, epoch.anchor_hash, epoch.anchor_height)
     turn = later_turn(epoch.committee, first_turn(epoch.committee, epoch.number), root.view)
     state = State(root, turn, epoch.timing.base_ms, view=root.view + 1, heard_floor=root.view)
     state.highest, state.nullified_from, state.missing_from = root.view, root.view + 1, root.view + 1
+    state.final = final  # Who is one block behind gets it from us, if all others crashed too.
     state.own = {view: votes for view, votes in (own or {}).items() if view > root.view}
     draft = Draft(state, epoch, scheme)
     for certificate in sorted(kept, key=lambda each: each.view):

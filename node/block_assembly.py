@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from chain.block import Block, Body
 from chain.errors import DecodeError
-from chain.transactions import Transaction
+from chain.transactions import Transaction, vouch
 from consensus.messages import Proposal
 from network.kinds import MISSING_REQUEST
 from node.block_requests import BlockRequests, body_fits
@@ -21,7 +21,7 @@ OFFERS_PER_PEER = 2
 BYTES_MAXIMUM = 64 << 20  # of all that is being assembled; one block has at most 8 MiB
 PATIENCE_MS = 1_000
 WHOLE_PATIENCE_MS = 2_000
-LATE = 1_024
+SETTLED = 1_024  # requests that are answered or have timed out: another answer is no offence
 
 Offers = list[tuple[bytes, Proposal]]
 
@@ -34,7 +34,8 @@ class Assembly:
     compact: CompactProposal
     size: int  # bytes that it may take
     found: list[bytes | None] = field(default_factory=list)  # transactions, by place
-    indices: tuple[int, ...] = ()  # those asked for
+    checked: set[int] = field(default_factory=set)  # places of those that our mempool has checked
+    indices: tuple[int, ...] = ()  # places of those asked for
     timer: Timer | None = None  # set while they are awaited
 
     @property
@@ -47,12 +48,14 @@ class Assembly:
             self.timer = None
 
 
-def _block_of(compact: CompactProposal, encoded: list[bytes]) -> Block | None:
-    """The block, None if these are not its transactions."""
+def _block_of(compact: CompactProposal, encoded: list[bytes], checked: set[int], chain_id: bytes) -> Block | None:
+    """The block, None if these are not its transactions. `checked`: places of those that came from the mempool."""
     try:
         transactions = tuple(map(Transaction.decode, encoded))
     except DecodeError:
         return None
+    for place in checked:
+        vouch(transactions[place], chain_id)
     body = Body(compact.proofs, transactions, compact.rounds, compact.parent_certificate)
     return Block(compact.header, body) if body_fits(compact.header, body) else None
 
@@ -64,15 +67,17 @@ class Assemblies:
         self,
         runtime: Runtime,
         requests: BlockRequests,
+        chain_id: bytes,
         find_transaction: Callable[[bytes], bytes | None],
         complete: Callable[[Offers, Block], None],
     ) -> None:
         self.runtime = runtime
         self.requests = requests
+        self.chain_id = chain_id
         self.find_transaction = find_transaction
         self.complete = complete
         self._offers: dict[bytes, list[Assembly]] = {}  # by block hash; the first is at work
-        self._late = Recent(LATE)
+        self._settled = Recent(SETTLED)
 
     def __len__(self) -> int:
         return sum(map(len, self._offers.values()))
@@ -114,10 +119,11 @@ class Assemblies:
         """Transactions have come that we lacked."""
         assembly = self._awaited(key, message.block_hash)
         if assembly is None:
-            if key + message.block_hash not in self._late:
+            if key + message.block_hash not in self._settled:
                 self.runtime.blame(key, UNASKED, "sent transactions of a block that nobody asked for")
             return
         assembly.stop()
+        self._settled.add(key + message.block_hash)
         names = [assembly.compact.names[index] for index in assembly.indices]
         if list(map(name_of, message.transactions)) != names:
             self.runtime.blame(key, INVALID, "sent other transactions of a block than those asked for")
@@ -141,8 +147,11 @@ class Assemblies:
 
     def _work(self, assembly: Assembly) -> None:
         carried = {name_of(encoded): encoded for encoded in assembly.compact.carried}
-        assembly.found = [carried.get(name) or self.find_transaction(name) for name in assembly.compact.names]
-        assembly.indices = tuple(index for index, encoded in enumerate(assembly.found) if encoded is None)
+        waiting = [self.find_transaction(name) for name in assembly.compact.names]
+        assembly.checked = {place for place, encoded in enumerate(waiting) if encoded is not None}
+        names = zip(waiting, assembly.compact.names, strict=True)
+        assembly.found = [encoded or carried.get(name) for encoded, name in names]
+        assembly.indices = tuple(place for place, encoded in enumerate(assembly.found) if encoded is None)
         if not assembly.indices:
             self._join(assembly)
             return
@@ -152,14 +161,14 @@ class Assemblies:
 
     def _timed_out(self, assembly: Assembly) -> None:
         assembly.timer = None
-        self._late.add(assembly.key + assembly.block_hash)
+        self._settled.add(assembly.key + assembly.block_hash)
         self.runtime.blame(assembly.key, SLOW, "did not send the transactions of its proposal")
         self._drop(assembly)
 
     def _join(self, assembly: Assembly) -> None:
         encoded = [each for each in assembly.found if each is not None]
-        compact = assembly.compact
-        self.runtime.offload(LEDGER, lambda: _block_of(compact, encoded), lambda block: self._joined(assembly, block))
+        parts = assembly.compact, encoded, assembly.checked, self.chain_id
+        self.runtime.offload(LEDGER, lambda: _block_of(*parts), lambda block: self._joined(assembly, block))
 
     def _joined(self, assembly: Assembly, block: Block | None) -> None:
         if block is not None:

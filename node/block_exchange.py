@@ -47,8 +47,8 @@ def compact(proposal: Proposal, block: Block) -> CompactProposal:
 class BlockExchange:
     """One node's part in it.
 
-    `lookup` finds a block by hash, final or not; `find_transaction` the bytes of a waiting transaction by its name.
-    Both are asked on the event loop.
+    `lookup` finds a block by hash, final or not; `find_transaction` the bytes of a waiting transaction by its name,
+    whose signatures have been checked: they are not checked again. Both are asked on the event loop.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BlockExchange:
         self.wants: Callable[[bytes, Proposal], bool] = lambda key, proposal: True
         self._requests = BlockRequests(runtime)
         self._fetches = BlockFetches(runtime, self._requests, lookup)
-        self._assemblies = Assemblies(runtime, self._requests, find_transaction, self._assembled)
+        self._assemblies = Assemblies(runtime, self._requests, network.chain_id, find_transaction, self._assembled)
         self._kept: OrderedDict[bytes, Block] = OrderedDict()  # by hash
         self._answers: dict[bytes, tuple[int, int]] = {}  # by peer: second, and answers from the disk in it
 

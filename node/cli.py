@@ -9,7 +9,8 @@ from click.core import ParameterSource
 
 from node.archive_cli import archive
 from node.cli_options import DATA_DIRECTORY, JSON, setting_options
-from node.errors import NodeError
+from node.cli_secrets import PASSWORD_FILE, TOKEN_FILE, password_of, token_of
+from node.network_cli import localnet, network
 from node.settings import PROFILES, InEffect, in_effect, settings_of
 
 
@@ -17,8 +18,8 @@ from node.settings import PROFILES, InEffect, in_effect, settings_of
 @click.option(
     "--token", help="Mnemonic or keystore path of your wallet. Visible to others on this machine: prefer --token-file."
 )
-@click.option("--token-file", type=click.File("r"), help="File with the token; - reads it from stdin.")
-@click.option("--password-file", type=click.File("r"), help="File with the wallet's password.")
+@TOKEN_FILE
+@PASSWORD_FILE
 @setting_options()
 @click.version_option(package_name="neuroshard-node")
 @click.pass_context
@@ -34,10 +35,10 @@ def cli(context: click.Context, /, **options: Any) -> None:
         _refuse_misplaced(context, context.invoked_subcommand)
         return
     # Before anything that takes time is imported: a token in the argument list is public until then.
-    token = _token(options)
+    token = token_of(options)
     from node.commands import run
 
-    run.start(settings_of(_in_effect(options)), token, _password(options))
+    run.start(settings_of(_in_effect(options)), token, password_of(options))
 
 
 def _refuse_misplaced(context: click.Context, command: str) -> None:
@@ -55,34 +56,6 @@ def _in_effect(options: dict[str, Any]) -> dict[str, InEffect]:
     from node.settings_file import read_settings
 
     return in_effect(options, os.environ, read_settings)
-
-
-def _read(file: Any) -> str | None:
-    try:
-        return cleaned(file.read()) if file is not None else None
-    except ValueError as error:
-        raise NodeError(f"the file is not text in UTF-8: {error}") from error
-
-
-def cleaned(text: str) -> str:
-    """A secret as it was meant: without the end of its line, or the mark that some editors put at the beginning."""
-    return text.lstrip("\ufeff").strip()
-
-
-def _password(options: dict[str, Any]) -> str | None:
-    """The password given by file, else by NEUROSHARD_PASSWORD, which is taken out: the trainer inherits the rest."""
-    from_file, variable = _read(options["password_file"]), os.environ.pop("NEUROSHARD_PASSWORD", None)
-    given = from_file if from_file is not None else cleaned(variable) if variable else None
-    if given == "":
-        # Taking it for no password at all would silently make one.
-        raise NodeError("the password is empty: write one into the file or NEUROSHARD_PASSWORD, or give none of them")
-    return given
-
-
-def _token(options: dict[str, Any]) -> str | None:
-    from node.commands import token
-
-    return token.choose(options["token"], _read(options["token_file"]))
 
 
 @cli.command()
@@ -145,22 +118,8 @@ def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed:
 cli.add_command(archive)
 
 
-@cli.group()
-def network() -> None:
-    """Make or look at a network file."""
-
-
-@network.command()
-@DATA_DIRECTORY
-@JSON
-def show(data_dir: Path, as_json: bool) -> None:
-    """Print the network of a data directory: chain id, validators, every parameter.
-
-    Example: neuroshard network show --json
-    """
-    from node.commands import network as command
-
-    command.show(data_dir, as_json)
+cli.add_command(network)
+cli.add_command(localnet)
 
 
 @cli.group()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from node.setting_kinds import BadValue, Choice, YesOrNo
+from node.setting_kinds import BadValue, BlockAt, Choice, Endpoint, Kind, Several, YesOrNo
 from node.settings import BY_NAME, SETTINGS, Setting, data_directory
 
 Command = Callable[..., Any]
@@ -17,7 +17,7 @@ class _SettingType(click.ParamType[Any]):
     """A setting's kind, as click wants to know it."""
 
     def __init__(self, setting: Setting) -> None:
-        self.kind = setting.kind
+        self.kind: Kind = setting.kind.kind if isinstance(setting.kind, Several) else setting.kind
         self.name = setting.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -30,6 +30,9 @@ class _SettingType(click.ParamType[Any]):
 def _metavar(setting: Setting) -> str:
     if isinstance(setting.kind, Choice):
         return "|".join(setting.kind.names)
+    kind = setting.kind.kind if isinstance(setting.kind, Several) else setting.kind
+    if isinstance(kind, Endpoint | BlockAt):
+        return kind.allowed.split(",")[0]
     words = {"api": "HOST:PORT", "threads": "N|auto", "until_round": "N", "log_files": "N", "keep_epochs": "N"}
     sizes = {"memory": "SIZE", "log_file_size": "SIZE", "data_dir": "FOLDER"}
     return (words | sizes).get(setting.name, "FILE")
@@ -41,8 +44,10 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     text = f"{setting.help}  [default: {default}]"
     if isinstance(setting.kind, YesOrNo):
         return click.option(setting.flag, setting.name, is_flag=True, default=None, help=text)
-    kind = _SettingType(setting)
-    return click.option(setting.flag, setting.name, type=kind, metavar=_metavar(setting), default=None, help=text)
+    kind, metavar = _SettingType(setting), _metavar(setting)
+    if isinstance(setting.kind, Several):
+        return click.option(setting.flag, setting.name, type=kind, metavar=metavar, multiple=True, help=text)
+    return click.option(setting.flag, setting.name, type=kind, metavar=metavar, default=None, help=text)
 
 
 def setting_options(*names: str) -> Callable[[Command], Command]:

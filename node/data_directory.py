@@ -2,7 +2,7 @@
 
 schema          the layout's version
 lock            held (flock) while a node runs
-network         the network file
+network         the network file             node-key     which of the wallet's node keys is this directory's
 keystore.json   the wallet, EIP-2335        keystore.password   only where nobody could be asked
 ledger/         finalized blocks and state   sign-state          every vote ever given
 model/          outer states after rounds    payloads/           published pseudo-gradients by root

@@ -20,7 +20,7 @@ class Errands:
         self.judging, self.pacing, self.blocks, self.candidates = judging, pacing, blocks, candidates
 
     def propose(
-        self, wish: ev.Propose, epoch: Epoch, certificate: Certificate | None, built: Callable[[bytes | None], None]
+        self, wish: ev.Propose, epoch: Epoch, certificate: Certificate | None, built: Callable[[bytes], None]
     ) -> None:
         """Build on a certified parent once that is due. Parents that are not here are fetched first."""
         parent_hash = wish.parent_hash

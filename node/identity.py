@@ -31,8 +31,9 @@ class Identity:
     validator_secret: bytes
 
     @classmethod
-    def of(cls, wallet: Wallet) -> "Identity":
-        return cls(wallet.wallet_key(0), wallet.node_key(0), wallet.validator_key(0))
+    def of(cls, wallet: Wallet, node_index: int = 0) -> "Identity":
+        """Money and votes belong to the wallet, wherever it is; a node key is for one of its machines."""
+        return cls(wallet.wallet_key(0), wallet.node_key(node_index), wallet.validator_key(0))
 
     @property
     def wallet_public_key(self) -> bytes:

@@ -17,6 +17,7 @@ from node.certificates import check_parent_certificate, committee_of
 from node.errors import NodeError
 from node.late_votes import LateVotes
 from node.own import Own
+from node.producer import Filled
 from node.runtime import LEDGER, Runtime
 
 DRIFT_MS = 1_000  # a block whose time is further ahead of our clock waits until it no longer is
@@ -114,30 +115,39 @@ class Judging:
             self.runtime.offload(LEDGER, lambda: self._executes(blocks), ready)
 
     def builder(
-        self, epoch: Epoch, view: int, parent: tuple[bytes, Certificate | None], built: Callable[[bytes | None], None]
+        self, epoch: Epoch, view: int, parent: tuple[bytes, Certificate | None], built: Callable[[bytes], None]
     ) -> Callable[[], None]:
         """What builds and stores our block of a view on `parent` (hash and certificate), and then tells its hash."""
         parent_hash, certificate = parent
         us = epoch.us
         assert us is not None
 
-        def work() -> bytes | None:
+        def begin() -> None:
             found = self.view.built_on(parent_hash)
             if found is None:
-                return None  # Something else has become final meanwhile.
+                return  # Something else has become final meanwhile.
             state, at = found
-            chosen = self._chosen(at, epoch, view, us)
-            body = self.producer.body(state, at, chosen, self._certificate(certificate, at, epoch))
-            block_hash = self.view.build(parent_hash, chosen, body).block.header.hash()
-            self.view.hold(block_hash)
-            return block_hash
+            time_ms = max(self.runtime.wall_ms(), at.time_ms + self.network.params.block_interval_min_ms)
+            gathered = self.producer.gather(state, time_ms)
 
-        return lambda: self.runtime.offload(LEDGER, work, built)
+            def work() -> tuple[bytes, Filled] | None:
+                if self.view.built_on(parent_hash) is None:
+                    return None
+                reveal = self.identity.beacon_reveal(self.network.chain_id, epoch.number, view)
+                chosen = Proposal(epoch.number, view, time_ms, us, reveal)
+                filled = self.producer.fill(gathered, state, at, chosen, self._certificate(certificate, at, epoch))
+                block_hash = self.view.build(parent_hash, chosen, filled.body).block.header.hash()
+                self.view.hold(block_hash)
+                return block_hash, filled
 
-    def _chosen(self, at: Parent, epoch: Epoch, view: int, us: int) -> Proposal:
-        time_ms = max(self.runtime.wall_ms(), at.time_ms + self.network.params.block_interval_min_ms)
-        reveal = self.identity.beacon_reveal(self.network.chain_id, epoch.number, view)
-        return Proposal(epoch.number, view, time_ms, us, reveal)
+            def done(result: tuple[bytes, Filled] | None) -> None:
+                if result is not None:
+                    self.producer.settle(result[1])
+                    built(result[0])
+
+            self.runtime.offload(LEDGER, work, done)
+
+        return begin
 
     def _certificate(self, certificate: Certificate | None, at: Parent, epoch: Epoch) -> bytes:
         """What the body says of its parent: who is for it. Nothing for the child of the genesis."""

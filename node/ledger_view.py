@@ -1,5 +1,6 @@
 """The chain as this node sees it: the finalized part on disk, and blocks above it that are valid but not final yet."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from chain.block import Block, Body, Header
@@ -9,6 +10,7 @@ from chain.state import State
 from chain.transition import Applied, Parent, Proposal, apply_block, build_block
 from chain.tree import ReadNode
 from consensus.messages import NOTARIZE, Certificate
+from node.errors import StoreError
 from node.logs import log_of
 from node.store import Store
 
@@ -142,6 +144,25 @@ class LedgerView:
                 if kept.block.header.height <= final:
                     del self._pending[key]
         return chain[::-1]
+
+    def install(
+        self, chain: Sequence[Applied], certificate: Certificate, notes: Mapping[bytes, bytes] | None = None
+    ) -> list[Applied]:
+        """Write executed blocks that this certificate of the last one makes final, all in one batch with `notes`.
+
+        Those that are final here already are passed over. Returns the others. Raises StoreError if one of them is
+        another block than ours.
+        """
+        fresh = [applied for applied in chain if applied.block.header.height > self.tip.height]
+        if fresh:
+            if fresh[0].block.header.parent_hash != self.tip.hash:
+                raise StoreError(f"block {fresh[0].block.header.height} does not stand on our block {self.tip.height}")
+            self.store.append_all(fresh, certificate, notes)
+            self.tip = fresh[-1].parent
+            for key, kept in list(self._pending.items()):
+                if kept.block.header.height <= self.tip.height:
+                    del self._pending[key]
+        return fresh
 
     def _need(self, parent_hash: bytes) -> tuple[State, Parent]:
         found = self.built_on(parent_hash)

@@ -4,7 +4,6 @@ Everything is bounded: transactions and bytes in total, per sender, per lane, an
 next in turn, and can be paid for, together with all that its sender has waiting, whatever the base fee does.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -30,6 +29,7 @@ from node.mempool_eviction import Missing
 from node.mempool_order import BlockOrder
 from node.mempool_queue import EVIDENCE, PAYING, REGISTRATION, Queue, Waiting, accused_by, lane_of, maximum_cost
 from node.recent import Recent
+from node.relay_messages import name_of
 
 ACCOUNT_PREFIX = account_key(b"")
 
@@ -68,6 +68,8 @@ class Mempool:
         self._clock = now_ms
         self._read_ms = now_ms()
         self._set_back_ms = 0
+        # Told of everything that has come in, from wallets and from peers.
+        self.on_added: Callable[[Waiting], None] = lambda waiting: None
 
     def __len__(self) -> int:
         return len(self._held.by_id)
@@ -77,13 +79,27 @@ class Mempool:
         """Bytes of those who pay."""
         return self._held.bytes
 
-    def find_transaction(self, name: bytes) -> bytes | None:
-        """The bytes of what peers call so."""
-        return None
-
     def find(self, identity: bytes) -> Transaction | None:
         waiting = self._held.by_id.get(identity)
         return None if waiting is None else waiting.transaction
+
+    def find_transaction(self, name: bytes) -> bytes | None:
+        """The bytes of what peers call so. Its signatures have been checked."""
+        waiting = self._held.by_name.get(name)
+        return None if waiting is None else waiting.encoded
+
+    def names(self) -> list[bytes]:
+        """What peers call all that waits, in order of arrival."""
+        return [waiting.name for waiting in self._held.by_id.values()]
+
+    def was_refused(self, name: bytes) -> bool:
+        """Whether a transaction of this name was met lately whose signature does not verify."""
+        return name in self._refused
+
+    def waiting_of(self, sender: bytes) -> list[Waiting]:
+        """What an address has waiting, by nonce."""
+        queue = self._held.queues.get(sender)
+        return list(queue.items) if queue else []
 
     def before(self, transaction: Transaction) -> list[Transaction]:
         """What the same sender has waiting with lower nonces, in their order."""
@@ -107,6 +123,7 @@ class Mempool:
                 self._held.cut(queue, length)
             self._held.put(found.waiting)
             self._arrivals += 1
+            self.on_added(found.waiting)
         return found.waiting.id
 
     def _admission(self, transaction: Transaction, state: State) -> Admission:
@@ -133,13 +150,13 @@ class Mempool:
         cost = maximum_cost(transaction, gas)
         check_funds(cost + (queue.cost if queue else 0) - (other.cost if other else 0), account)
         # The id leaves the signature out: nobody may have a good transaction refused by spoiling a copy of it.
-        name = hashlib.blake2b(encoded, digest_size=16).digest()
+        name = name_of(encoded)
         self._check_remembered(name)
         place = sender, transaction.nonce
         offer = transaction.max_fee, transaction.tip, gas, cost
         times = self._arrivals, now_ms + self.caps.time_to_live_ms
         identity = transaction.id(self.network.chain_id)
-        waiting = Waiting(encoded, identity, *place, *offer, lane, accused_by(transaction), *times)
+        waiting = Waiting(encoded, identity, name, *place, *offer, lane, accused_by(transaction), *times)
         kept = self._room_for(waiting, queue, other)
         try:
             check_signed(transaction, state, self.network)
@@ -202,6 +219,13 @@ class Mempool:
         """Whether any sender's next transaction can pay this base fee."""
         heads = (queue.items[0] for queue in self._held.queues.values())
         return any(head.lane == REGISTRATION or head.max_fee >= base_fee for head in heads)
+
+    def is_urgent(self) -> bool:
+        """Whether evidence waits, or a registration that a block can take next: they are worth a block at once."""
+        if self._held.accused:
+            return True
+        waits = self._held.counts[REGISTRATION] > 0
+        return waits and any(queue.items[0].lane == REGISTRATION for queue in self._held.queues.values())
 
     def order(self, base_fee: int) -> BlockOrder:
         """What waits, in the order of a block with this base fee."""

@@ -12,6 +12,7 @@ class Contents:
     def __init__(self) -> None:
         self.queues: dict[bytes, Queue] = {}
         self.by_id: OrderedDict[bytes, Waiting] = OrderedDict()  # by arrival, so the first one's time ends first
+        self.by_name: dict[bytes, Waiting] = {}
         self.accused: dict[Accused, Waiting] = {}
         self.counts = [0, 0, 0]  # by lane
         self.bytes = 0  # of those who pay; the others are few
@@ -73,8 +74,12 @@ class Contents:
             self.bytes += number * len(waiting.encoded)
         if number > 0:
             self.by_id[waiting.id] = waiting
+            self.by_name[waiting.name] = waiting
         else:
             del self.by_id[waiting.id]
+            # Two may share a name, if somebody has searched for such a pair: the last one has it.
+            if self.by_name.get(waiting.name) is waiting:
+                del self.by_name[waiting.name]
         if waiting.lane == EVIDENCE and waiting.accused is not None:
             if number > 0:
                 self.accused[waiting.accused] = waiting

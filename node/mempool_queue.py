@@ -17,6 +17,7 @@ class Waiting:
 
     encoded: bytes
     id: bytes
+    name: bytes  # what peers call it, see `node.relay_messages.name_of`
     sender: bytes  # address
     nonce: int
     max_fee: int

@@ -1,7 +1,7 @@
 """Making the body of a block: whatever the state accepts, in the order in which the rules apply it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chain.block import Body, Proof, RoundInput
 from chain.errors import NeuroError
@@ -10,39 +10,27 @@ from chain.genesis import Network
 from chain.proofs import apply_proof, check_proof
 from chain.round_inputs import apply_round_input
 from chain.rounds import advance
-from chain.state import NodeRecord, State, node_key
-from chain.transactions import Transaction
+from chain.state import State
+from chain.transactions import Transaction, vouch
 from chain.transfers import Place, apply_transaction
 from chain.transition import Parent, Proposal, mix_beacon
 from chain.validators import proposer_payout
-from node.declarations import Candidacy
-from node.identity import Identity
+from node.claim_pool import ClaimPool, is_early, is_past
 from node.mempool import Mempool
-from node.mempool_queue import EVIDENCE, PAYING, REGISTRATION, lane_of
+from node.mempool_queue import PAYING, REGISTRATION, Waiting, lane_of
+from node.relay_messages import Claimed
 from node.round_driver import RoundDriver
 
 PROOFS_PER_BLOCK = 1024
 INPUTS_PER_BLOCK = 64
 TRANSACTIONS_PER_BLOCK = 4096  # a body's encoding has no room for more
+# With PROOFS_PER_BLOCK proofs of 319 bytes and INPUTS_PER_BLOCK inputs of at most 8,410 a block then stays below the
+# 8 MiB that one message between nodes holds, whatever gas a network allows.
+TRANSACTION_BYTES_PER_BLOCK = 6 << 20
+GATHERED_MAXIMUM = 3 * TRANSACTIONS_PER_BLOCK  # blocks that are not final yet may hold those that come first
 # A block is closed after so many who would pay and did not apply or fit: a mempool full of them must not hold it up.
 # Evidence and registrations that fail do not count: few of them can wait, and they must not close it to who pays.
 MISSES = 128
-
-
-@dataclass(slots=True)
-class Registration:
-    """This node's wish to be registered; the stamp has been found already."""
-
-    identity: Identity
-    stamp: int
-    validator_intent: bool
-
-    def transaction(self, state: State, chain_id: bytes) -> Transaction | None:
-        """The registration, unless the ledger has it."""
-        if state.find(NodeRecord, node_key(self.identity.node)) is not None:
-            return None
-        nonce = state.account(self.identity.address).nonce
-        return self.identity.registration(nonce, self.stamp, self.validator_intent, chain_id)
 
 
 @dataclass(slots=True)
@@ -54,6 +42,7 @@ class Filling:
     network: Network
     taken: list[Transaction] = field(default_factory=list)
     gas: int = 0  # of those who pay
+    size: int = 0  # bytes
     lane_gas: int = 0  # of registrations, in the lane that they share with proofs
     registrations: int = 0
     misses: int = 0
@@ -62,9 +51,12 @@ class Filling:
     def is_closed(self) -> bool:
         return self.misses >= MISSES or len(self.taken) >= TRANSACTIONS_PER_BLOCK
 
-    def has_room(self, gas: int, lane: int) -> bool:
-        """Whether so much gas fits. Those who pay leave the lane of proofs and registrations free."""
-        params = self.network.params
+    def has_room(self, waiting: Waiting) -> bool:
+        """Whether its bytes and its gas fit. Those who pay leave the lane of proofs and registrations free."""
+        params, gas, lane = self.network.params, waiting.gas, waiting.lane
+        if self.size + len(waiting.encoded) > TRANSACTION_BYTES_PER_BLOCK:
+            self.misses += 1
+            return False
         if lane == REGISTRATION:
             is_free = self.registrations < params.registrations_per_block
             return is_free and self.lane_gas + gas <= params.lane_gas_maximum
@@ -82,6 +74,7 @@ class Filling:
             return False
         self.draft.merge(attempt)
         self.taken.append(transaction)
+        self.size += len(transaction.encode())
         if lane_of(transaction) == REGISTRATION:
             self.lane_gas += transaction_gas(transaction)
             self.registrations += 1
@@ -89,99 +82,145 @@ class Filling:
             self.gas += transaction_gas(transaction)
         return True
 
-    def offer_all(self, transactions: Sequence[Transaction]) -> None:
-        for each in transactions:
-            if self.has_room(transaction_gas(each), lane_of(each)):
-                self.offer(each)
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What waits for a block, in its order: a picture of the moment, for a thread."""
+
+    transactions: tuple[Waiting, ...]
+    proofs: tuple[Proof, ...]
+    inputs: tuple[RoundInput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A body, and what did not fit into it although its turn had come."""
+
+    body: Body
+    transactions: tuple[Waiting, ...]
+    claims: tuple[Claimed, ...]
 
 
 class Producer:
-    """Fills blocks from the mempool and from what this node has to say itself."""
+    """Fills blocks from the mempool and the pool of claims.
 
-    def __init__(self, network: Network, driver: RoundDriver, mempool: Mempool) -> None:
+    A node gathers on its event loop, fills in a thread, and settles on the loop again; `body` does all three at once.
+    """
+
+    def __init__(self, network: Network, driver: RoundDriver, mempool: Mempool, pool: ClaimPool | None = None) -> None:
         self.network = network
         self.params = network.params
         self.driver = driver
         self.mempool = mempool
-        self.registration: Registration | None = None
-        self.candidacy: Candidacy | None = None
+        self.pool = ClaimPool(network.params) if pool is None else pool
 
     def has_news(self, state: State, time_ms: int) -> bool:
         """Whether a block would hold anything."""
-        waits = self.mempool.has_ready(state.ledger.base_fee)
-        return bool(waits or self._own_transactions(state) or self.driver.proofs(state, time_ms))
+        waits = self.mempool.is_urgent() or self.mempool.has_ready(state.ledger.base_fee) or self.pool.has_news(state)
+        return waits or bool(self.driver.proofs(state, time_ms))
 
     def is_urgent(self, state: State) -> bool:
-        return bool(self._own_transactions(state)) or self.driver.is_urgent(state)
+        """Whether a block is worth making at once."""
+        return self.mempool.is_urgent() or self.driver.is_urgent(state) or self.pool.is_urgent(state)
 
     def body(self, state: State, parent: Parent, chosen: Proposal, certificate: bytes) -> Body:
         """A body that `build_block` accepts on `state`. What breaks a rule is left out."""
+        filled = self.fill(self.gather(state, chosen.time_ms), state, parent, chosen, certificate)
+        self.settle(filled)
+        return filled.body
+
+    def gather(self, state: State, time_ms: int) -> Gathered:
+        """What waits for a block of this time on `state`, and what this node has to say on it.
+
+        Our own may be in the pool as well; what is said twice is passed over when the body is filled.
+        """
+        order = self.mempool.order(state.ledger.base_fee)
+        transactions: list[Waiting] = []
+        while len(transactions) < GATHERED_MAXIMUM and (waiting := order.next()) is not None:
+            transactions.append(waiting)
+            order.advance()
+        proofs = *self.pool.proofs(state), *self.driver.proofs(state, time_ms)
+        return Gathered(tuple(transactions), proofs, (*self.pool.inputs(state), *self.driver.inputs(state)))
+
+    def fill(self, gathered: Gathered, state: State, parent: Parent, chosen: Proposal, certificate: bytes) -> Filled:
+        """The body. Reads nothing that the event loop changes, but for the finished work of this node."""
         draft = state.fork()
         mix_beacon(draft, chosen)
         height = parent.height + 1
-        filling = self._transactions(draft, height, chosen)
-        proofs = self._proofs(draft, chosen, filling)
-        advance(draft, height, chosen.epoch, self.params)
-        return Body(tuple(proofs), tuple(filling.taken), tuple(self._inputs(draft, height, chosen)), certificate)
-
-    def _own_transactions(self, state: State) -> list[Transaction]:
-        wish = self.registration and self.registration.transaction(state, self.network.chain_id)
-        return [wish] if wish else self._candidacy(state)
-
-    def _candidacy(self, state: State) -> list[Transaction]:
-        """What this node says as a validator to be; what its wallet has handed in takes the next nonces before it."""
-        wish = self.candidacy and self.candidacy.transaction(state)
-        return [wish] if wish and not self.mempool.before(replace(wish, nonce=wish.nonce + 1)) else []
-
-    def _transactions(self, draft: State, height: int, chosen: Proposal) -> Filling:
-        """Evidence, this node's own, then the others as the mempool ranks them."""
         place = Place(height, chosen.epoch, proposer_payout(draft, chosen.epoch, chosen.proposer, self.network))
         filling = Filling(draft, place, self.network)
-        own = self._own_transactions(draft)
-        order = self.mempool.order(draft.ledger.base_fee)
-        while not filling.is_closed and (waiting := order.next()) is not None:
-            if waiting.lane != EVIDENCE and own:
-                filling.offer_all(own)
-                own = []
-            # A parent that is not final yet may hold what the mempool still keeps.
-            ahead = draft.account(waiting.sender).nonce - waiting.nonce
-            if ahead > 0:
-                order.advance()
-            elif ahead < 0:
-                continue
-            elif filling.has_room(waiting.gas, waiting.lane):
-                if filling.offer(waiting.transaction):
-                    order.advance()
-                else:
-                    self.mempool.drop(waiting)
-        filling.offer_all(own)
-        return filling
+        unfit = self._transactions(filling, gathered.transactions)
+        proofs, failed = self._proofs(draft, chosen, filling, gathered.proofs)
+        advance(draft, height, chosen.epoch, self.params)
+        inputs, refused = self._inputs(draft, height, chosen, gathered.inputs)
+        body = Body(tuple(proofs), tuple(filling.taken), tuple(inputs), certificate)
+        return Filled(body, tuple(unfit), (*failed, *refused))
 
-    def _proofs(self, draft: State, chosen: Proposal, filling: Filling) -> list[Proof]:
-        """What fits into the lane that proofs share with registrations."""
+    def settle(self, filled: Filled) -> None:
+        """Forget what turned out not to apply."""
+        for waiting in filled.transactions:
+            self.mempool.drop(waiting)
+        self.pool.failed(filled.claims)
+
+    def _transactions(self, filling: Filling, waits: Sequence[Waiting]) -> list[Waiting]:
+        """Offer them in their order; returns those that do not apply."""
+        unfit: list[Waiting] = []
+        for waiting in waits:
+            if filling.is_closed:
+                break
+            # A parent that is not final yet may hold what the mempool still keeps, so lower nonces are passed over; a
+            # higher one stands behind something that found no room or does not apply.
+            if filling.draft.account(waiting.sender).nonce != waiting.nonce:
+                continue
+            if filling.has_room(waiting):
+                transaction = waiting.transaction
+                vouch(transaction, self.network.chain_id)  # the mempool has checked it
+                if not filling.offer(transaction):
+                    unfit.append(waiting)
+        return unfit
+
+    def _proofs(
+        self, draft: State, chosen: Proposal, filling: Filling, waits: Sequence[Proof]
+    ) -> tuple[list[Proof], list[Proof]]:
+        """What fits into the lane that proofs share with registrations, and those that do not apply."""
         taken: list[Proof] = []
-        base_fee = draft.ledger.base_fee
-        gas = filling.lane_gas
-        for proof in self.driver.proofs(draft, chosen.time_ms)[:PROOFS_PER_BLOCK]:
-            gas += proof_gas(proof)
-            if gas > self.params.lane_gas_maximum:
+        failed: list[Proof] = []
+        base_fee, gas = draft.ledger.base_fee, filling.lane_gas
+        for proof in waits:
+            # A parent that is not final yet may have it; a proposer whose clock is behind leaves it to others.
+            if is_past(proof, draft) or proof.time_ms > chosen.time_ms:
+                continue
+            if gas + proof_gas(proof) > self.params.lane_gas_maximum or len(taken) >= PROOFS_PER_BLOCK:
                 break
             try:
                 check_proof(draft, proof, self.network.chain_id, chosen.time_ms, self.params)
             except NeuroError:
-                break
+                failed.append(proof)
+                continue
             apply_proof(draft, proof, self.network.chain_id, base_fee)
+            gas += proof_gas(proof)
             taken.append(proof)
-        return taken
+        return taken, failed
 
-    def _inputs(self, draft: State, height: int, chosen: Proposal) -> list[RoundInput]:
+    def _inputs(
+        self, draft: State, height: int, chosen: Proposal, waits: Sequence[RoundInput]
+    ) -> tuple[list[RoundInput], list[RoundInput]]:
+        """What the round takes, and what it refuses. Our own words of its later phases follow within the same block."""
         taken: list[RoundInput] = []
-        while len(taken) < INPUTS_PER_BLOCK and (items := self.driver.inputs(draft)):
-            for item in items:
+        failed: list[RoundInput] = []
+        items: Sequence[RoundInput] = waits or self.driver.inputs(draft)
+        while items:
+            before = len(taken)
+            for item in items[: INPUTS_PER_BLOCK - before]:
+                if is_past(item, draft) or is_early(item, draft):
+                    continue
                 try:
                     apply_round_input(draft, item, self.network.chain_id, self.params)
                 except NeuroError:
-                    return taken
+                    failed.append(item)
+                    continue
                 taken.append(item)
                 advance(draft, height, chosen.epoch, self.params)
-        return taken
+            # Our commitment may have become possible by our proofs, and so on.
+            items = self.driver.inputs(draft) if items is waits or len(taken) > before else []
+        return taken, failed

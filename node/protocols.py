@@ -3,27 +3,53 @@
 Start reading at `Protocols`. Nothing here opens a socket, a file or a clock.
 """
 
+from dataclasses import replace
+
 from chain.block import Block
+from chain.crypto.votes import Evidence
+from chain.transition import Applied
+from network.blob_server import BlobSource
 from network.peer import Peer
+from node.blob_exchange import BlobExchange
 from node.block_exchange import BlockExchange
-from node.mempool import Mempool
+from node.block_sync import BlockSync
+from node.checkpoint import Trust
+from node.claims import Claims
 from node.own import Hooks, Own
-from node.parts import Parts
+from node.parts import Part, Parts
+from node.relay import Relay
 from node.replica import Replica
+from node.reporting import Reporting
 from node.runtime import Runtime
 from node.standing import Standing
+from node.sync_server import SyncServer
 
 
 class Protocols:
     """Made in the order of need; `parts` hears what peers do."""
 
-    def __init__(self, runtime: Runtime, own: Own, mempool: Mempool, hooks: Hooks) -> None:
-        network = own.view.network
-        self.runtime = runtime
+    def __init__(
+        self, runtime: Runtime, own: Own, hooks: Hooks, trust: Trust | None = None, source: BlobSource | None = None
+    ) -> None:
+        network, producer = own.view.network, own.producer
+        self.runtime, self.own, self.hooks = runtime, own, hooks
+        self.mempool = producer.mempool
         self.standing = Standing(runtime, network.chain_id, self._where)
-        self.blocks = BlockExchange(runtime, network, self._find_block, mempool.find_transaction)
-        self.replica = Replica(runtime, own, self.blocks, self.standing, hooks)
-        self.parts = Parts(runtime, (self.standing, self.blocks, self.replica))
+        self.blocks = BlockExchange(runtime, network, self._find_block, self.mempool.find_transaction)
+        heard = replace(hooks, on_final=self._on_final, report=self._report)
+        self.replica = Replica(runtime, own, self.blocks, self.standing, heard)
+        self.relay = Relay(runtime, self.mempool, own.view.state, self.replica.news)
+        self.claims = Claims(runtime, network, producer.pool, own.view.state, producer.driver.claims, self.replica.news)
+        self.reporting = Reporting(own.identity, network, self.mempool)
+        self.sync = BlockSync(runtime, own.view, self.standing, self.replica.synced, trust)
+        self.sync.hear_block.append(self.replica.passed)
+        self.standing.on_status.append(self.sync.on_status)
+        server = SyncServer(runtime, own.view.store)
+        parts: list[Part] = [self.standing, self.blocks, self.replica, self.relay, self.claims, self.sync, server]
+        self.blobs = None if source is None else BlobExchange(runtime, source)
+        if self.blobs is not None:
+            parts.append(self.blobs)
+        self.parts = Parts(runtime, parts)
 
     def start(self) -> None:
         self.standing.start()
@@ -31,6 +57,23 @@ class Protocols:
 
     def stop(self) -> None:
         self.replica.stop()
+
+    def speak(self) -> None:
+        """This node has got further in its round: say what there is to say, and make a block if that is worth one."""
+        self.claims.speak()
+        self.replica.news()
+
+    def _on_final(self, applied: Applied) -> None:
+        """A block is final. The mempool and the pool of claims follow it before anybody else hears of it."""
+        state = self.own.view.state()
+        self.mempool.follow(state, applied.state.changes)
+        self.reporting.follow(state)
+        self.hooks.on_final(applied)
+        self.claims.follow()
+
+    def _report(self, evidence: Evidence) -> None:
+        self.reporting.report(evidence, self.own.view.state())
+        self.hooks.report(evidence)
 
     def joined(self, peer: Peer) -> None:
         self.parts.joined(peer)

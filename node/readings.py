@@ -1,10 +1,16 @@
 """How the machine and the processes of a node are: measured by `node.jobs`, shown in the status and the metrics."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
+from statistics import median_low
 
 from chain.transition import Applied
+from node.clock import wall_ms
 from node.trainer_messages import Ready, TrainerEvent
+
+BLOCKS_KEPT = 64
+LIVE_MS = 60_000  # blocks that are older when they become final here come from catching up
 
 
 @dataclass(slots=True)
@@ -20,6 +26,7 @@ class Readings:
     disk_free_bytes: int | None = None
     disk_low: bool = False
     disk_bytes: dict[str, int] = field(default_factory=dict)  # by folder of the data directory
+    finality: deque[int] = field(default_factory=lambda: deque(maxlen=BLOCKS_KEPT))  # milliseconds, newest last
 
     @property
     def uptime_seconds(self) -> float:
@@ -36,11 +43,19 @@ class Readings:
         return time.monotonic() - self.last_block
 
     @property
+    def finality_ms(self) -> int | None:
+        """From the time that a block carries until it was final here; the median of the newest blocks."""
+        return median_low(self.finality) if self.finality else None
+
+    @property
     def trainer_restarts(self) -> int:
         return max(0, self.trainer_starts - 1)
 
-    def hear_block(self, _: Applied) -> None:
+    def hear_block(self, applied: Applied) -> None:
         self.last_block = time.monotonic()
+        passed_ms = wall_ms() - applied.block.header.time_ms
+        if 0 <= passed_ms < LIVE_MS:
+            self.finality.append(passed_ms)
 
     def hear_trainer(self, event: TrainerEvent) -> None:
         self.trainer_starts += isinstance(event, Ready)

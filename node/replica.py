@@ -102,10 +102,11 @@ class Replica:
         """Block sync has made everything up to this block final, whose own certificate is given."""
         if self.state is None or self.epoch is None:
             return  # The epoch that begins reads the ledger itself.
-        if certificate.epoch != self.epoch.number:
-            self._begin_epoch()
-        else:
+        if certificate.epoch > self.epoch.number:
+            self._end_epoch()
+        elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
+        # Else the epoch that it ends is over here already; ours must not begin twice, its first votes may be on their way.
 
     # ---- Messages in
 
@@ -276,7 +277,9 @@ class Replica:
         assert self.epoch is not None and self.epoch.us is not None
         us = self.epoch.us
 
-        def record() -> Vote:
+        def record() -> Vote | None:
+            if (effect.epoch, effect.view) <= self.sign_state.floor:
+                return None  # A block there has become final meanwhile.
             self.sign_state.record(effect.kind, effect.epoch, effect.view, effect.block_hash)
             return self._signed(effect, us)
 
@@ -324,11 +327,21 @@ class Replica:
         if self._stopped:
             return
         for applied in blocks:
-            self.candidates.drop_up_to(applied.block.header.height)
-            self.hooks.on_final(applied)
-        if blocks:
-            self.standing.changed()
+            self.passed(applied)
         self.pacing.wake()
+
+    def passed(self, applied: Applied) -> None:
+        """A block has become final, here or by block sync."""
+        header = applied.block.header
+        self.candidates.drop_up_to(header.height)
+        if header.height % self.network.params.epoch_blocks == 0:
+            self._forget_votes(header.epoch, header.view)
+        self.standing.changed()
+        self.hooks.on_final(applied)
+
+    def _forget_votes(self, epoch: int, view: int) -> None:
+        """In the lane of votes: a record that is being replaced must not miss one that is being written."""
+        self.runtime.offload(VOTES, lambda: self.sign_state.prune(epoch, view), lambda _: None)
 
     def _fire(self, kind: str, view: int) -> Callable[[], None]:
         return self._answer(lambda: ev.TimerFired(kind, view))
@@ -344,10 +357,21 @@ class Replica:
     # ---- Epochs
 
     def _end_epoch(self) -> None:
-        """The next epoch begins once the last block of this one is on disk."""
+        """The next epoch begins once the last block of this one is on disk, and every vote that is on its way there.
+
+        A vote in writing that the new life does not know of could be contradicted by it, and the record would refuse.
+        """
         self._drop_epoch()
         life = self._life
-        self.runtime.offload(LEDGER, lambda: None, lambda _: self._begin_epoch() if life == self._life else None)
+
+        def begin() -> None:
+            if life == self._life:
+                self._begin_epoch()
+
+        def votes_written() -> None:
+            self.runtime.offload(VOTES, lambda: None, lambda _: begin())
+
+        self.runtime.offload(LEDGER, lambda: None, lambda _: votes_written())
 
     def _drop_epoch(self) -> None:
         self._life += 1
@@ -369,7 +393,11 @@ class Replica:
         self.epoch = epoch
         self.standing.enter(epoch.number, epoch.committee, epoch.us)
         self.hooks.on_epoch(epoch)
-        self.state, effects = start(epoch, root, self.sign_state.own_votes(epoch.number), self.view.kept())
+        # Who only listens repeats no votes either.
+        own = {} if epoch.us is None else self.sign_state.own_votes(epoch.number)
+        final = self.view.final_certificate(self.view.tip.height) if root is not None else b""
+        known = Certificate.decode(final) if final else None
+        self.state, effects = start(epoch, root, own, self.view.kept(), final=known)
         self._effects.extend(effects)
         self._pump()
         early, self._early = self._early, deque(maxlen=EARLY_MAXIMUM)

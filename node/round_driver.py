@@ -4,8 +4,9 @@ What the node has to say follows from the ledger's state and from its finished w
 same again, and nothing has to be remembered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from chain.block import TRAINING as TRAINING_PROOF
 from chain.block import WHOLE, PayloadReveal, Proof, RoundInput
@@ -29,10 +30,16 @@ from chain.state import (
 )
 from node.identity import EMPTY, Identity
 from node.outcomes import Claimed, Outcomes
+from node.relay_messages import Claimed as Said
 from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
 
 # Blocks before the deadline at which a slow node ends its round with the segments that it has.
 WRAP_UP_BLOCKS = 20
+# Blocks before the deadline at which a validator votes although it still waits for some payload.
+HOLD_BLOCKS = 8
+SIGNED_MAXIMUM = 4_096  # signatures kept, so that what is asked for at every block is signed once
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -56,14 +63,19 @@ class RoundDriver:
         self.outcomes = outcomes
         self.work = Work(0)
         self.ask: Callable[[Command], None] | None = None  # None: this node does not train
+        self._height = 0
+        self._signed: dict[Hashable, object] = {}
 
     def follow(self, state: State, height: int) -> None:
         """React to a new finalized state: start, hurry or stop the trainer."""
+        self._height = height
         current = state.round(state.ledger.round)
         if self.ask is None or current is None:
             return
         record = state.find(NodeRecord, node_key(self.node))
-        takes_part = record is not None and record.registered_height <= current.opened_height
+        is_participant = record is not None and record.registered_height <= current.opened_height
+        # A model that is still being fetched must not be trained: the work would start from another base.
+        takes_part = is_participant and self.outcomes.model_root == current.base.outer_root
         if current.phase == TRAINING and takes_part:
             if self.work.round != current.number:
                 self.work = Work(current.number)
@@ -110,20 +122,34 @@ class RoundDriver:
         ours = [segment.state_after for segment in self.work.segments]
         return any(one != other for one, other in zip(ours, claim.states, strict=False))
 
+    def claims(self, state: State, time_ms: int) -> list[Said]:
+        """All that this node has to say on `state`."""
+        return [*self.proofs(state, time_ms), *self.inputs(state)]
+
+    def _once(self, draft: Hashable, sign: Callable[[], T]) -> T:
+        """What `sign` gives for this draft: signing is deterministic, so it is done once."""
+        if (known := self._signed.get(draft)) is not None:
+            return cast(T, known)
+        if len(self._signed) >= SIGNED_MAXIMUM:
+            self._signed.clear()
+        signed = self._signed[draft] = sign()
+        return signed
+
     def proofs(self, state: State, time_ms: int) -> list[Proof]:
         """Signed proofs of the segments that the ledger does not know yet, for a block of time `time_ms`."""
         current, claim = self._current(state)
         record = state.find(NodeRecord, node_key(self.node))
         if current is None or record is None or current.phase != TRAINING or (claim and claim.commitment != ZERO):
             return []
-        if self.work.round != current.number:
+        work = self.work  # a block may be built in a thread, beside the event loop which may begin another
+        if work.round != current.number:
             return []  # a block may be built before we have heard of the round: old work is not claimed for it
         known = len(claim.states) if claim else 0
         before = claim.states[-1] if claim else current.base.start_state
-        if known and (len(self.work.segments) < known or self.work.segments[known - 1].state_after != before):
+        if known and (len(work.segments) < known or work.segments[known - 1].state_after != before):
             return []  # another run of this node proved other work: this round cannot be continued
         previous, proofs = claim.last_proof if claim else ZERO, []
-        for nonce, segment in enumerate(self.work.segments[known:], record.proofs):
+        for nonce, segment in enumerate(work.segments[known:], record.proofs):
             proof = self._proof(current, segment, (nonce, before, previous), time_ms)
             previous, before = proof.id(self.network.chain_id), segment.state_after
             proofs.append(proof)
@@ -151,13 +177,12 @@ class RoundDriver:
             state_before=state_before,
             state_after=segment.state_after,
             loss_milli=segment.loss_milli,
-            # A segment finished before a long pause is claimed now.
-            time_ms=max(min(segment.time_ms, time_ms), time_ms - params.proof_window_ms),
+            time_ms=_proof_time(segment.time_ms, time_ms, params.proof_window_ms),
             nonce=nonce,
             previous_proof=previous,
             signature=EMPTY,
         )
-        return self.identity.sign_proof(draft, self.network.chain_id)
+        return self._once(draft, lambda: self.identity.sign_proof(draft, self.network.chain_id))
 
     def inputs(self, state: State) -> list[RoundInput]:
         """What this node has to say about the round in `state`: at most one thing, which moves the round on."""
@@ -186,18 +211,19 @@ class RoundDriver:
             return []
         if not self._is_seated(current):
             return []
-        commitment = opening.commitment(self.network.chain_id)
-        return [self.identity.sign_commit(opening.round, commitment, self.network.chain_id)]
+        place = opening.round, opening.commitment(self.network.chain_id)
+        return [self._once(("commit", place), lambda: self.identity.sign_commit(*place, self.network.chain_id))]
 
     def _reveal(self, current: Round, claim: Claim) -> list[RoundInput]:
         opening = self._opening(current.number, claim)
         if opening is None or claim.commitment == ZERO or any(r.node == self.node for r in current.revealed):
             return []
-        return [self.identity.sign_reveal(opening, self.network.chain_id)]
+        return [self._once(opening, lambda: self.identity.sign_reveal(opening, self.network.chain_id))]
 
     def _opening(self, number: int, claim: Claim) -> PayloadReveal | None:
         """What the commitment hides, once the payload is done and all its segments are on the ledger."""
-        done, segments = self.work.done, self.work.segments
+        work = self.work
+        done, segments = work.done, work.segments
         if (
             done is None
             or number != done.round
@@ -219,18 +245,20 @@ class RoundDriver:
     def _hold(self, state: State, current: Round) -> list[RoundInput]:
         validator = self._may_vote(state, current)
         claims = [Claimed(each.payload_root, each.payload_bytes, each.path) for each in current.revealed]
-        held: Sequence[bool | None] = [self.outcomes.holds(claimed) for claimed in claims]
-        if validator is None or None in held:
+        held = [self.outcomes.holds(claimed) for claimed in claims]
+        is_late = current.deadline_height - self._height <= HOLD_BLOCKS and True in held
+        if validator is None or (None in held and not is_late):
             return []
-        bitmap = write_bitmap([bool(flag) for flag in held])
-        return [self.identity.sign_availability(current.number, validator, bitmap, self.network.chain_id)]
+        place = current.number, validator, write_bitmap([bool(flag) for flag in held])
+        return [self._once(("hold", place), lambda: self.identity.sign_availability(*place, self.network.chain_id))]
 
     def _result(self, state: State, current: Round) -> list[RoundInput]:
         validator = self._may_vote(state, current)
         outcome = self.outcomes.prepared(counted_root(state, current), current.base.outer_root)
         if validator is None or outcome is None:
             return []
-        return [self.identity.sign_result(current.number, validator, outcome, self.network.chain_id)]
+        place = current.number, validator, outcome
+        return [self._once(("result", place), lambda: self.identity.sign_result(*place, self.network.chain_id))]
 
     def _may_vote(self, state: State, current: Round) -> int | None:
         """Our index in the set that attests this round, if we are in it and have not voted in this phase."""
@@ -239,3 +267,10 @@ class RoundDriver:
             if member.public_key == self.validator_key:
                 return None if current.voted[index >> 3] >> (index & 7) & 1 else index
         return None
+
+
+def _proof_time(finished_ms: int, now_ms: int, window_ms: int) -> int:
+    """When a segment was finished; one finished long ago is claimed lately, and for a while at the same time."""
+    if now_ms - finished_ms <= window_ms * 3 // 4:
+        return min(finished_ms, now_ms)
+    return now_ms - now_ms % max(1, window_ms // 4)

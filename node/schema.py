@@ -3,12 +3,14 @@
 Each step may be cut short and done again: the number is written only after it. What a step removes can be made anew.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from node.errors import DataDirectoryError
+from node.node_key import index_text
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def _without_work_of_one_file(root: Path) -> None:
@@ -18,8 +20,17 @@ def _without_work_of_one_file(root: Path) -> None:
             old.unlink()
 
 
+def _first_node_key(root: Path) -> None:
+    """2 → 3: which of the wallet's node keys is used stands in a file; until now it was always the first."""
+    if (root / "keystore.json").exists():
+        with (root / "node-key").open("w") as file:
+            file.write(index_text(0))
+            file.flush()
+            os.fsync(file.fileno())
+
+
 # From each number to the next one.
-UPGRADES: dict[int, Callable[[Path], None]] = {1: _without_work_of_one_file}
+UPGRADES: dict[int, Callable[[Path], None]] = {1: _without_work_of_one_file, 2: _first_node_key}
 
 
 def number_of(root: Path, text: str) -> int:

@@ -5,7 +5,9 @@ A value arrives as text (a flag, an environment variable) or as a value of a TOM
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -172,11 +174,101 @@ class Address:
         return self.parse(_text_of(found, self), base)
 
 
-def split_address(text: str) -> tuple[str, int]:
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where somebody can be reached: (host, port). `any_port` allows port 0 and a host that stands for all of ours."""
+
+    any_port: bool = False
+
+    @property
+    def allowed(self) -> str:
+        return "HOST:PORT, for example " + ("0.0.0.0:8430" if self.any_port else "node.example.org:8430")
+
+    def parse(self, text: str, base: Path) -> tuple[str, int]:
+        host, port = split_address(text.strip(), self.allowed)
+        if not self.any_port and (port == 0 or is_every_host(host)):
+            raise BadValue(f"{shown(text)} is nowhere that anybody could connect to; allowed is {self.allowed}")
+        return host, port
+
+    def check(self, found: object, base: Path) -> tuple[str, int]:
+        return self.parse(_text_of(found, self), base)
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Up to so many of another kind: a flag that may be repeated, text with commas, a list in a TOML file."""
+
+    kind: Kind
+    maximum: int = 64
+
+    @property
+    def allowed(self) -> str:
+        return f"{self.kind.allowed}, up to {self.maximum} of them"
+
+    def parse(self, text: str, base: Path) -> tuple[Any, ...]:
+        return self.bounded(self.kind.parse(part.strip(), base) for part in text.split(","))
+
+    def check(self, found: object, base: Path) -> tuple[Any, ...]:
+        if not isinstance(found, list):
+            raise BadValue(f"{shown(found)} is not a list; allowed is {self.allowed}")
+        return self.bounded(self.kind.check(each, base) for each in found)
+
+    def bounded(self, values: Iterable[Any]) -> tuple[Any, ...]:
+        """The different ones, in their order. Raises BadValue if they are too many."""
+        found = tuple(dict.fromkeys(values))
+        if len(found) > self.maximum:
+            raise BadValue(f"these are {len(found)}; allowed is {self.allowed}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class BlockAt:
+    """A block that the user trusts: (height, hash)."""
+
+    allowed: str = "HEIGHT:HASH, the hash in 64 hexadecimal digits"
+
+    def parse(self, text: str, base: Path) -> tuple[int, bytes]:
+        match = re.fullmatch(r"([0-9]{1,15}):([0-9a-fA-F]{64})", text.strip(), re.ASCII)
+        if match is None:
+            raise BadValue(f"{shown(text)} names no block; allowed is {self.allowed}")
+        return int(match[1]), bytes.fromhex(match[2])
+
+    def check(self, found: object, base: Path) -> tuple[int, bytes]:
+        return self.parse(_text_of(found, self), base)
+
+
+def is_every_host(host: str) -> bool:
+    """Is this an address that stands for all of a machine, to listen at but not to connect to?"""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:  # a name
+        return False
+
+
+def endpoint_text(host: str, port: int) -> str:
+    """HOST:PORT, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def value_text(kind: Kind, value: Any) -> str:
+    """A value as a user would write it."""
+    match kind:
+        case Size():
+            return size_text(value)
+        case Endpoint():
+            return endpoint_text(*value)
+        case BlockAt():
+            return f"{value[0]}:{value[1].hex()}"
+        case Several(each):
+            return ",".join(value_text(each, one) for one in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def split_address(text: str, allowed: str = Address().allowed) -> tuple[str, int]:
     """Host and port of HOST:PORT. Raises BadValue."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})", text, re.ASCII)
     if match is None or int(match[3]) > 65_535:
-        raise BadValue(f"{shown(text)} is no address; allowed is {Address().allowed}")
+        raise BadValue(f"{shown(text)} is no address; allowed is {allowed}")
     return match[1] or match[2], int(match[3])
 
 

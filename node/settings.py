@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from node.errors import NodeError
-from node.setting_kinds import Address, BadValue, Choice, FilePath, Kind, Size, Whole, YesOrNo
+from node.setting_kinds import (
+    Address,
+    BadValue,
+    BlockAt,
+    Choice,
+    Endpoint,
+    FilePath,
+    Kind,
+    Several,
+    Size,
+    Whole,
+    YesOrNo,
+)
 
 DEFAULT_API = "127.0.0.1:8420"
 API_PORTS_TRIED = 10
@@ -63,6 +75,51 @@ SETTINGS = (
     ),
     Setting("network", "--network", FilePath(), None, "Network file to start from.", "a new network of one"),
     Setting("profile", "--profile", Choice(PROFILES), "dev", "Numbers of a new network."),
+    Setting(
+        "peer",
+        "--peer",
+        Several(Endpoint()),
+        None,
+        "A node to connect to; may be given several times. In a variable: separated by commas.",
+        "nobody is dialled, or only peers that the node has met before",
+    ),
+    Setting(
+        "listen",
+        "--listen",
+        Endpoint(any_port=True),
+        None,
+        "Where other nodes can connect; port 0 takes a free one.",
+        "nowhere: this node only dials out",
+    ),
+    Setting(
+        "advertise",
+        "--advertise",
+        Endpoint(),
+        None,
+        "Where other nodes are told to connect, if that is not where this one listens: behind a router, say.",
+        "where it listens",
+    ),
+    Setting(
+        "allow_local",
+        "--allow-local/--no-allow-local",
+        YesOrNo(),
+        "false",
+        "Believe peers that name addresses of this machine or of a private network.",
+    ),
+    Setting(
+        "checkpoint",
+        "--checkpoint",
+        BlockAt(),
+        None,
+        "A final block that you trust: a chain without it is refused.",
+    ),
+    Setting(
+        "sync",
+        "--sync",
+        Choice(("full", "snapshot")),
+        "full",
+        "Fetch all blocks from the first, or the state of a recent one.",
+    ),
     Setting("training", "--training/--no-training", YesOrNo(), "true", "Train, or keep the ledger only."),
     Setting(
         "validator",
@@ -142,6 +199,12 @@ class Settings:
     keep_epochs: int | None = None  # None: an archive
     as_json: bool = False
     logs: LogSettings = field(default_factory=LogSettings)
+    peers: tuple[tuple[str, int], ...] = ()  # hosts and ports to dial
+    listen: tuple[str, int] | None = None  # None: only dials out
+    advertise: tuple[str, int] | None = None  # None: `listen`
+    allow_local: bool = False
+    checkpoint: tuple[int, bytes] | None = None  # height and hash
+    sync: str = "full"  # or "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +244,11 @@ def data_directory(flag: Path | None, environment: Mapping[str, str]) -> Path:
 
 def _said(setting: Setting, flags: Mapping[str, object], environment: Mapping[str, str]) -> InEffect | None:
     given = flags.get(setting.name)
+    if given == ():  # a flag that may be repeated, and was not given at all
+        given = None
     if given is not None:
+        if isinstance(setting.kind, Several):
+            given = _bounded(setting, given)
         return InEffect(given, "flag", flag_of(setting, given))
     text = environment.get(setting.variable)
     if not text:
@@ -190,6 +257,14 @@ def _said(setting: Setting, flags: Mapping[str, object], environment: Mapping[st
         return InEffect(setting.kind.parse(text, Path.cwd()), "environment", setting.variable)
     except BadValue as error:
         raise SettingsError(f"{setting.variable}: {error}") from error
+
+
+def _bounded(setting: Setting, given: Any) -> tuple[Any, ...]:
+    assert isinstance(setting.kind, Several)
+    try:
+        return setting.kind.bounded(given)
+    except BadValue as error:
+        raise SettingsError(f"{setting.flag}: {error}") from error
 
 
 def flag_of(setting: Setting, value: object) -> str:
@@ -227,4 +302,10 @@ def settings_of(found: Mapping[str, InEffect]) -> Settings:
         keep_epochs=value["keep_epochs"],
         as_json=value["json"],
         logs=logs,
+        peers=value["peer"] or (),
+        listen=value["listen"],
+        advertise=value["advertise"],
+        allow_local=value["allow_local"],
+        checkpoint=value["checkpoint"],
+        sync=value["sync"],
     )

@@ -128,11 +128,12 @@ class SignState:
 
     def own_votes(self, epoch: int) -> dict[int, Own]:
         """Our votes of one epoch, by view."""
-        return {view: own for (each, view), own in self._own.items() if each == epoch}
+        # A copy: another thread may be recording a vote.
+        return {view: own for (each, view), own in self._own.copy().items() if each == epoch}
 
     def finalized(self) -> dict[tuple[int, int], bytes]:
         """The blocks that we voted to be final above the floor, by (epoch, view)."""
-        return {place: own.finalized for place, own in self._own.items() if own.finalized is not None}
+        return {place: own.finalized for place, own in self._own.copy().items() if own.finalized is not None}
 
     def record(self, kind: int, epoch: int, view: int, block_hash: bytes) -> None:
         """Return once this vote is on disk and so may be signed and sent; doing it again is allowed.

@@ -51,6 +51,9 @@ class Status:
     unbonding_nanos: str
     power_nanos: str
     peers: int
+    listen: str  # HOST:PORT where others can connect; empty: this node only dials out
+    peer_height: int  # the highest block that a peer says is final; 0: nobody has said anything
+    finality_ms: int | None  # from a block's time until it was final here, median of the newest
     device: str
     self_verified: bool
     step: int  # of the inner steps of the round in training
@@ -67,12 +70,15 @@ class Status:
 
 def status_of(node: Node) -> Status:
     """What is true at the last finalized block, and what trainer and jobs said last. Reads memory only."""
-    readings = node.readings
+    readings, membership = node.readings, node.membership
     return Status(
         **_ledger(node),
         **_stake(node),
         **_learning(node),
-        peers=0,
+        peers=0 if membership is None else membership.peers,
+        listen="" if membership is None else membership.listens_at,
+        peer_height=0 if membership is None else membership.peer_height,
+        finality_ms=readings.finality_ms,
         waiting_transactions=len(node.mempool),
         uptime_seconds=int(readings.uptime_seconds),
         total_uptime_seconds=int(readings.total_seconds),

@@ -9,7 +9,7 @@ e ‖ height   header of a block whose body this node does not keep (`node.archi
 m ‖ name     tip, chain id, schema, genesis root; where something is not kept: up to which height
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chain.address import address_of
@@ -31,6 +31,9 @@ TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesi
 # Bodies up to PRUNED may be gone. HEADERS: a height below which there are only the last headers of epochs, and the
 # first epoch of those. Absent where all is kept.
 PRUNED, HEADERS = b"mpruned", b"mheaders"
+RESTORED = b"mrestored"  # while a snapshot is being restored: chunks that are there, and the root of their tree
+# When blocks were last fetched that the checkpoint rule allowed although they are old (`node.checkpoint`).
+TRUSTED = b"mtrusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Store:
         self.database = database
         self.network = network
         chain_id = database.get(CHAIN)
+        if chain_id is None and database.get(RESTORED) is not None:
+            raise StoreError("a snapshot is being restored into this ledger: start again with --sync snapshot")
         if chain_id is None:
             self._create()
         elif chain_id != network.chain_id:
@@ -103,6 +108,11 @@ class Store:
         """The bodies of blocks up to here are not kept."""
         return _optional_number(self.database.get(PRUNED)) or 0
 
+    @property
+    def trusted_ms(self) -> int:
+        """Milliseconds since 1970 when old blocks were last fetched with good reason; 0: never."""
+        return _optional_number(self.database.get(TRUSTED)) or 0
+
     def header(self, height: int) -> Header | None:
         """The header of a finalized block, whether or not its body is kept."""
         if (data := self.database.get(b"e" + number(height))) is not None:
@@ -118,6 +128,10 @@ class Store:
         """A finalized block; None if there is none at this height, or its body is not kept."""
         data = self.database.get(b"b" + number(height))
         return None if data is None else Stored(Block.decode(data), self._need(b"f" + number(height)))
+
+    def encoded_block(self, height: int) -> bytes | None:
+        """A finalized block as it is stored; None as for `block`."""
+        return self.database.get(b"b" + number(height))
 
     def height_of(self, block_hash: bytes) -> int | None:
         return _optional_number(self.database.get(b"h" + block_hash))
@@ -167,22 +181,36 @@ class Store:
 
         `certificate` is the block's own finalization, None if a descendant's covers it.
         """
-        header = applied.block.header
-        if header.height != self.height + 1:
-            raise StoreError(f"block {header.height} does not follow block {self.height}")
-        changes = _state_changes(applied.state, applied.tree)
-        changes[b"b" + number(header.height)] = applied.block.encode()
-        changes[b"f" + number(header.height)] = b"" if certificate is None else certificate.encode()
-        changes |= index_entries(applied, self.network)
-        # The child of this block will carry its notarization; certificates of earlier views are done with.
+        self.append_all([applied], certificate)
+
+    def append_all(
+        self, chain: Sequence[Applied], certificate: Certificate | None, notes: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """The same for blocks that follow one another: all in one batch, under the last one's certificate.
+
+        `notes` are further records to be written with them.
+        """
+        changes: dict[bytes, bytes | None] = {}
+        height = self.height
+        for applied in chain:
+            header = applied.block.header
+            if header.height != height + 1:
+                raise StoreError(f"block {header.height} does not follow block {height}")
+            height = header.height
+            is_last = applied is chain[-1]
+            changes |= _state_changes(applied.state, applied.tree)
+            changes[b"b" + number(height)] = applied.block.encode()
+            changes[b"f" + number(height)] = b"" if certificate is None or not is_last else certificate.encode()
+            changes |= index_entries(applied, self.network)
+        # The child of the last block will carry its notarization; certificates of earlier views are done with.
         for old in self.kept():
             if (old.epoch, old.view) < (header.epoch, header.view):
                 changes[kept_key(old)] = None
         for key, _ in self.database.items(b"p"):
-            if key[1:9] <= number(header.height):
+            if key[1:9] <= number(height):
                 changes[key] = None
-        changes[TIP] = number(header.height)
-        self._write("ledger.append", changes)
+        changes[TIP] = number(height)
+        self._write("ledger.append", {**changes, **(notes or {})})
 
     def _need(self, key: bytes) -> bytes:
         value = self.database.get(key)

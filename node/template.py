@@ -1,7 +1,7 @@
 """From the template genesis.json, which alone holds every number of the protocol, to a network and its learning."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,11 +12,15 @@ from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.errors import InvalidGenesis
 from chain.genesis import BootstrapValidator, Network, Parameter, check_network
 from chain.state import NO_OUTCOME
+from node.errors import NodeError
+from node.setting_kinds import shown
 from training.birth import birth
 from training.errors import ConfigError, TrainingError
 from training.layout import ModelConfig, parameter_layout
 from training.outer import OuterRate, OuterState, genesis_state, roots
 from training.schedule import InnerSpec
+
+NUMBER_DIGITS_MAXIMUM = 38  # of 2^128
 
 
 def template_path() -> Path:
@@ -41,6 +45,23 @@ def read_template(path: Path, profile: str) -> dict[str, Any]:
     if wrong:
         raise InvalidGenesis(f"{path}: {wrong[0]} must be a whole number, zero or more")
     return {**content, "parameters": numbers}
+
+
+def with_numbers(template: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
+    """The template with some numbers of its parameters changed. Raises NodeError."""
+    numbers: dict[str, int] = dict(template["parameters"])
+    seen: set[str] = set()
+    for text in wanted:
+        name, equals, value = text.partition("=")
+        if name not in numbers:
+            raise NodeError(f"--set {shown(text)}: no parameter has this name; docs/protocol.md lists them")
+        if name in seen:
+            raise NodeError(f"--set {name} is given twice")
+        if not equals or not (value.isascii() and value.isdigit() and len(value) <= NUMBER_DIGITS_MAXIMUM):
+            raise NodeError(f"--set {shown(text)}: NAME=N is wanted, N a whole number from 0 on")
+        seen.add(name)
+        numbers[name] = int(value)
+    return {**template, "parameters": numbers}
 
 
 def create_network(

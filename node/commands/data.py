@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from node.corpus_store import OwnCorpus
 from node.data_directory import DataDirectory
 from node.errors import NodeError
-from node.home import kept_network
+from node.network_file import kept_network
 from node.template import read_template, template_path
 from training.manifest import SPLITS, Manifest
 from training.pieces import sizes

@@ -7,7 +7,7 @@ from pathlib import Path
 from chain.genesis import Network
 from node.data_directory import DataDirectory
 from node.errors import DataDirectoryError
-from node.home import kept_network
+from node.network_file import kept_network
 
 
 def network_of(directory: DataDirectory) -> Network:

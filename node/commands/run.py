@@ -4,20 +4,17 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from io import StringIO
 
-import click
 from rich.console import Console
 
 from node.api.server import Api
 from node.clock import check_clock
+from node.commands.asking import asker, show_words
 from node.errors import NodeError
-from node.home import AskPassword, Home, Secrets, open_home
+from node.home import Home, open_home
 from node.jobs import Jobs
 from node.journal import Journal
 from node.logs import Logs, log_of
@@ -28,6 +25,7 @@ from node.settings import Settings
 from node.settings_file import misspelt_variables
 from node.status import as_json, status_of
 from node.template import Learning
+from node.wallet_files import Secrets
 
 
 def start(settings: Settings, token: str | None, password: str | None) -> None:
@@ -36,7 +34,7 @@ def start(settings: Settings, token: str | None, password: str | None) -> None:
     console = Console(stderr=settings.as_json, highlight=False)
     check_clock()
     _check_torch(settings)
-    home = open_home(settings, Secrets(token, password), _asker(), lambda words: _show_words(words, console))
+    home = open_home(settings, Secrets(token, password), asker(), lambda words: show_words(words, console))
     try:
         with Logs(home.directory / "logs", settings.logs, console):
             _greet(home, console)
@@ -62,47 +60,6 @@ def _on_loop(work: Coroutine[None, None, dict[str, object]]) -> dict[str, object
     except ImportError:
         return asyncio.run(work)
     return uvloop.run(work)
-
-
-def _asker() -> AskPassword:
-    if sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-
-    def ask(new: bool) -> str:
-        text = "Choose a password for your wallet" if new else "Password of your wallet"
-        answer: str = click.prompt(text, hide_input=True, confirmation_prompt=new, err=True)
-        return answer
-
-    return ask
-
-
-def _show_words(words: str, console: Console) -> None:
-    """Show the words of a new wallet, which is kept only after they have been written out. Raises NodeError."""
-    page = Console(file=StringIO(), force_terminal=console.is_terminal, width=console.width, highlight=False)
-    page.print(
-        "\n[bold]Write these twelve words down and keep them from others.[/bold] They are shown this once, they own"
-    )
-    page.print("all that you earn, and without them a lost password or disk cannot be made good.\n")
-    page.print(f"    [bold]{words}[/bold]\n")
-    stream = sys.stderr if console.stderr else sys.stdout
-    try:
-        if stream is None:
-            raise OSError("it is closed")
-        stream.write(page.file.getvalue())  # type: ignore[attr-defined]
-        stream.flush()
-    except (OSError, ValueError) as error:
-        _forget(stream)
-        reason = getattr(error, "strerror", None) or error
-        raise NodeError(
-            f"the words of a new wallet could not be shown ({reason}), so no wallet was made: start where the output "
-            "can be read, or give your own twelve words with --token-file"
-        ) from error
-
-
-def _forget(stream: object) -> None:
-    """What a broken stream still holds goes nowhere: it would fail once more at the end of the program."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]
 
 
 def _greet(home: Home, console: Console) -> None:

@@ -3,11 +3,10 @@
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
-from node.setting_kinds import Size, size_text
+from node.setting_kinds import BlockAt, Endpoint, FilePath, Several, value_text
 from node.settings import BY_NAME, InEffect, Setting
 from node.settings_file import misspelt_variables
 
@@ -36,12 +35,15 @@ def _plain(setting: Setting, each: InEffect) -> object:
     """The value as JSON has it; sizes in bytes."""
     if each.value is None and setting.default is not None:
         return setting.default
-    return str(each.value) if isinstance(each.value, Path) else each.value
+    if each.value is None:
+        return None
+    if isinstance(setting.kind, Several):
+        return [value_text(setting.kind.kind, one) for one in each.value]
+    is_text = isinstance(setting.kind, Endpoint | BlockAt | FilePath)
+    return value_text(setting.kind, each.value) if is_text else each.value
 
 
 def _words(setting: Setting, each: InEffect) -> str:
     if each.value is None:
         return setting.default or f"({setting.without})"
-    if isinstance(setting.kind, Size):
-        return size_text(each.value)
-    return str(each.value).lower() if isinstance(each.value, bool) else str(each.value)
+    return value_text(setting.kind, each.value)

@@ -126,7 +126,7 @@ def fault_of_network(root: Path) -> Finding | None:
     """Why this program cannot run the directory's network: of an earlier version's rules, or damaged."""
     try:
         from node.errors import NodeError
-        from node.home import kept_network
+        from node.network_file import kept_network
     except ImportError:
         return None  # What is missing is another check's finding.
     try:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.errors import NeuroError
-from node.home import Secrets, open_home
+from node.home import open_home
 from node.node import Node
 from node.settings import Settings
+from node.wallet_files import Secrets
 from training.errors import TrainingError
 
 

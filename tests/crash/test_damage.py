@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[str, ...]] = {
         "with --password-file",
         "with --password-file",
     ),
+    "node-key": (*("is damaged: restore it from a backup, or remove it",) * 3, FINE, PLACE, RIGHTS),
     "sign-state": (RESTORE, RESTORE, RESTORE, RESTORE, PLACE, RIGHTS),
     "sign-state.lock": (FINE, FINE, FINE, FINE, PLACE, RIGHTS),
     "ledger/CURRENT": (*(RESTORE,) * 5, RIGHTS),

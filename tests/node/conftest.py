@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from node.home import Secrets, open_home
+from node.home import open_home
 from node.settings import Settings
 from node.template import create_network, read_template, template_path
+from node.wallet_files import Secrets
 from tests.node.processes import PASSWORD, Ended, NodeProcess, is_alive, wait_for
 from wallet.keys import Wallet
 

@@ -18,7 +18,7 @@ from chain.genesis import Network
 from chain.transition import Applied, Proposal, epoch_of
 from consensus.certificate import certify
 from consensus.messages import FINALIZE, NOTARIZE, Certificate, Vote, vote_message
-from node.declarations import Candidacy
+from node.declarations import Candidacy, Declarations, Registration
 from node.identity import Identity, find_stamp
 from node.key_value import KeyValue
 from node.ledger_view import LedgerView
@@ -26,7 +26,7 @@ from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.payload_store import PayloadStore
-from node.producer import Producer, Registration
+from node.producer import Producer
 from node.round_driver import RoundDriver
 from node.store import Store
 from node.template import Learning, create_network, read_template, template_path
@@ -125,8 +125,9 @@ class LoneNode:
         self.driver.ask = self.asked.append
         self.mempool = Mempool(self.network)
         self.producer = Producer(self.network, self.driver, self.mempool)
+        self.declarations = Declarations(IDENTITY, self.network, self.mempool)
         if self.validator:
-            self.producer.candidacy = Candidacy(IDENTITY, self.network)
+            self.declarations.candidacy = Candidacy(IDENTITY, self.network)
 
     def reopened(self) -> "LoneNode":
         return LoneNode(self.folder, self.network, self.database, validator=self.validator)
@@ -151,7 +152,8 @@ class LoneNode:
     def register(self) -> None:
         keys = IDENTITY.node_public_key, IDENTITY.wallet_public_key
         stamp = find_stamp(*keys, self.network.chain_id, self.network.params.stamp_bits)
-        self.producer.registration = Registration(IDENTITY, stamp, self.validator)
+        self.declarations.registration = Registration(IDENTITY, stamp, self.validator)
+        self.declarations.follow(self.state)
         self.block()
         self.block()
 
@@ -186,6 +188,7 @@ class LoneNode:
                 assert self.outcomes.adopt(receipt.round, receipt.outcome)  # type: ignore[union-attr]
         self.mempool.follow(self.state, applied.state.changes)
         self.driver.follow(self.state, self.view.tip.height)
+        self.declarations.follow(self.state)
         return applied
 
     def segment(self, index: int, run: str = "", time_ms: int | None = None) -> SegmentDone:

@@ -404,7 +404,7 @@ def almost_there(folder: Path) -> Network:
     database = open_key_value(directory / "ledger")
     node = LoneNode(folder, tiny_network(**EARNING), database, validator=True)
     node.register()
-    node.producer.candidacy = None
+    node.declarations.candidacy = None
     while node.state.supply.bonded < node.network.params.stake_minimum_nanos:
         node.close_round()
     remember_votes(folder, node.block())

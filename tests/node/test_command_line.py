@@ -14,18 +14,20 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from node.cli import _password, cli
+from node.cli import cli
+from node.cli_secrets import password_of
 from node.clock import EARLIEST_S, LATEST_S, ClockError, check_clock
 from node.commands import generate
-from node.commands.run import _show_words
+from node.commands.asking import show_words
 from node.data_directory import DataDirectory
 from node.errors import NodeError
-from node.home import Secrets, open_home
+from node.home import open_home
 from node.round_history import RoundHistory
 from node.settings import Settings
 from node.sign_state import SignState, SignStateError
 from node.trainer import Trainer, TrainerOptions
 from node.trainer_messages import Ready
+from node.wallet_files import Secrets
 from tests.node.processes import PASSWORD, ROOT
 from wallet.keys import Wallet
 
@@ -44,9 +46,8 @@ def settings(root: Path) -> Settings:
 
 def test_blanks_and_line_ends_around_a_secret_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEUROSHARD_PASSWORD", f" {PASSWORD}\r\n")
-    assert (
-        _password({"password_file": None}) == PASSWORD == _password({"password_file": StringIO(f"\ufeff{PASSWORD}\n")})
-    )
+    assert password_of({"password_file": None}) == PASSWORD
+    assert password_of({"password_file": StringIO(f"\ufeff{PASSWORD}\n")}) == PASSWORD
     assert "NEUROSHARD_PASSWORD" not in os.environ
 
 
@@ -76,11 +77,11 @@ def test_no_wallet_is_made_whose_words_nobody_reads(tmp_path: Path) -> None:
 def test_words_that_fill_the_disk_or_go_nowhere_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(NodeError, match="it is closed"):
-        _show_words("abandon ability", Console())
+        show_words("abandon ability", Console())
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(NodeError, match="No space left on device"):
-            _show_words("abandon ability", Console())
+            show_words("abandon ability", Console())
 
 
 @pytest.mark.usefixtures("_passwords_are_cheap_to_check")

@@ -177,9 +177,9 @@ def test_released_rewards_are_bonded_and_the_key_is_named_once_across_a_restart(
 
 def test_what_the_wallet_has_handed_in_takes_its_nonces_first(tmp_path: Path) -> None:
     node = earning(tmp_path)
-    node.producer.candidacy = None
+    node.declarations.candidacy = None
     until_minimum(node)
-    node.producer.candidacy = Candidacy(IDENTITY, node.network)
+    node.declarations.candidacy = Candidacy(IDENTITY, node.network)
     nonce = node.state.account(ADDRESS).nonce
     for offset in range(2):
         node.mempool.add(a_transfer(node.network, nonce + offset, 1_000), node.state)

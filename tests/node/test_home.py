@@ -13,9 +13,11 @@ import pytest
 from chain.genesis import Parameter, parse_network
 from node.data_directory import DataDirectory, read_json, write_atomically
 from node.errors import DataDirectoryError, NodeError
-from node.home import Home, Secrets, open_home
+from node.home import Home, open_home
+from node.node_key import index_text, kept_index
 from node.schema import SCHEMA
 from node.settings import Settings
+from node.wallet_files import Secrets
 from wallet.errors import MnemonicError, WrongPassword
 from wallet.keys import Wallet
 
@@ -66,7 +68,7 @@ def test_the_first_start_makes_everything_for_its_owner_only(root: Path) -> None
     opened(root)
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
     assert {path.name for path in root.iterdir()} == {
-        "schema", "lock", "network", "keystore.json", "keystore.password",
+        "schema", "lock", "network", "keystore.json", "keystore.password", "node-key",
         "ledger", "model", "payloads", "work", "tokens",
     }  # fmt: skip
     for path in root.iterdir():
@@ -268,10 +270,80 @@ def test_the_file_of_another_network_is_refused_later(root: Path, tmp_path: Path
         opened(root, network_file=tmp_path / "other" / "network")
 
 
-def test_a_network_of_other_validators_cannot_be_joined_yet_and_says_so(root: Path, tmp_path: Path) -> None:
-    opened(tmp_path / "other", Secrets(token=OTHER_WORDS))
-    with pytest.raises(NodeError, match="validators on other machines"):
-        opened(root, Secrets(token=WORDS), tmp_path / "other" / "network")
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """The file of a network whose only validator is somebody else."""
+    opened(tmp_path / "maker", Secrets(token=OTHER_WORDS))
+    return tmp_path / "maker" / "network"
+
+
+PEERS: tuple[dict[str, Any], ...] = ({"peers": (("a", 1),)}, {"listen": ("0.0.0.0", 0)})
+
+
+@pytest.mark.parametrize("found", PEERS, ids=["peer", "listen"])
+def test_a_network_of_others_is_joined_with_its_file_and_a_way_to_them(
+    root: Path, shared: Path, found: dict[str, Any]
+) -> None:
+    wish = replace(settings(root, shared), **found)
+    home = open_home(wish, Secrets(token=WORDS), NOBODY)
+    home.directory.unlock()
+    assert (root / "network").read_bytes() == shared.read_bytes()
+    assert any("this wallet is not it" in note for note in home.notes)
+    again = open_home(replace(wish, network_file=None), Secrets(), NOBODY)
+    again.directory.unlock()
+    assert (again.network, again.identity) == (home.network, home.identity)
+
+
+def test_who_could_find_nobody_of_the_network_is_told_what_to_give(root: Path, shared: Path) -> None:
+    with pytest.raises(NodeError, match=r"would find nobody: give --peer HOST:PORT.* or --listen HOST:PORT"):
+        opened(root, Secrets(token=WORDS), shared)
+
+
+def test_a_peer_without_a_network_file_makes_no_new_network(root: Path) -> None:
+    with pytest.raises(NodeError, match="give its file with --network FILE"):
+        open_home(replace(settings(root), peers=(("a", 1),)), Secrets(token=WORDS), NOBODY)
+    assert not (root / "network").exists()
+
+
+def test_a_network_of_one_may_listen_for_others(root: Path) -> None:
+    home = open_home(replace(settings(root), listen=("127.0.0.1", 0)), Secrets(token=WORDS), NOBODY)
+    home.directory.unlock()
+    assert any(note.startswith("New network of one") for note in home.notes)
+
+
+# ---- The node key
+
+
+def test_one_wallet_on_two_machines_is_two_nodes_and_one_validator(root: Path, tmp_path: Path) -> None:
+    first, second = opened(root, Secrets(token=WORDS)), opened(tmp_path / "second", Secrets(token=WORDS))
+    assert first.identity.node_public_key != second.identity.node_public_key
+    assert first.identity.validator_public_key == second.identity.validator_public_key
+    assert first.identity.address == second.identity.address
+    assert opened(root).identity == first.identity
+
+
+def test_a_directory_of_an_earlier_version_keeps_the_wallets_first_node_key(root: Path) -> None:
+    opened(root, Secrets(token=WORDS))
+    (root / "node-key").unlink()
+    (root / "schema").write_text("2")
+    assert opened(root).identity.node_secret == Wallet.from_words(WORDS).node_key(0)
+    assert kept_index(root / "node-key") == 0
+
+
+def test_a_node_key_that_is_removed_makes_another_node_of_the_same_wallet(root: Path) -> None:
+    before = opened(root, Secrets(token=WORDS)).identity
+    (root / "node-key").unlink()
+    after = opened(root).identity
+    assert after.node != before.node and after.address == before.address
+    assert opened(root).identity == after
+
+
+@pytest.mark.parametrize("damage", [b"", b"7", b"-1", index_text(2**31).encode(), b"\xff", b"9" * 5000])
+def test_a_damaged_node_key_is_refused_with_what_to_do(root: Path, damage: bytes) -> None:
+    opened(root, Secrets(token=WORDS))
+    (root / "node-key").write_bytes(damage)
+    with pytest.raises(DataDirectoryError, match=r"node-key is damaged: .*or remove it"):
+        opened(root)
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["first start", "later start"])
@@ -397,14 +469,9 @@ def test_a_lost_network_file_is_asked_for_and_never_replaced_by_a_new_network(ro
     assert not (root / "network").exists()
 
 
-def test_a_start_that_is_refused_leaves_no_wallet_and_no_network_behind(root: Path, tmp_path: Path) -> None:
-    stranger = tmp_path / "stranger"
-    other = open_home(settings(stranger), Secrets(), NOBODY)
-    other.directory.unlock()
-    wish = replace(settings(root), network_file=stranger / "network")
-    with pytest.raises(NodeError, match="validators on other machines"):
-        open_home(wish, Secrets(), NOBODY)
+def test_a_start_that_is_refused_leaves_no_wallet_and_no_network_behind(root: Path, shared: Path) -> None:
+    with pytest.raises(NodeError, match="would find nobody"):
+        opened(root, network_file=shared)
     assert not (root / "keystore.json").exists() and not (root / "network").exists()
-    first = open_home(settings(root), Secrets(), NOBODY)
-    assert first.words is not None
-    first.directory.unlock()
+    assert not (root / "node-key").exists()
+    assert opened(root).words is not None

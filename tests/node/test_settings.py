@@ -8,7 +8,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from node.cli import cli
-from node.setting_kinds import Address, BadValue, Choice, FilePath, Size, Whole, YesOrNo, split_address
+from node.setting_kinds import (
+    Address,
+    BadValue,
+    BlockAt,
+    Choice,
+    Endpoint,
+    FilePath,
+    Several,
+    Size,
+    Whole,
+    YesOrNo,
+    split_address,
+)
 from node.settings import BY_NAME, FILE_NAME, SETTINGS, SettingsError, in_effect, settings_of
 from node.settings_document import DOCUMENT, table, with_table
 from node.settings_file import FILE_BYTES_MAXIMUM, misspelt_variables, read_settings
@@ -88,6 +100,8 @@ def test_every_setting_reaches_the_node_with_its_default(tmp_path: Path) -> None
     assert settings.data_directory == tmp_path and settings.training and not settings.validator_intent
     assert (settings.device, settings.profile, settings.api, settings.threads) == ("auto", "dev", None, None)
     assert (settings.until_round, settings.memory, settings.as_json) == (None, None, False)
+    assert (settings.peers, settings.listen, settings.advertise, settings.allow_local) == ((), None, None, False)
+    assert (settings.checkpoint, settings.sync) == (None, "full")
     assert (settings.logs.level, settings.logs.format, settings.logs.terminal_level) == ("info", "text", "warning")
     assert (settings.logs.file_bytes, settings.logs.files) == (5_000_000, 5)
 
@@ -120,6 +134,11 @@ def test_every_default_is_one_that_its_own_kind_allows() -> None:
         ("memory = 4", "memory: 4 is not a string; allowed is a size"),
         ("api = 8420", "api: 8420 is not a string; allowed is HOST:PORT"),
         ("api = 'localhost'", "api: 'localhost' is no address"),
+        ("peer = 'a:1'", "peer: 'a:1' is not a list; allowed is HOST:PORT"),
+        ("peer = ['a:1', 8430]", "peer: 8430 is not a string; allowed is HOST:PORT"),
+        ("listen = ':1'", "listen: ':1' is no address; allowed is HOST:PORT, for example 0.0.0.0:8430"),
+        ("checkpoint = '7'", "checkpoint: '7' names no block; allowed is HEIGHT:HASH"),
+        ("sync = 'fast'", "sync: 'fast' is none of them; allowed is full or snapshot"),
         ("data_dir = '/x'", "data_dir cannot stand in a file: give --data-dir"),
         ("[log]\nlevel = 'info'", "there is no setting 'log'"),
         ("threads = ", "is not TOML in UTF-8"),
@@ -209,6 +228,53 @@ def test_an_address_is_host_and_port(text: str) -> None:
 def test_anything_else_is_no_address(text: str) -> None:
     with pytest.raises(BadValue, match="HOST:PORT"):
         Address().parse(text, HERE)
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:1", "[::]:1", "10.0.0.1:0", "10.0.0.1", ":1"])
+def test_a_peer_is_somewhere_that_one_can_connect_to(text: str) -> None:
+    with pytest.raises(BadValue, match=r"allowed is HOST:PORT, for example node\.example\.org:8430"):
+        Endpoint().parse(text, HERE)
+    assert Endpoint().parse("[::1]:65535", HERE) == ("::1", 65_535)
+
+
+def test_a_node_may_listen_on_all_addresses_and_on_any_port() -> None:
+    assert Endpoint(any_port=True).parse("0.0.0.0:0", HERE) == ("0.0.0.0", 0)
+    with pytest.raises(BadValue, match=r"for example 0\.0\.0\.0:8430"):
+        Endpoint(any_port=True).parse("8430", HERE)
+
+
+def test_peers_are_given_by_flags_by_a_variable_with_commas_or_by_a_list(tmp_path: Path) -> None:
+    a, b, both = "a:1", "[::1]:2", ["a:1", "[::1]:2"]
+    file = ["--config", str(written(tmp_path, f'peer = ["{a}", "{b}", "{a}"]'))]
+    assert rows("--peer", a, "--peer", b)["peer"] == {"value": both, "source": "flag", "where": "--peer"}
+    assert rows(NEUROSHARD_PEER=f"{a}, {b}")["peer"]["value"] == both == rows(*file)["peer"]["value"]
+    assert rows(*file, "--peer", b)["peer"]["value"] == [b]
+    assert rows()["peer"]["value"] is None
+    assert f"peer {a},{b} flag --peer".split() in [
+        line.split() for line in asked("--peer", a, "--peer", b).stdout.splitlines()
+    ]
+
+
+def test_several_are_at_most_so_many() -> None:
+    kind = Several(Endpoint(), 2)
+    assert kind.parse("a:1,b:2", HERE) == (("a", 1), ("b", 2)) == kind.check(["a:1", "b:2"], HERE)
+    for wrong in (lambda: kind.parse("a:1,b:2,c:3", HERE), lambda: kind.check(["a:1", "b:2", "c:3"], HERE)):
+        with pytest.raises(BadValue, match=r"these are 3; allowed is .*, up to 2 of them"):
+            wrong()
+
+
+def test_too_many_peers_as_flags_are_refused() -> None:
+    flags = [word for port in range(1, 66) for word in ("--peer", f"a:{port}")]
+    assert len(rows(*flags[:-2])["peer"]["value"]) == 64
+    result = asked(*flags)
+    assert isinstance(result.exception, SettingsError) and "these are 65" in str(result.exception)
+
+
+@pytest.mark.parametrize("text", ["7", "7:", ":" + "ab" * 32, "-1:" + "ab" * 32, "7:" + "ab" * 31, "7:" + "xy" * 32])
+def test_a_checkpoint_is_a_height_and_a_whole_hash(text: str) -> None:
+    with pytest.raises(BadValue, match="HEIGHT:HASH"):
+        BlockAt().parse(text, HERE)
+    assert BlockAt().parse("7:" + "aB" * 32, HERE) == (7, b"\xab" * 32)
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("ON", True), ("1", True), ("no", False), ("0", False)])

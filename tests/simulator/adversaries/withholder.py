@@ -1,0 +1,18 @@
+"""Shows proposals, blocks and certificates to one half of the others, and its votes to hardly anybody, for a while."""
+
+from network.kinds import BLOCK, CERTIFICATE, MISSING, PROPOSAL, RANGE, VOTE
+from tests.simulator.adversaries import Adversary, Outgoing
+
+WITHHELD = {PROPOSAL, BLOCK, MISSING, CERTIFICATE, RANGE}
+SPELL_MS = 3_000  # for so long it behaves, then for so long it does not
+
+
+class Behaviour(Adversary):
+    def outgoing(self, key: bytes, kind: int, payload: bytes) -> Outgoing:
+        favoured = key in self.half()
+        is_mean = self.machine.world.clock.now_ms // SPELL_MS % 2
+        if kind in WITHHELD and not favoured:
+            return
+        if kind == VOTE and is_mean and (not favoured or self.random.random() < 0.5):
+            return
+        yield key, kind, payload
