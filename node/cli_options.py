@@ -27,6 +27,11 @@ class _SettingType(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+def kind_of(name: str) -> click.ParamType[Any]:
+    """How a setting's value is written, for a command that has an option like it."""
+    return _SettingType(BY_NAME[name])
+
+
 def _metavar(setting: Setting) -> str:
     if isinstance(setting.kind, Choice):
         return "|".join(setting.kind.names)

@@ -98,6 +98,11 @@ class LightClient:
         """Peers of which it is known what they have to say."""
         return len(self._found.followed) + len(self._found.failed)
 
+    @property
+    def is_talking(self) -> bool:
+        """Whether somebody is being asked."""
+        return bool(self._talks)
+
     # ---- What the node tells
 
     def handlers(self) -> Mapping[int, Handler]:
