@@ -163,9 +163,9 @@ class AddressBook:
 
     def _drop(self, address: Address) -> None:
         entry = self._entries.pop(address)
-        self._near -= Counter([entry.subnet])
+        _lower(self._near, entry.subnet)
         if not entry.key:
-            self._told -= Counter([entry.source])
+            _lower(self._told, entry.source)
 
     def _has_room(self, address: Address, source: str) -> bool:
         """Whether one more heard address fits; the source that has told most gives way if it is another one."""
@@ -182,3 +182,9 @@ class AddressBook:
         crowd = [entry for entry in self._entries.values() if not entry.key and entry.source == loudest]
         self._drop(max(crowd, key=lambda entry: (entry.failures, self._random.random())).address)
         return True
+
+
+def _lower(counts: Counter[str], name: str) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]

@@ -8,7 +8,6 @@ second and memory, whatever the one who asks does.
 """
 
 import asyncio
-import ipaddress
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from aiohttp import web
+
+from network.address import machine_of
 
 PIECE_BYTES = 256 << 10
 ROOT = "{root:[0-9a-f]{64}}"
@@ -103,26 +104,29 @@ class BlobServer:
             if not whole:
                 response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
             await response.prepare(request)
-            if request.method != "HEAD":
-                await self._send(response, client, root, (first, end))
+            is_done = request.method == "HEAD" or await self._send(response, client, root, (first, end))
+            if not is_done and request.transport is not None:
+                # The length has been promised: only an end of the connection says that it will not be kept.
+                request.transport.abort()
             return response
 
-    async def _send(self, response: web.StreamResponse, client: _Client, root: bytes, bounds: tuple[int, int]) -> None:
+    async def _send(self, response: web.StreamResponse, client: _Client, root: bytes, bounds: tuple[int, int]) -> bool:
+        """Whether all has been sent: not if the client goes or takes nothing, or the blob goes."""
         at, end = bounds
         while at < end:
             length = min(PIECE_BYTES, end - at)
             piece = await self._read(lambda at=at, length=length: self.source.read(root, at, length))  # type: ignore[misc]
             if piece is None or len(piece) != length:
-                # The length has been promised: only an end of the connection says that it will not be kept.
-                raise ConnectionResetError("the blob has gone while it was served")
+                return False
             await self._pace(client, length)
             try:
                 async with asyncio.timeout(self.limits.write_seconds):
                     await response.write(piece)
-            except TimeoutError as error:
-                raise ConnectionResetError("the client takes nothing") from error
+            except (TimeoutError, ConnectionError):
+                return False
             at += length
             self.bytes_served += length
+        return True
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -145,7 +149,7 @@ class BlobServer:
             client.answers -= 1
 
     def _client(self, address: str) -> _Client:
-        name = network_of(address)
+        name = machine_of(address)
         client = self._clients.pop(name, None) or _Client()
         self._clients[name] = client
         if len(self._clients) > self.limits.clients:
@@ -172,17 +176,6 @@ def parse_range(text: str, size: int) -> tuple[int, int] | None:
         return (max(0, size - int(suffix)), size) if int(suffix) and size else None
     first, last = int(first_text), int(last_text or size - 1)
     return (first, min(last + 1, size)) if first <= last and first < size else None
-
-
-def network_of(address: str) -> str:
-    """Who shares a pace: an IPv4 address, an IPv6 /64."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    return str(ipaddress.ip_network((int(parsed), 64), strict=False))
 
 
 def _headers(root: bytes) -> dict[str, str]:

@@ -127,7 +127,7 @@ class Connection:
     async def run(self, on_message: OnMessage, on_fault: OnFault) -> str:
         """Read until the connection ends, by whomever. Returns why, in words for the log.
 
-        Callbacks must not block; they may call `end`, after which no callback comes.
+        Callbacks must not block; they may call `end`, after which no callback comes. A MALFORMED fault is the last one.
         """
         writer = self._loop.create_task(self._write())
         try:
@@ -137,6 +137,8 @@ class Connection:
             writer.cancel()
             await asyncio.wait((writer,))
             await self._closed()
+        if not writer.cancelled():
+            writer.result()  # Only a fault of our own is raised here.
         return self._reason or ""
 
     def end(self, reason: str) -> None:
@@ -194,6 +196,7 @@ class Connection:
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
             LOG.debug("writing to %s: %r", self.peer.address, error)
             await asyncio.sleep(CLOSE_SECONDS)  # The reader may find in what has come why the peer left.
+        finally:
             self.end("the connection was lost")
 
     async def _read(self, on_message: OnMessage, on_fault: OnFault) -> None:
@@ -211,6 +214,8 @@ class Connection:
             result = self._judge(message)
             if isinstance(result, Fault):
                 on_fault(result)
+                if result.points >= MALFORMED:
+                    self.end(result.reason)  # What comes after it makes no sense.
             elif result is not None:
                 kind, payload = result
                 self._in[0][kind] += 1

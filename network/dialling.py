@@ -6,6 +6,7 @@ Start reading at `Dialling`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -122,19 +123,20 @@ class Dialling:
                 if self._forget_own(seed):
                     LOG.info("peer %s is this node itself", seed)
                     return
-                told = self._tell(seed, f"cannot be reached, trying again: {error}", told)
+                told = self._tell(seed, f"is not reached, trying again: {error}", told)
             except BadAddress as error:
                 LOG.warning("peer %s is never dialled: %s", seed, error)
                 return
             except NetworkError as error:
-                told = self._tell(seed, f"cannot be reached, trying again: {error}", told)
+                told = self._tell(seed, f"is not reached, trying again: {error}", told)
             else:
                 began_ms = self._host.now_ms()
                 reason = await self._host.serve(connection, Origin(seed))
                 if self._host.now_ms() - began_ms >= LASTING_MS:
                     lost_ms, told = self._host.now_ms(), ""
                     backoff.reset()
-                told = self._tell(seed, f"has left, dialling again: {reason}", told)
+                if connection.peer.key not in self._host.links:  # else another connection with it stays
+                    told = self._tell(seed, f"has left, dialling again: {reason}", told)
             is_lost = self._host.now_ms() - lost_ms < LOST_MS
             await asyncio.sleep(backoff.next_ms(BACKOFF_LOST_MAXIMUM_MS if is_lost else BACKOFF_MAXIMUM_MS) / 1_000)
 
@@ -168,10 +170,9 @@ class Dialling:
                 address, from_inbound = found
                 self._under_way[address] = from_inbound
                 self._run(self._try(address, from_inbound))
-            try:
-                await asyncio.wait_for(self._changed.wait(), LOOK_MS / 1_000)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_MS / 1_000):
+                    await self._changed.wait()
 
     def _next(self) -> tuple[Address, bool] | None:
         outbound = [link for link in self._host.links if link.peer.outbound]

@@ -5,9 +5,11 @@ asyncio would count a connection only after its TLS handshake, and hold one that
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +18,7 @@ from network.tls import Certificate
 
 HEAD_BYTES_MAXIMUM, HEADERS_MAXIMUM = 8_190, 64
 STOP_SECONDS = 1.0
+BACKLOG = 100
 WORDS_SECONDS = 1.0  # after the deadline, for whoever can still be told why
 LOG = logging.getLogger("neuroshard.network")
 
@@ -27,24 +30,18 @@ class Visit:
     """An accepted connection."""
 
     ip: str
-    transport: asyncio.Transport  # below TLS
     deadline: float  # until which it must have shown who it is or what it wants
+    task: asyncio.Task[None] | None = None  # brings it through TLS
+    transport: Any = None  # once it is through: a transport, which with uvloop is no asyncio.Transport
     timer: asyncio.TimerHandle | None = None
     is_half_open: bool = True
 
-
-class _Stage(asyncio.Protocol):
-    """Keeps what comes right behind the TLS handshake until there is somebody to take it."""
-
-    def __init__(self) -> None:
-        self.early = b""
-        self.is_lost = False
-
-    def data_received(self, data: bytes) -> None:
-        self.early += data
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_lost = True
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.task is not None:
+            self.task.cancel()
 
 
 class _Server(web.Server):
@@ -86,7 +83,8 @@ class Entrance:
         self._certificate = certificate
         self._admit = admit
         self._door = door
-        self._listening: asyncio.Server | None = None
+        self._listeners: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
         self._visits: dict[Any, Visit] = {}  # by aiohttp's handler
         self._in_tls: dict[asyncio.Task[None], Visit] = {}
 
@@ -95,29 +93,51 @@ class Entrance:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         try:
-            self._listening = await loop.create_server(lambda: _Newcomer(self), host, port, reuse_address=True)
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+                where = (address[0], port, *address[2:])
+                self._listeners.append(_listener(family, where))
+                port = self._listeners[0].getsockname()[1]
         except OSError:
+            self._stop_listening()
             await self._runner.cleanup()
             raise
-        number: int = self._listening.sockets[0].getsockname()[1]
-        return number
+        self._accepting = [loop.create_task(self._accept(listener)) for listener in self._listeners]
+        return port
+
+    def _stop_listening(self) -> None:
+        for task in self._accepting:
+            task.cancel()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take what comes, for ever. asyncio's own server would hand us the connection while it reads from it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listener)
+            except OSError as error:
+                LOG.warning("cannot accept connections, trying again: %s", error.strerror or error)
+                await asyncio.sleep(1)
+                continue
+            self._came(accepted, address[0])
 
     def close(self) -> None:
         """No one comes in any more, and who is half open is sent away."""
-        if self._listening is not None:
-            self._listening.close()
+        self._stop_listening()
         for visit in [*self._in_tls.values(), *self._visits.values()]:
             if visit.is_half_open:
-                visit.transport.abort()
+                visit.abort()
 
     async def stop(self) -> None:
         """What is being answered has STOP_SECONDS."""
         self.close()
-        if self._in_tls:
-            await asyncio.wait(self._in_tls)
+        await asyncio.gather(*self._accepting, *self._in_tls, return_exceptions=True)
         await self._runner.cleanup()
         for visit in list(self._visits.values()):
-            visit.transport.abort()
+            visit.abort()
         await asyncio.sleep(0)  # Transports close their sockets on the loop's next turn.
 
     def visit_of(self, request: web.Request) -> Visit | None:
@@ -132,49 +152,53 @@ class Entrance:
             if visit.timer is not None:
                 visit.timer.cancel()
 
-    def came(self, transport: asyncio.Transport) -> None:
+    def _came(self, accepted: socket.socket, ip: str) -> None:
         """A TCP connection was accepted."""
-        ip = (transport.get_extra_info("peername") or ("?",))[0]
-        refusal = self._admit(ip)
-        if refusal is not None or not self._door.enter(ip):
-            LOG.debug("a connection from %s is not taken: %s", ip, refusal or "too many at once")
-            transport.abort()
-            return
         loop = asyncio.get_running_loop()
-        visit = Visit(ip, transport, loop.time() + self._door.limits.handshake_seconds)
+        refusal = self._admit(ip)
+        if refusal is not None or not self._door.enter(ip, loop.time()):
+            LOG.debug("a connection from %s is not taken: %s", ip, refusal or "too many")
+            accepted.close()
+            return
+        visit = Visit(ip, loop.time() + self._door.limits.handshake_seconds)
         visit.timer = loop.call_at(visit.deadline + WORDS_SECONDS, self._expired, visit)
-        task = loop.create_task(self._bring_in(visit))
-        self._in_tls[task] = visit
-        task.add_done_callback(self._in_tls.pop)
+        visit.task = loop.create_task(self._bring_in(visit, accepted))
+        self._in_tls[visit.task] = visit
+        visit.task.add_done_callback(self._in_tls.pop)
 
-    async def _bring_in(self, visit: Visit) -> None:
+    async def _bring_in(self, visit: Visit, accepted: socket.socket) -> None:
         """Through TLS. Whatever goes wrong there is the stranger's affair."""
-        stage, tls = _Stage(), None
+        server = self._runner.server
+        handlers: list[web.RequestHandler] = []
+        assert server is not None
+
+        def handler() -> web.RequestHandler:
+            handlers.append(server())
+            self._visits[handlers[0]] = visit
+            return handlers[0]
+
         try:
-            tls = await asyncio.get_running_loop().start_tls(
-                visit.transport,
-                stage,
-                self._certificate.context,
-                server_side=True,
+            with suppress(OSError):
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            visit.transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                handler,
+                accepted,
+                ssl=self._certificate.context,
                 ssl_handshake_timeout=self._door.limits.handshake_seconds,
                 ssl_shutdown_timeout=STOP_SECONDS,
             )
-        except OSError as error:  # ssl.SSLError, ConnectionError and TimeoutError are such
+        # ssl.SSLError and TimeoutError are OSErrors; RuntimeError: uvloop, on a transport that is closed.
+        except (OSError, RuntimeError, asyncio.CancelledError) as error:
             LOG.debug("no TLS with %s: %r", visit.ip, error)
-        if tls is None or stage.is_lost or self._runner.server is None:
+            accepted.close()
+            for each in handlers:
+                self._visits.pop(each, None)
             self._gone(visit)
-            return
-        handler = self._runner.server()
-        self._visits[handler] = visit
-        tls.set_protocol(handler)
-        handler.connection_made(tls)
-        if stage.early:
-            handler.data_received(stage.early)
 
     def _expired(self, visit: Visit) -> None:
         if visit.is_half_open:
             LOG.debug("%s did not get on within %s s", visit.ip, self._door.limits.handshake_seconds)
-            visit.transport.abort()
+            visit.abort()
 
     def _left(self, handler: web.RequestHandler) -> None:
         visit = self._visits.pop(handler, None)
@@ -185,12 +209,19 @@ class Entrance:
         if visit.timer is not None:
             visit.timer.cancel()
         self._door.leave(visit.ip, visit.is_half_open)
-        visit.transport.abort()
 
 
-class _Newcomer(asyncio.Protocol):
-    def __init__(self, entrance: Entrance) -> None:
-        self._entrance = entrance
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._entrance.came(cast(asyncio.Transport, transport))  # uvloop's transports are no subclass.
+def _listener(family: int, where: tuple[Any, ...]) -> socket.socket:
+    """A listening socket. Raises OSError."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(where)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -55,7 +55,10 @@ class Inbox:
         self.unknown = 0
 
     def take(self, frame: bytes, now: float) -> tuple[int, bytes] | Fault | None:
-        """A frame has come. Returns the message that is whole with it, or what is wrong with it, or neither."""
+        """A frame has come. Returns the message that is whole with it, or what is wrong with it, or neither.
+
+        After a MALFORMED fault nothing that comes makes sense any more: the connection has to end.
+        """
         size = len(frame) - 1
         if size < 0:
             return Fault(MALFORMED, "an empty frame")
@@ -101,8 +104,9 @@ class Inbox:
         partial.size += len(frame) - 1
         if partial.is_kept:
             partial.pieces.append(frame[1:])
-            self._memory.hold(partial, len(frame) - 1)
         if more:
+            if partial.is_kept:
+                self._memory.hold(partial, len(frame) - 1)
             return fault
         del self._partials[kind.priority]
         payload, is_kept = b"".join(partial.pieces), partial.is_kept

@@ -1,12 +1,13 @@
 """How much one peer may send and how many strangers may stand in the door. Pure: the time is passed in."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from network.address import is_loopback, machine_of
 from network.kinds import EXCHANGE, MIB, Kind
 
 MALFORMED, FLOODING = 100, 20  # points of a Fault; a peer is banned at -100
+MACHINES_REMEMBERED = 4_096
 DROPPED_PER_FAULT = 100  # so many messages above a limit make one more fault
 
 UNKNOWN = Kind(0, "unknown", EXCHANGE, 8 * MIB, 600, 8 * MIB)  # all kinds together that this version does not know
@@ -25,7 +26,7 @@ class Bucket:
         self._at = now
 
     def holds(self, tokens: int, now: float) -> bool:
-        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._per_second)
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
         self._at = now
         return self._left >= tokens
 
@@ -68,8 +69,9 @@ class GateLimits:
     A machine is an IPv4 address or an IPv6 /64. The loopback has no bounds of its own: many nodes may share it.
     """
 
-    connections: int = 512
+    connections: int = 256  # each costs about 256 KiB, the buffer that Python's TLS keeps
     connections_per_machine: int = 64
+    arrivals_per_minute: int = 120  # of one machine; a TLS handshake costs milliseconds
     half_open: int = 64
     half_open_per_machine: int = 8
     handshake_seconds: float = 10.0  # from accept to a verified Hello or a whole HTTP request
@@ -84,13 +86,15 @@ class Door:
         self.half_open = 0
         self._inside: Counter[str] = Counter()  # by machine, as long as there is any
         self._half_open: Counter[str] = Counter()
+        self._arrivals: OrderedDict[str, Bucket] = OrderedDict()  # the machine that came last is the last
 
-    def enter(self, ip: str) -> bool:
+    def enter(self, ip: str, now: float) -> bool:
         """One more connection, half open. False: there is no room for it."""
         machine, limits = machine_of(ip), self.limits
         is_crowded = not is_loopback(ip) and (
             self._inside[machine] >= limits.connections_per_machine
             or self._half_open[machine] >= limits.half_open_per_machine
+            or not self._may_arrive(machine, now)
         )
         if is_crowded or self.inside >= limits.connections or self.half_open >= limits.half_open:
             self._count(machine, 0, 0)
@@ -104,6 +108,16 @@ class Door:
 
     def leave(self, ip: str, half_open: bool) -> None:
         self._count(machine_of(ip), -1, -int(half_open))
+
+    def _may_arrive(self, machine: str, now: float) -> bool:
+        bucket = self._arrivals.pop(machine, None) or Bucket(self.limits.arrivals_per_minute, now)
+        self._arrivals[machine] = bucket
+        if len(self._arrivals) > MACHINES_REMEMBERED:
+            self._arrivals.popitem(last=False)
+        if not bucket.holds(1, now):
+            return False
+        bucket.take(1)
+        return True
 
     def _count(self, machine: str, inside: int, half_open: int) -> None:
         self.inside += inside

@@ -25,6 +25,7 @@ class Link:
     address: Address  # of the other end
     subnet: str = ""  # for the limits; empty where there are none
     is_validator: bool = False
+    assessed_ms: int = 0  # when that was asked last
     from_inbound: bool = False  # it dialled us, or only such peers told us of it
     is_over: bool = False  # nothing that it still brings is heard
     exchange: Exchange = field(default_factory=Exchange)

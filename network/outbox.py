@@ -58,15 +58,12 @@ class Outbox:
         self._queues = [_Queue() for _ in range(EXCHANGE + 1)]
         self._pool = pool
         self._bytes_maximum = bytes_maximum
+        self._messages = 0
+        self.size = 0  # bytes of all, each message with its overhead
         self.dropped = 0
 
     def __len__(self) -> int:
-        return sum(len(queue.messages) for queue in self._queues)
-
-    @property
-    def size(self) -> int:
-        """Bytes, each message with its overhead."""
-        return sum(queue.size for queue in self._queues)
+        return self._messages
 
     def put(self, kind: int, payload: bytes) -> bool:
         """Queue a message. False: it was dropped. Raises Overflow if it must not be dropped and does not fit."""
@@ -78,7 +75,7 @@ class Outbox:
                 raise Overflow
             return False
         queue.messages.append((kind, payload))
-        self._count(priority, size)
+        self._count(priority, 1, size)
         return True
 
     def take(self) -> tuple[bytes, int, int] | None:
@@ -93,38 +90,43 @@ class Outbox:
                 return bytes((kind | MORE,)) + payload[begin:end], 0, 0
             queue.messages.popleft()
             queue.sent = 0
-            self._count(priority, -_size_of(payload))
+            self._count(priority, -1, -_size_of(payload))
             return bytes((kind,)) + (payload[begin:] if begin else payload), kind, len(payload)
         return None
 
     def close(self) -> None:
         """Throw everything away."""
         for priority, queue in enumerate(self._queues):
-            self._count(priority, -queue.size)
+            self._count(priority, -len(queue.messages), -queue.size)
             queue.messages.clear()
             queue.sent = 0
 
-    def _count(self, priority: int, size: int) -> None:
+    def _count(self, priority: int, messages: int, size: int) -> None:
+        self._messages += messages
+        self.size += size
         self._queues[priority].size += size
         if priority >= EVIDENCE:
             self._pool.used += size
 
     def _make_room(self, priority: int, size: int) -> bool:
         """Drop what is less urgent until `size` bytes fit; the latest of it first. False: they do not fit even so."""
+        urgent = self._queues[CONSENSUS].size
         if priority == CONSENSUS:
-            return self._queues[CONSENSUS].size + size <= CONSENSUS_BYTES_MAXIMUM
-        others = sum(queue.size for queue in self._queues[BLOCKS:])
+            return urgent + size <= CONSENSUS_BYTES_MAXIMUM
+        others = self.size - urgent
         is_crowded = self._pool.used + size > self._pool.bytes_maximum
         if priority >= EVIDENCE and is_crowded and others + size > FAIR_BYTES:
             return False
         over = others + size - self._bytes_maximum
+        if over <= 0:
+            return True
         if over > sum(queue.droppable() for queue in self._queues[priority + 1 :]):
             return False  # Nothing is thrown away in vain.
         for lower in range(EXCHANGE, priority, -1):
             queue = self._queues[lower]
             while over > 0 and len(queue.messages) > (queue.sent > 0):
                 dropped = _size_of(queue.messages.pop()[1])
-                self._count(lower, -dropped)
+                self._count(lower, -1, -dropped)
                 self.dropped += 1
                 over -= dropped
         return True

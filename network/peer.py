@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 TRAINER, VALIDATOR, ARCHIVE, LIGHT = 1, 2, 4, 8  # roles, as bits; claims of the peer
+ROLE_NAMES = {TRAINER: "trainer", VALIDATOR: "validator", ARCHIVE: "archive", LIGHT: "light"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,6 @@ class Roster:
             self.seed_keys[origin.seed] = peer.key
         if not is_exempt(link.address.host, config.allow_local):
             link.subnet = subnet_of(link.address.host)
-        if peer.voucher:
-            link.is_validator = config.is_validator(peer.key, peer.voucher)
         return link
 
     @staticmethod
@@ -115,6 +113,7 @@ class Roster:
             self.book.met(link.address, link.key, int(time.time()))
         if remaining_ms := self.banned_ms(link.key):
             return Full(f"banned for {remaining_ms // 1_000 + 1} s")
+        self._assess(link)  # This costs something: only now.
         if link.peer.outbound:
             return Place()
         others = [self._inbound(other) for other in self.links if not other.peer.outbound and other.key != link.key]
@@ -122,6 +121,17 @@ class Roster:
         if isinstance(place, Place):
             self._note_listen(link)
         return place
+
+    def _assess(self, link: Link) -> None:
+        link.assessed_ms = self.now_ms()
+        if link.peer.voucher:
+            link.is_validator = self._config.is_validator(link.key, link.peer.voucher)
+
+    def assess_next(self) -> None:
+        """Ask again whether a peer is a validator: sets change, and who starts does not know the present one."""
+        having = [link for link in self.links if link.peer.voucher]
+        if having:
+            self._assess(min(having, key=lambda link: link.assessed_ms))
 
     def _inbound(self, link: Link) -> Inbound:
         return Inbound(link.key, link.subnet, link.is_validator, self._score(link.key), link.since_ms)

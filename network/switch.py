@@ -70,7 +70,8 @@ class Switch:
             self._gate.add_routes(self._routes)
             self.listen_address = await self._gate.start(config.listen)
         self._dialer = Dialer(endpoint)
-        plan = Plan(config.seeds, config.outbound, config.trusted, config.allow_local)
+        seeds = tuple(dict.fromkeys(canonical(seed) for seed in config.seeds))
+        plan = Plan(seeds, config.outbound, config.trusted, config.allow_local)
         self._dialling = Dialling(plan, roster, self._dialer.dial, self._random)
         self._dialling.start(self._anchors, roster.fail)
         self._housekeeping = asyncio.create_task(self._keep_house())
@@ -138,11 +139,13 @@ class Switch:
         self._saved_ms = roster.now_ms()
         while not self._stopping.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._stopping.wait()
                 return
             try:
                 for link in roster.links:
                     roster.ask(link)
+                roster.assess_next()
                 if self._urgent() != self._saved or roster.now_ms() - self._saved_ms >= SAVE_MS:
                     await self._save()
             except Exception as error:
@@ -182,3 +185,11 @@ class Switch:
             LOG.warning("the memory of peers is damaged and begins anew: %s", error)
             return
         self.roster.scores, self._anchors = scores, anchors
+
+
+def canonical(seed: str) -> str:
+    """One form for each address; what is none is told of when it is dialled."""
+    try:
+        return str(read_address(seed))
+    except BadAddress:
+        return seed

@@ -28,7 +28,7 @@ class SwitchConfig:
     agent: str = ""
     roles: int = 0
     voucher: bytes = b""
-    is_validator: Callable[[bytes, bytes], bool] = nobody  # key, voucher; asked once for each connection
+    is_validator: Callable[[bytes, bytes], bool] = nobody  # key, voucher; asked at first and now and then
     outbound: int = 8  # peers that we dial for ourselves, seeds counted
     trusted: int = 2  # of them never through addresses of which only inbound peers have told us
     slots: SlotLimits = field(default_factory=SlotLimits)

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import ssl
 import weakref
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -24,6 +25,7 @@ from network.errors import BadAddress, CannotConnect, CannotListen, NetworkError
 from network.handshake import Endpoint, Introduction, shake_hands
 from network.hello import Side
 from network.limits import Door, GateLimits
+from network.resolver import Resolver
 from network.tls import Certificate, client_context
 
 __all__ = ["PATH", "Admit", "Dialer", "Endpoint", "Gate", "GateLimits", "Introduction", "Welcome"]
@@ -53,11 +55,12 @@ class Dialer:
     def __init__(self, endpoint: Endpoint, timeout_seconds: float = 10.0) -> None:
         self._endpoint = endpoint
         self._seconds = timeout_seconds
+        self._is_closed = False
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         trace = aiohttp.TraceConfig()
         trace.on_request_redirect.append(_stay)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=client_context(), limit=0, force_close=True),
+            connector=aiohttp.TCPConnector(ssl=client_context(), limit=0, force_close=True, resolver=Resolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             ws_response_class=_Outgoing,
             trace_configs=[trace],
@@ -76,13 +79,16 @@ class Dialer:
             raise TimedOut(f"{address} did not answer within {self._seconds:g} s: is it reachable?") from None
         except NetworkError as error:
             raise type(error)(f"{address}: {error}") from error.__cause__
+        if self._is_closed:
+            await connection.close("this node stops")
+            raise CannotConnect(f"{address}: this node stops")
         self._connections.add(connection)
         return connection
 
     async def close(self) -> None:
         """Frees the sockets. Connections that are still open end."""
-        closing = [connection.close("this node stops") for connection in list(self._connections)]
-        await asyncio.gather(*closing)
+        self._is_closed = True  # for whoever is dialling now
+        await asyncio.gather(*[connection.close("this node stops") for connection in list(self._connections)])
         await self._session.close()
         await asyncio.sleep(0)  # Transports close their sockets on the loop's next turn.
 
@@ -98,6 +104,8 @@ class Dialer:
                 max_msg_size=WS_BYTES_MAXIMUM,
                 decode_text=False,
             )
+        except RuntimeError as error:
+            raise CannotConnect("this node stops") from error  # The session is closed.
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _named(error) from error
         assert isinstance(socket, _Outgoing)
@@ -146,6 +154,7 @@ class Gate:
     ) -> None:
         self.address = ""
         self.door = Door(limits)
+        self.failures: Counter[str] = Counter()  # handshakes that came to nothing, by the name of the error
         self._endpoint = endpoint
         self._certificate = certificate
         self._welcome = welcome
@@ -214,8 +223,11 @@ class Gate:
                 digest = self._certificate.digest
                 connection = await shake_hands(socket, transport, self._endpoint, Side.LISTENER, digest)
         except (NetworkError, TimeoutError) as error:
-            LOG.info("a connection from %s came to nothing: %s", visit.ip, error or TimedOut.told)
-            await close_socket(socket, transport, error.told if isinstance(error, NetworkError) else TimedOut.told)
+            failure = error if isinstance(error, NetworkError) else TimedOut("it did not introduce itself in time")
+            self.failures[type(failure).__name__] += 1
+            level = logging.DEBUG if isinstance(failure, CannotConnect) else logging.INFO  # scanners, and nodes
+            LOG.log(level, "a connection from %s came to nothing: %s", visit.ip, failure)
+            await close_socket(socket, transport, failure.told)
             return socket
         self._entrance.opened(visit)
         self._connections.add(connection)

@@ -18,7 +18,6 @@ from node.claim_pool import ClaimPool, Held, Slot, is_past, signer_of, slot_of
 from node.parts import Handler
 from node.recent import Recent
 from node.relay_messages import Claimed, ClaimMessage, name_of
-from node.round_driver import RoundDriver
 from node.runtime import MALFORMED, VOTES, Runtime
 
 REPEAT_MS = 5_000  # our own claims are said again until the ledger has them
@@ -47,25 +46,27 @@ def is_signed(claim: Claimed, public_key: bytes, chain_id: bytes) -> bool:
 
 
 class Claims:
-    """One node's part in it. `state` gives the finalized state, `news` is told when a block has more to take.
+    """One node's part in it.
 
-    The shell calls `follow` after every finalized block and `speak` when the trainer or a check has got further.
+    `state` gives the finalized state; `own` what this node has to say on a state at a time, see `RoundDriver.claims`;
+    `news` is told when a block has more to take. The shell calls `follow` after every finalized block, and `speak` when
+    the trainer or a check has got further.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         network: Network,
-        driver: RoundDriver,
         pool: ClaimPool,
         state: Callable[[], State],
+        own: Callable[[State, int], list[Claimed]],
         news: Callable[[], None] = lambda: None,
     ) -> None:
         self.runtime = runtime
         self.network = network
-        self.driver = driver
         self.pool = pool
         self.state = state
+        self.own = own
         self.news = news
         self._seen = Recent(SEEN)
         self._early: OrderedDict[bytes, Early] = OrderedDict()
@@ -88,7 +89,7 @@ class Claims:
 
     def speak(self) -> None:
         """Say what this node has to say on the latest state, and has not said yet."""
-        for claim in self.driver.claims(self.state(), self.runtime.wall_ms()):
+        for claim in self.own(self.state(), self.runtime.wall_ms()):
             held = self.pool.put(claim, is_own=True)
             if held is not None:
                 self._send(held)

@@ -5,32 +5,31 @@ The ledger, consensus and the API share one event loop; training runs in a proce
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from chain.genesis import Network
 from chain.receipts import RoundClosed, RoundVoid
-from chain.rounds import counted
-from chain.state import HOLDING, RESULT, NodeRecord, State, node_key
+from chain.state import NodeRecord, State, node_key
 from chain.transition import Applied
-from network.switch import Switch
+from consensus.messages import Certificate
+from node.attendance import Attendance
 from node.consistency import open_sign_state
 from node.declarations import Candidacy, Declarations, Registration
+from node.errors import StoreError
 from node.facts import Facts
 from node.home import Home
 from node.identity import find_stamp
 from node.key_value import open_key_value
 from node.ledger_view import LedgerView
-from node.loop_runtime import LoopRuntime
-from node.meeting import meets_others, switch_of
+from node.membership import Membership, meets_others
 from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.own import Hooks, Own
 from node.payload_store import PayloadStore
 from node.producer import Producer
-from node.protocols import Protocols
 from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
@@ -81,16 +80,19 @@ class Node:
         self.view = LedgerView(self.store, home.network)
         self.payloads = PayloadStore(directory / "payloads")
         self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
+        self.attendance = Attendance(self.outcomes, self.news, self._adopted)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
         key = home.identity.validator_public_key
-        self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
-        self.runtime: LoopRuntime | None = None
-        self.protocols: Protocols | None = None  # while running
-        self.switch: Switch | None = None  # of a node that may have peers
+        try:
+            self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
+        except BaseException:
+            self.store.close()  # Else it stays locked until somebody collects what is left of this node.
+            raise
+        self.membership: Membership | None = None  # while running
         self.live = Live()
         self.readings = Readings()
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
@@ -100,8 +102,6 @@ class Node:
         self.facts = self._facts(self.store.state())
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
-        self._error: BaseException | None = None
-        self._thoughts: set[asyncio.Task[None]] = set()
 
     def _facts(self, state: State) -> Facts:
         return Facts.read(state, self.view.tip, self.home.identity, self.network.params)
@@ -116,71 +116,53 @@ class Node:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Restore the model, register, train, make blocks, until `stop` is set or the wanted round is reached."""
-        await asyncio.to_thread(self.outcomes.restore, self.store.state())
+        await self._restore()
         await self._prepare_registration()
         self._prepare_candidacy()
         self._validate_model()
-        self._react(self.store.state())
-        tasks: list[asyncio.Future[Any]] = [await self._take_part()]
-        if self.trainer is not None:
-            tasks.append(asyncio.create_task(self.trainer.run()))
-        tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
+        own = Own(self.home.identity, self.view, self.producer, self.sign_state, meets_others(self.settings))
+        membership = self.membership = Membership(
+            self.home, self.settings, own, self.outcomes, Hooks(self._on_final, accuse=self._accuse)
+        )
+        tasks: list[asyncio.Future[Any]] = [membership.failed]
         try:
+            await membership.start()
+            if membership.listens_at:
+                self.watch(f"Others can connect to {membership.listens_at}")
+            self._react(self.store.state())
+            tasks.append(asyncio.create_task(self.attendance.run()))
+            if self.trainer is not None:
+                tasks.append(asyncio.create_task(self.trainer.run()))
+            tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            if self._error is not None:
-                raise self._error
         finally:
             if self.trainer is not None:
                 await self.trainer.stop()
-            for task in [*tasks, *self._thoughts]:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._thoughts, return_exceptions=True)
-            await self._leave()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await membership.stop()
 
-    async def _take_part(self) -> asyncio.Future[None]:
-        """Start the protocols; what is returned ends with the error that ends them."""
-        self.runtime = LoopRuntime()
-        has_peers = meets_others(self.settings)
-        own = Own(self.home.identity, self.view, self.producer, self.sign_state, has_peers)
-        self.protocols = Protocols(self.runtime, own, Hooks(self._on_final))
-        self.protocols.start()
-        if has_peers:
-            self.switch = self.runtime.switch = switch_of(self.home, self.settings, self.protocols, self.runtime)
-            await self.switch.start()
-            if self.listens_at:
-                self.watch(f"Others can connect to {self.listens_at}")
-        return self.runtime.failed
+    async def _restore(self) -> None:
+        """The ledger's model from this disk; what is lost there others may have."""
+        try:
+            await asyncio.to_thread(self.outcomes.restore, self.store.state())
+        except StoreError as error:
+            if not meets_others(self.settings):
+                raise
+            self.watch(f"{error}; asking others for what is missing")
 
-    async def _leave(self) -> None:
-        if self.runtime is None or self.protocols is None:
-            return
-        if self.switch is not None:
-            await self.switch.stop()
-        self.protocols.stop()
-        await self.runtime.stop()
-
-    @property
-    def peers(self) -> int:
-        """How many are connected."""
-        return 0 if self.runtime is None else len(self.runtime.peers())
-
-    @property
-    def listens_at(self) -> str:
-        """HOST:PORT for others to connect to; empty if there is none."""
-        return "" if self.switch is None or self.switch.listen_address is None else self.switch.listen_address
-
-    @property
-    def peer_height(self) -> int:
-        """The highest block that a peer says is final; 0: nobody has said anything."""
-        best = None if self.protocols is None else self.protocols.standing.best()
-        return 0 if best is None else best[1].height
+    def _accuse(self, first: Certificate, second: Certificate) -> None:
+        """Two certificates that contradict each other: whoever signed both is provably dishonest."""
+        names = [f"kind {each.kind}, block {each.block_hash.hex()[:16]}" for each in (first, second)]
+        self.watch(f"Epoch {first.epoch}, view {first.view}: certificates contradict each other ({'; '.join(names)})")
 
     def news(self) -> None:
-        """Something that belongs into a block has come."""
-        if self.protocols is not None:
-            self.protocols.speak()
+        """This node has more to say, or something that belongs into a block has come."""
+        if self.membership is not None:
+            self.membership.protocols.speak()
 
     async def close(self) -> None:
         """Let go of the files. The node cannot be used afterwards."""
@@ -215,13 +197,12 @@ class Node:
         self.live.last_block_ms = header.time_ms
         for receipt in applied.receipts:
             if isinstance(receipt, RoundClosed):
-                if not self.outcomes.adopt(receipt.round, receipt.outcome):
-                    self.outcomes.restore(applied.state)
                 self.watch(
                     f"Round {receipt.round} closed at height {header.height}: model "
                     f"{receipt.outcome.model_root.hex()[:16]}"
                 )
-                self._validate_model()
+                if self.attendance.closed(receipt):
+                    self._validate_model()
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()
@@ -233,50 +214,22 @@ class Node:
         self.facts = self._facts(state)
         self.driver.follow(state, self.view.tip.height)
         self.declarations.follow(state)
-        current = state.round(state.ledger.round)
-        if current is not None and current.phase in (HOLDING, RESULT):
-            self._think(self._attend(state))
+        self.attendance.follow(state)
         wanted = self.settings.until_round
         if wanted is not None and state.ledger.closed_rounds >= wanted:
             self._reached.set()
 
-    async def _attend(self, state: State) -> None:
-        """Do what a validator has to do for the round in `state` before it can sign."""
-        current = state.round(state.ledger.round)
-        assert current is not None
-        if current.phase == HOLDING:
-            for revealed in current.revealed:
-                await self.outcomes.check(Claimed(revealed.payload_root, revealed.payload_bytes, revealed.path))
-        else:
-            pairs = [(revealed.node, revealed.payload_root) for revealed in counted(state, current)]
-            await self.outcomes.prepare(current.number, pairs)
-        self.news()
+    def _adopted(self) -> None:
+        """The ledger's model is here again."""
+        self._validate_model()
+        self._react(self.store.state())
 
-    async def _foresee(self, done: RoundDone) -> None:
+    def _foresee(self, done: RoundDone) -> None:
         """Our payload is ready: judge it, and compute the outer step over it alone, as a lone trainer needs."""
-        if done.round != self.driver.work.round:
-            return  # Its round has ended meanwhile.
-        path = sum(segment.distance for segment in self.driver.work.segments[: done.segments])
-        await self.outcomes.check(Claimed(done.payload_root, done.payload_bytes, path))
-        current = self.store.state().round(done.round)
-        if current is not None and current.participants == 1:
-            await self.outcomes.prepare(done.round, [(self.driver.node, done.payload_root)])
-        self.news()
-
-    def _think(self, thought: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(thought)
-        self._thoughts.add(task)
-        task.add_done_callback(self._thought_ended)
-
-    def _thought_ended(self, task: asyncio.Task[None]) -> None:
-        self._thoughts.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        """End `run` with this error."""
-        self._error = self._error or error
-        self._reached.set()
+        if done.round == self.driver.work.round:  # Else its round has ended meanwhile.
+            path = sum(segment.distance for segment in self.driver.work.segments[: done.segments])
+            claimed = Claimed(done.payload_root, done.payload_bytes, path)
+            self.attendance.foresee(claimed, done.round, self.driver.node)
 
     def _on_trainer(self, event: TrainerEvent) -> None:
         live = self.live
@@ -294,7 +247,7 @@ class Node:
                 self.news()
             case RoundDone():
                 self.driver.add_payload(event)
-                self._think(self._foresee(event))
+                self._foresee(event)
             case Validated(round_number, loss):
                 self._on_validated(round_number, loss)
             case Failed(message):

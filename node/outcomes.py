@@ -4,7 +4,7 @@ Everything here can be made again from the ledger and the payloads; files only s
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from node.model_store import ModelStore, step_from_payloads
 from node.payload_store import PayloadStore
 from training.errors import PayloadError
 from training.outer import OuterState
-from training.payload import decode_payload, payload_norm
+from training.payload import decode_payload, payload_norm, payload_size
 
 # Encoding moves every value by up to half a step, so a payload may be somewhat longer than the path that led to it.
 NORM_SLACK_PERCENT = 25
@@ -42,12 +42,33 @@ class Claimed:
     path: int
 
 
-class Outcomes:
-    """The model after the last closed round, and candidates for the next."""
+# Asks the network for a payload: its root, its length in bytes, and who is told the payload or its file, or that nobody
+# has it. Both objects of `node.blobs` and `node.blob_exchange` can do it.
+Fetch = Callable[[bytes, int, Callable[[bytes | Path | None], None]], None]
 
-    def __init__(self, models: ModelStore, payloads: PayloadStore) -> None:
+
+class _Coming:
+    """A payload that is looked for."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.found: asyncio.Future[bytes | Path | None] = loop.create_future()  # what the network gave
+        self.here: asyncio.Future[bool] = loop.create_future()  # for all who wait
+
+    def tell(self, found: bytes | Path | None) -> None:
+        """What the network gave; the first word counts."""
+        if not self.found.done():
+            self.found.set_result(found)
+
+
+class Outcomes:
+    """The model after the last closed round, and candidates for the next. Without `fetch` it has nobody to ask."""
+
+    def __init__(self, models: ModelStore, payloads: PayloadStore, fetch: Fetch | None = None) -> None:
         self.models = models
         self.payloads = payloads
+        self.fetch = fetch
+        self.payload_bytes = payload_size(models.learning.fragment_sizes)  # of every payload of this network
         self.model: OuterState | None = None
         self.model_root = b""
         self.model_round = 0
@@ -55,14 +76,19 @@ class Outcomes:
         # One computation at a time: a second wish for the same outer step then finds it done.
         self._busy = asyncio.Lock()
         self._prepared: dict[bytes, Prepared] = {}
+        self._coming: dict[bytes, _Coming] = {}  # by root
 
     @property
     def model_path(self) -> Path:
         return self.models.path(self.model_round)
 
     def holds(self, claimed: Claimed) -> bool | None:
-        """Whether we have this payload and it is sound; None while nobody has looked."""
+        """Whether we have this payload and it is sound; None while nobody has looked, or it is being fetched."""
         return self._held.get(claimed)
+
+    def forget(self, claimed: Claimed) -> None:
+        """Look again at the next `check`."""
+        self._held.pop(claimed, None)
 
     def prepared(self, counted_root: bytes, base_root: bytes) -> Outcome | None:
         """The outcome of counting these payloads on this base, if it has been computed."""
@@ -70,10 +96,52 @@ class Outcomes:
         return found.outcome if found is not None and found.base_root == base_root else None
 
     async def check(self, claimed: Claimed) -> None:
-        """Look whether a payload is here, is as long as claimed, decodes, and moves no further than its node went."""
+        """Look whether a payload is here, is as long as claimed, decodes, and moves no further than its node went.
+
+        One that is not here is fetched first: so check payloads of several nodes at once, not in turn.
+        """
+        if claimed not in self._held and claimed.payload_bytes == self.payload_bytes:
+            await self._bring(claimed.payload_root)
         async with self._busy:
             if claimed not in self._held:
                 self._held[claimed] = await asyncio.to_thread(self._is_sound, claimed)
+
+    def give_up(self) -> None:
+        """The time to vote has come: what is still on its way is not held. It may come later all the same."""
+        for coming in self._coming.values():
+            coming.tell(None)
+
+    async def bring(self, payload_roots: Iterable[bytes]) -> bool:
+        """Fetch those of these payloads that are not here. Whether all are here now."""
+        return all(await asyncio.gather(*(self._bring(root) for root in dict.fromkeys(payload_roots))))
+
+    async def _bring(self, root: bytes) -> bool:
+        """Whether a payload is here, fetched if need be: once, however many wait for it."""
+        if (known := self._coming.get(root)) is not None:
+            return await asyncio.shield(known.here)
+        coming = self._coming[root] = _Coming()
+        try:
+            is_here = await asyncio.to_thread(self.payloads.has, root)
+            if not is_here and self.fetch is not None:
+                self.fetch(root, self.payload_bytes, coming.tell)
+                found = await coming.found
+                is_here = found is not None and await asyncio.to_thread(self._keep, root, found)
+            coming.here.set_result(is_here)
+            return is_here
+        finally:
+            del self._coming[root]
+            coming.here.cancel()  # does nothing to one that has its result
+
+    def _keep(self, root: bytes, found: bytes | Path) -> bool:
+        """Put what has been fetched among the payloads. A full disk is told when something of our own is written."""
+        try:
+            if isinstance(found, bytes):
+                self.payloads.put(found)
+            elif found != self.payloads.path(root):
+                found.replace(self.payloads.path(root))
+        except (StoreError, OSError):
+            return False
+        return self.payloads.has(root)
 
     def _is_sound(self, claimed: Claimed) -> bool:
         try:
@@ -85,7 +153,11 @@ class Outcomes:
         return len(payload) == claimed.payload_bytes and is_short
 
     async def prepare(self, round_number: int, pairs: Sequence[tuple[bytes, bytes]]) -> Prepared | None:
-        """Compute and save the outer step over (node id, payload root) pairs, by node id. None if a payload is bad."""
+        """Compute and save the outer step over (node id, payload root) pairs, by node id. None if a payload is bad.
+
+        Payloads that are not here are fetched first: others may hold what came too late for us to vote for it.
+        """
+        await self.bring(payload for _, payload in pairs)
         root = merkle_root([node + payload for node, payload in pairs])
         async with self._busy:
             known = self._prepared.get(root)

@@ -22,6 +22,18 @@ class PayloadStore:
     def path(self, root: bytes) -> Path:
         return self.folder / root.hex()
 
+    def find(self, root: bytes) -> Path | None:
+        """The file under this name, sound or not; None if there is none."""
+        path = self.path(root)
+        return path if path.exists() else None
+
+    def has(self, root: bytes) -> bool:
+        """Whether the payload is here and sound."""
+        try:
+            return bool(self.get(root))
+        except StoreError:
+            return False
+
     def put(self, payload: bytes) -> bytes:
         """Keep a payload durably and return its root. Raises StoreError."""
         root = payload_root(payload)

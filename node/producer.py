@@ -24,6 +24,9 @@ from node.round_driver import RoundDriver
 PROOFS_PER_BLOCK = 1024
 INPUTS_PER_BLOCK = 64
 TRANSACTIONS_PER_BLOCK = 4096  # a body's encoding has no room for more
+# With PROOFS_PER_BLOCK proofs of 319 bytes and INPUTS_PER_BLOCK inputs of at most 8,410 a block then stays below the
+# 8 MiB that one message between nodes holds, whatever gas a network allows.
+TRANSACTION_BYTES_PER_BLOCK = 6 << 20
 GATHERED_MAXIMUM = 3 * TRANSACTIONS_PER_BLOCK  # blocks that are not final yet may hold those that come first
 # A block is closed after so many who would pay and did not apply or fit: a mempool full of them must not hold it up.
 # Evidence and registrations that fail do not count: few of them can wait, and they must not close it to who pays.
@@ -39,6 +42,7 @@ class Filling:
     network: Network
     taken: list[Transaction] = field(default_factory=list)
     gas: int = 0  # of those who pay
+    size: int = 0  # bytes
     lane_gas: int = 0  # of registrations, in the lane that they share with proofs
     registrations: int = 0
     misses: int = 0
@@ -47,9 +51,12 @@ class Filling:
     def is_closed(self) -> bool:
         return self.misses >= MISSES or len(self.taken) >= TRANSACTIONS_PER_BLOCK
 
-    def has_room(self, gas: int, lane: int) -> bool:
-        """Whether so much gas fits. Those who pay leave the lane of proofs and registrations free."""
-        params = self.network.params
+    def has_room(self, waiting: Waiting) -> bool:
+        """Whether its bytes and its gas fit. Those who pay leave the lane of proofs and registrations free."""
+        params, gas, lane = self.network.params, waiting.gas, waiting.lane
+        if self.size + len(waiting.encoded) > TRANSACTION_BYTES_PER_BLOCK:
+            self.misses += 1
+            return False
         if lane == REGISTRATION:
             is_free = self.registrations < params.registrations_per_block
             return is_free and self.lane_gas + gas <= params.lane_gas_maximum
@@ -67,17 +74,13 @@ class Filling:
             return False
         self.draft.merge(attempt)
         self.taken.append(transaction)
+        self.size += len(transaction.encode())
         if lane_of(transaction) == REGISTRATION:
             self.lane_gas += transaction_gas(transaction)
             self.registrations += 1
         else:
             self.gas += transaction_gas(transaction)
         return True
-
-    def offer_all(self, transactions: Sequence[Transaction]) -> None:
-        for each in transactions:
-            if self.has_room(transaction_gas(each), lane_of(each)):
-                self.offer(each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Producer:
         self.params = network.params
         self.driver = driver
         self.mempool = mempool
-        self.pool = pool or ClaimPool(network.params)
+        self.pool = ClaimPool(network.params) if pool is None else pool
 
     def has_news(self, state: State, time_ms: int) -> bool:
         """Whether a block would hold anything."""
@@ -169,7 +172,7 @@ class Producer:
             # higher one stands behind something that found no room or does not apply.
             if filling.draft.account(waiting.sender).nonce != waiting.nonce:
                 continue
-            if filling.has_room(waiting.gas, waiting.lane):
+            if filling.has_room(waiting):
                 transaction = waiting.transaction
                 vouch(transaction, self.network.chain_id)  # the mempool has checked it
                 if not filling.offer(transaction):

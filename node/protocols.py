@@ -39,7 +39,7 @@ class Protocols:
         heard = replace(hooks, on_final=self._on_final, report=self._report)
         self.replica = Replica(runtime, own, self.blocks, self.standing, heard)
         self.relay = Relay(runtime, self.mempool, own.view.state, self.replica.news)
-        self.claims = Claims(runtime, network, producer.driver, producer.pool, own.view.state, self.replica.news)
+        self.claims = Claims(runtime, network, producer.pool, own.view.state, producer.driver.claims, self.replica.news)
         self.reporting = Reporting(own.identity, network, self.mempool)
         self.sync = BlockSync(runtime, own.view, self.standing, self.replica.synced, trust)
         self.sync.hear_block.append(self.replica.passed)

@@ -70,14 +70,14 @@ class Status:
 
 def status_of(node: Node) -> Status:
     """What is true at the last finalized block, and what trainer and jobs said last. Reads memory only."""
-    readings = node.readings
+    readings, membership = node.readings, node.membership
     return Status(
         **_ledger(node),
         **_stake(node),
         **_learning(node),
-        peers=node.peers,
-        listen=node.listens_at,
-        peer_height=node.peer_height,
+        peers=0 if membership is None else membership.peers,
+        listen="" if membership is None else membership.listens_at,
+        peer_height=0 if membership is None else membership.peer_height,
         finality_ms=readings.finality_ms,
         waiting_transactions=len(node.mempool),
         uptime_seconds=int(readings.uptime_seconds),

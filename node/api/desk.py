@@ -16,6 +16,7 @@ from node.api.events import Events
 from node.api.faults import Refusal, of_ledger
 from node.api.limits import Crowd, Limits, Rates, read_body
 from node.api.metrics import Metrics
+from node.api.peer_answers import peers_of
 from node.api.questions import Submission
 from node.api.reads import Reads
 from node.api.round_answers import RoundAnswers, proof_page
@@ -75,6 +76,10 @@ class Desk:
             "trainer_failure": node.live.trainer_failure,
         }
         return encoded(json.dumps(content).encode(), 503 if state == "stalled" else 200)
+
+    async def peers(self, _: Asked) -> web.StreamResponse:
+        membership = self.node.membership
+        return encoded(json.dumps(peers_of(None if membership is None else membership.switch)).encode())
 
     async def losses(self, _: Asked) -> web.StreamResponse:
         content = {"losses": sampled(self.node.history.entries)}

@@ -125,6 +125,7 @@ ROUTES: tuple[Route, ...] = (
         answer=schemas.Validators,
         query=questions.ValidatorsPage,
     ),
+    get("/v1/peers", "peers", "Who is connected, and who is banned and why.", Desk.peers, answer=schemas.Peers),
     get("/v1/rounds", "rounds", "Rounds, newest first.", Desk.round_page, answer=schemas.Rounds, query=questions.Page),
     get(
         "/v1/rounds/{round}",

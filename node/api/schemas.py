@@ -5,6 +5,7 @@ from marshmallow import fields, validate
 from chain.block import PHASES
 from chain.crypto.votes import KIND_NAMES
 from chain.state import ROUND_PHASES
+from network.peer import ROLE_NAMES
 from node.api.action_answers import ACTION_NAMES
 from node.api.fields import (
     Answer,
@@ -275,6 +276,49 @@ class Validators(Answer):
     total_power_nanos = amount()
     counted = whole()
     next_cursor = next_cursor()
+
+
+class Peer(Answer):
+    """What a peer says of itself: `listen`, `agent`, `roles`. `validator` and `score` are what this node found."""
+
+    key = public_key(33)
+    address = text()
+    outbound = truth()
+    listen = text()
+    agent = text()
+    roles = fields.List(fields.String(validate=validate.OneOf(list(ROLE_NAMES.values()))), required=True)
+    validator = truth()
+    named_by_user = truth()
+    score = fields.Integer(required=True, strict=True)
+    reasons = fields.List(fields.String(), required=True)
+    connected_seconds = whole()
+    silent_seconds = whole()
+    messages_in = whole()
+    messages_out = whole()
+    bytes_in = whole()
+    bytes_out = whole()
+    dropped_in = whole()
+    dropped_out = whole()
+    queued_bytes = whole()
+
+
+class Ban(Answer):
+    """`host` is the IP address, or the /64, that is banned with the key."""
+
+    key = public_key(33)
+    address = text()
+    host = maybe(text())
+    remaining_seconds = whole()
+    count = whole()
+    reasons = fields.List(fields.String(), required=True)
+
+
+class Peers(Answer):
+    """`banned` counts all bans in force, also those that are not shown."""
+
+    peers = many(Peer)
+    bans = many(Ban)
+    banned = whole()
 
 
 class Payload(Answer):

@@ -26,7 +26,7 @@ const PHASES = {
   staked: "Stake alone carries the chain. Phantom power is gone for ever.",
 };
 
-let status = null, blocks = [], rounds = [], losses = [], members = null;
+let status = null, blocks = [], rounds = [], losses = [], members = null, peers = null;
 
 // ---- Drawing
 
@@ -104,6 +104,18 @@ function showMembers() {
   ])));
 }
 
+const size = bytes => bytes < 1e6 ? (bytes / 1e3).toFixed(1) + " kB" : (bytes / 1e6).toFixed(1) + " MB";
+
+function showPeers() {
+  place("peers-section").hidden = !peers.peers.length && !peers.banned;
+  place("peers").replaceChildren(...peers.peers.map(p => row([
+    p.key.slice(0, 10), p.address, p.outbound ? "us" : "it", p.validator ? "validator" : p.roles.join(", "), p.score,
+    duration(p.connected_seconds), size(p.bytes_in), size(p.bytes_out),
+  ])));
+  place("banned").textContent = peers.banned + " banned" + peers.bans.slice(0, ROWS).map((b, index) =>
+    (index ? "; " : ": ") + b.address + " for " + duration(b.remaining_seconds) + " (" + b.reasons.slice(-1) + ")").join("");
+}
+
 function shape(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -146,10 +158,11 @@ function showCurve() {
 
 async function readLists() {
   const lists = ["blocks", "rounds", "validators"].map(name => ask("/v1/" + name + "?limit=" + ROWS));
-  const found = await Promise.all(lists);
-  [blocks, rounds, members] = [found[0].blocks, found[1].rounds, found[2]];
+  const found = await Promise.all([...lists, ask("/v1/peers")]);
+  [blocks, rounds, members, peers] = [found[0].blocks, found[1].rounds, found[2], found[3]];
   showTables();
   showMembers();
+  showPeers();
 }
 
 async function readLosses() {

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from chain.crypto import ecdsa
 from chain.crypto.ecdsa import CURVE_ORDER
 from chain.errors import BadSignature, DecodeError, InvalidTransaction, NotEnoughFunds
 from chain.fees import transaction_gas
 from chain.money import AMOUNT_MAXIMUM, NEURO, Balance, burn, burn_share, holdings, mint, move
 from chain.receipts import BASE_FEE, SERVICE_SHARE, Burned, TransactionApplied
 from chain.state import State
-from chain.transactions import Transfer
+from chain.transactions import Transaction, Transfer, check_signature, vouch
 from tests.builders import (
     ALICE,
     BOB,
@@ -99,6 +100,28 @@ def test_the_second_signature_of_the_same_key_and_digest_is_refused(chain):
     s = int.from_bytes(payment.signature[32:], "big")
     with pytest.raises(BadSignature):
         chain.block([replace(payment, signature=payment.signature[:32] + (CURVE_ORDER - s).to_bytes(32, "big"))])
+
+
+def test_a_signature_is_checked_once_per_object_and_chain_and_again_for_its_bytes(chain, monkeypatch):
+    payment = a_transfer(chain, 7)
+    chain_id = chain.network.chain_id
+    check_signature(payment, chain_id)
+    monkeypatch.setattr(ecdsa, "verify", lambda *words: False)
+    check_signature(payment, chain_id)
+    for other in (Transaction.decode(payment.encode()), replace(payment)):
+        assert other == payment
+        with pytest.raises(BadSignature):
+            check_signature(other, chain_id)
+    with pytest.raises(BadSignature):
+        check_signature(payment, bytes(32))
+
+
+def test_what_somebody_vouches_for_is_not_checked_and_a_changed_copy_is(chain):
+    forged = replace(a_transfer(chain, 7), signature=bytes(64))
+    vouch(forged, chain.network.chain_id)
+    check_signature(forged, chain.network.chain_id)
+    with pytest.raises(BadSignature):
+        check_signature(replace(forged, tip=1), chain.network.chain_id)
 
 
 def test_a_nonce_is_the_number_of_transactions_before(chain):

@@ -1,30 +1,28 @@
 """Real HTTPS servers on the loopback that serve blobs, honestly or not, and a client for them."""
 
 import asyncio
-import datetime
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from chain.crypto.hashing import leaf_hash, root_of_hashes
 from network.blob_client import BlobFetcher, FetchLimits
 from network.blob_server import BlobServer, ServeLimits
+from network.connection import Connection
 from network.https_source import HttpsSource, new_session
+from network.limits import GateLimits
 from network.pages import PAGE_BYTES, Hashing, PageList, Wanted
+from network.tls import client_context
+from network.transport import Endpoint, Gate, Introduction
+from tests.network.scripted import CHAIN, certificate, node_key
 
 HASHING = Hashing(leaf_hash, root_of_hashes)
-QUICK = FetchLimits(reply_seconds=0.3, bytes_per_second_minimum=8 << 20)
+# No test passes or fails by how long something takes: where a deadline matters, it is one that nobody can keep.
+PATIENT = FetchLimits(reply_seconds=600, bytes_per_second_minimum=1)
+HASTY = FetchLimits(reply_seconds=0.1, bytes_per_second_minimum=1 << 40)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -71,35 +69,6 @@ class Memory:
         return self.blobs[root][offset : offset + length] if root in self.blobs else None
 
 
-@cache
-def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For servers, and for clients that take any certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    server.minimum_version = client.minimum_version = ssl.TLSVersion.TLSv1_3
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "pem"
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-        server.load_cert_chain(path)
-    return server, client
-
-
 @dataclass
 class Loopback:
     """Servers, and what clients need."""
@@ -109,13 +78,15 @@ class Loopback:
 
     async def listen(self, routes: Sequence[web.RouteDef]) -> str:
         """Returns HOST:PORT."""
-        app = web.Application()
-        app.add_routes(routes)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        self.stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls()[0]).start()
-        return "127.0.0.1:{1}".format(*runner.addresses[0])
+        endpoint = Endpoint(CHAIN, node_key(1), lambda: Introduction(1))
+        gate = Gate(endpoint, certificate(1), self.welcome, lambda ip: None, GateLimits())
+        gate.add_routes(routes)
+        address = await gate.start("127.0.0.1:0")
+        self.stack.push_async_callback(gate.stop)
+        return address
+
+    async def welcome(self, connection: Connection) -> None:
+        """Nobody comes as a peer."""
 
     async def serve(self, source: Memory, limits: ServeLimits | None = None) -> str:
         server = BlobServer(source, limits)
@@ -123,19 +94,31 @@ class Loopback:
         return await self.listen(server.routes())
 
     async def source(self, address: str) -> HttpsSource:
-        return HttpsSource(await self.stack.enter_async_context(new_session()), address, tls()[1])
+        return HttpsSource(await self.stack.enter_async_context(new_session()), address, client_context())
 
     async def sources(self, *addresses: str) -> list[HttpsSource]:
         return [await self.source(address) for address in addresses]
 
-    def fetcher(self, limits: FetchLimits = QUICK) -> BlobFetcher:
+    def fetcher(self, limits: FetchLimits = PATIENT) -> BlobFetcher:
         return BlobFetcher(HASHING, limits, lambda source, reason: self.faults.append((source.name, reason)))
 
 
 @asynccontextmanager
 async def loopback() -> AsyncIterator[Loopback]:
+    _ends.append(asyncio.Event())
     async with AsyncExitStack() as stack:
-        yield Loopback(stack)
+        try:
+            yield Loopback(stack)
+        finally:
+            _ends.pop().set()
+
+
+_ends: list[asyncio.Event] = []
+
+
+async def until_the_end() -> None:
+    """What a server does that never answers: it would hold up the end of the test otherwise."""
+    await _ends[-1].wait()
 
 
 # ---- Liars
@@ -159,7 +142,7 @@ def liar(
         index = first // PAGE_BYTES
         body = page(index) if page is not None else true[index]
         if body is None:
-            await asyncio.sleep(60)
+            await until_the_end()
         return web.Response(status=206, body=body)
 
     return [web.get("/blob/{root}", give_page), web.get("/blob/{root}/pages", give_list)]
@@ -172,3 +155,7 @@ def collapsed(blob: bytes) -> bytes:
     rows = (above, root_of_hashes(hashes[2:4]), *hashes[4:])
     assert root_of_hashes(rows) == root_of(blob)
     return PageList(len(blob) - 2 * PAGE_BYTES, rows).encode()
+
+
+BLOB = blob_of(4.5)
+TRUE = pages_of(BLOB)

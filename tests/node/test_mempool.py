@@ -31,6 +31,7 @@ from node import mempool as mempool_module
 from node.errors import FundsTooLow, RefusedForNow
 from node.mempool import Caps, Mempool
 from node.mempool_checks import NONCE_WINDOW, check_applies
+from node.relay_messages import name_of
 from tests.builders import (
     ALICE,
     BOB,
@@ -699,3 +700,36 @@ def test_a_mempool_by_itself_goes_by_the_wall_clock(world: Waiters) -> None:
     pool = Mempool(world.chain.network)
     pool.add(world.transfer(ALICE), world.chain.state)
     assert len(pool) == 1 and pool.caps == Caps()
+
+
+# ---- For peers
+
+
+def test_a_waiting_transaction_is_found_by_what_peers_call_it_until_it_goes(world: Waiters) -> None:
+    told: list[bytes] = []
+    world.pool.on_added = lambda waiting: told.append(waiting.name)
+    first, second = world.wait(ALICE), world.wait(CAROL)
+    names = [name_of(each.encode()) for each in (first, second)]
+    world.add(first)
+    assert told == world.pool.names() == names
+    assert world.pool.find_transaction(names[0]) == first.encode()
+    dearer = world.wait(ALICE, max_fee=2 * FEE)
+    assert world.pool.find_transaction(names[0]) is None and len(told) == 3
+    assert world.pool.find_transaction(name_of(dearer.encode())) == dearer.encode()
+    world.fund(CAROL, nonce=1)
+    world.follow(CAROL)
+    assert world.pool.find_transaction(names[1]) is None
+
+
+def test_evidence_and_a_registration_whose_turn_it_is_are_worth_a_block_at_once(world: Waiters) -> None:
+    world.wait(ALICE)
+    assert not world.pool.is_urgent()
+    behind = a_registration(world.chain, wallet=ALICE, nonce=1)
+    world.add(behind)
+    assert not world.pool.is_urgent()
+    world.add(a_registration(world.chain, wallet=CAROL, node=a_key("another node")))
+    assert world.pool.is_urgent()
+    other = Waiters()
+    other.fund(ALICE)
+    other.add(a_transaction(other.chain, an_accusation(other.chain.network.chain_id)))
+    assert other.pool.is_urgent()

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from chain.block import SEGMENTS_MAXIMUM, encode_round_input
 from chain.crypto import bls
 from chain.crypto.votes import NOTARIZE, Evidence, Vote, evidence_of, vote_message
 from chain.errors import DecodeError
 from chain.fees import transaction_gas
 from chain.transactions import RegisterNode, Transaction, Transfer, Unjail, Withdraw, node_consent
 from chain.transition import lane_gas
+from network.kinds import BLOCK, KINDS, PROPOSAL
 from node import producer as producer_module
 from node.producer import MISSES, TRANSACTIONS_PER_BLOCK
-from tests.builders import BOB, Key, a_key, named
+from tests.builders import BOB, Chain, Key, a_key, a_proof, a_reveal, a_training_chain, named
 from tests.node.lone_node import IDENTITY, LoneNode
 from tests.node.waiting import pay, registration, rich_node, signed
 
@@ -213,3 +215,22 @@ def test_a_block_holds_no_more_transactions_than_its_encoding(tmp_path: Path, mo
         full = replace(body, transactions=(waiting[0],) * number)
         with pytest.raises(DecodeError, match="at most 4096 items") if number > 4_096 else nullcontext():
             full.encode()
+
+
+def test_a_block_has_room_for_so_many_bytes(node: LoneNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    transactions = [wait(node, a_key(f"wallet {index}")) for index in range(3)]
+    size = len(transactions[0].encode())
+    for room, taken in ((2 * size - 1, 1), (2 * size, 2)):
+        monkeypatch.setattr(producer_module, "TRANSACTION_BYTES_PER_BLOCK", room)
+        assert built(node) == transactions[:taken] and node.mempool.ready() == transactions
+
+
+def test_the_largest_block_of_an_honest_node_fits_one_message() -> None:
+    proof = len(a_proof(Chain()).encode())
+    longest = replace(a_reveal(a_training_chain()), distances=(1,) * SEGMENTS_MAXIMUM)
+    reveal = len(encode_round_input(longest))
+    body = producer_module.TRANSACTION_BYTES_PER_BLOCK + 4 * TRANSACTIONS_PER_BLOCK
+    rest = producer_module.PROOFS_PER_BLOCK * proof + producer_module.INPUTS_PER_BLOCK * reveal
+    head = 16 * TRANSACTIONS_PER_BLOCK + 4_096 + 2_048  # names, some in full, header and proposal
+    assert body + rest + 2_048 <= KINDS[BLOCK].bytes_maximum
+    assert rest + head <= KINDS[PROPOSAL].bytes_maximum

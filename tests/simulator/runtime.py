@@ -1,8 +1,7 @@
 """`node.runtime.Runtime` in a simulated world: one for each life of a node, from its start to its crash."""
 
-import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from network.peer import Peer

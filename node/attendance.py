@@ -1,0 +1,152 @@
+"""What a node looks at and computes while rounds go on: payloads checked, outer steps prepared, models adopted.
+
+One task does it, for the newest state. A model that cannot be rebuilt yet, because a payload is missing, is tried again
+later; the node goes on without it, and trains again when it has it. Start reading at `Attendance.run`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from chain.receipts import RoundClosed
+from chain.rounds import counted
+from chain.state import CLOSED, HOLDING, RESULT, Revealed, State
+from node.errors import StoreError
+from node.outcomes import Claimed, Outcomes
+
+RETRY_S, RETRY_MAXIMUM_S = 1.0, 30.0
+
+
+def claimed_of(revealed: Revealed) -> Claimed:
+    return Claimed(revealed.payload_root, revealed.payload_bytes, revealed.path)
+
+
+class Attendance:
+    """`news` is told when there is more to say about the round, `adopted` when the ledger's model is here again."""
+
+    def __init__(self, outcomes: Outcomes, news: Callable[[], None], adopted: Callable[[], None]) -> None:
+        self.outcomes = outcomes
+        self.news = news
+        self.adopted = adopted
+        self.trouble = ""  # why the ledger's model is not here, for people
+        self._state: State | None = None
+        self._foreseen: tuple[Claimed, int, bytes] | None = None
+        self._wake = asyncio.Event()
+
+    def closed(self, receipt: RoundClosed) -> bool:
+        """A round has closed: go on from its outcome. If we have not computed it, `run` fetches what that takes."""
+        return self.outcomes.adopt(receipt.round, receipt.outcome)
+
+    def follow(self, state: State) -> None:
+        """The newest finalized state."""
+        self._state = state
+        self._wake.set()
+
+    def foresee(self, claimed: Claimed, round_number: int, node: bytes) -> None:
+        """Our own payload is ready: judge it before it is asked for, and for a lone trainer compute the outer step."""
+        self._foreseen = claimed, round_number, node
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Attend until cancelled. Raises only what is this machine's own fault."""
+        wait_s = RETRY_S
+        while True:
+            self._wake.clear()
+            work = asyncio.ensure_future(self.attend())
+            try:
+                is_done = await self._unless_overtaken(work)
+            finally:
+                work.cancel()
+            if is_done:
+                wait_s = RETRY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if is_done else wait_s):
+                    await self._wake.wait()
+                continue
+            wait_s = min(RETRY_MAXIMUM_S, wait_s * 1.5)
+
+    async def _unless_overtaken(self, work: "asyncio.Future[bool]") -> bool:
+        """The result of `work`; True if the round has gone on meanwhile, so that something else has to be done."""
+        at = self._place()
+        while not work.done():
+            wake = asyncio.ensure_future(self._wake.wait())
+            both: list[asyncio.Future[Any]] = [work, wake]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            wake.cancel()
+            if not work.done():
+                if self._place() != at:
+                    return True
+                self._wake.clear()
+        return work.result()
+
+    def _place(self) -> object:
+        """What has to be done depends on this."""
+        if self._state is None:
+            return self._foreseen
+        ledger = self._state.ledger
+        current = self._state.round(ledger.round)
+        return self._foreseen, ledger.model.outer_root, None if current is None else (current.number, current.phase)
+
+    async def attend(self) -> bool:
+        """Do once what the newest state asks for; False if something is missing that may come later."""
+        state = self._state
+        if self._foreseen is not None:
+            await self._look_ahead(*self._foreseen)
+        if state is None:
+            return True
+        if self.outcomes.model_root != state.ledger.model.outer_root and not await self._catch_up(state):
+            return False
+        current = state.round(state.ledger.round)
+        if current is None or current.phase not in (HOLDING, RESULT):
+            return True
+        if current.phase == HOLDING:
+            await self._check(current.revealed)
+            return True
+        wanted = counted(state, current)
+        await self._check_again(wanted)
+        pairs = [(revealed.node, revealed.payload_root) for revealed in wanted]
+        prepared = await self.outcomes.prepare(current.number, pairs)
+        self.news()
+        return prepared is not None
+
+    async def _look_ahead(self, claimed: Claimed, round_number: int, node: bytes) -> None:
+        foreseen = self._foreseen
+        await self.outcomes.check(claimed)
+        current = None if self._state is None else self._state.round(round_number)
+        if current is not None and current.participants == 1:
+            await self.outcomes.prepare(round_number, [(node, claimed.payload_root)])
+        if self._foreseen is foreseen:
+            self._foreseen = None
+        self.news()
+
+    async def _check(self, payloads: Sequence[Revealed]) -> None:
+        """Get and judge payloads, all at once: a slow one does not hold up the others."""
+
+        async def check(claimed: Claimed) -> None:
+            await self.outcomes.check(claimed)
+            self.news()
+
+        await asyncio.gather(*(check(claimed_of(revealed)) for revealed in payloads))
+
+    async def _check_again(self, payloads: Sequence[Revealed]) -> None:
+        """A payload that most validators hold can be had, even if it could not a while ago."""
+        missing = [revealed for revealed in payloads if not self.outcomes.holds(claimed_of(revealed))]
+        for revealed in missing:
+            self.outcomes.forget(claimed_of(revealed))
+        await self._check(missing)
+
+    async def _catch_up(self, state: State) -> bool:
+        """Rebuild the ledger's model from the last one that we have and the payloads since."""
+        for number in range(self.outcomes.model_round + 1, state.ledger.ended_round + 1):
+            current = state.round(number)
+            if current is not None and current.phase == CLOSED:
+                await self._check_again(counted(state, current))
+        try:
+            await asyncio.to_thread(self.outcomes.restore, state)
+        except StoreError as error:
+            self.trouble = str(error)
+            return False
+        self.trouble = ""
+        self.adopted()
+        return True

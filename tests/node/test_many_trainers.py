@@ -1,0 +1,217 @@
+"""Rounds of several trainers over one ledger: all reach the same model, and nobody can hold up the others for ever."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
+from chain.receipts import RoundClosed, RoundVoid
+from chain.rounds import counted
+from chain.state import CLOSED, HOLDING, NodeRecord, node_key, round_key
+from node import attendance
+from node.round_driver import HOLD_BLOCKS
+from tests.node.many_nodes import Cluster
+
+SHORT = {"train_blocks": 12, "reveal_blocks": 4, "hold_blocks": HOLD_BLOCKS + 2, "result_blocks": 4}
+
+
+Make = Callable[..., Cluster]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Make]:
+    clusters = []
+
+    def make(size: int, validators: int, **params: int) -> Cluster:
+        clusters.append(Cluster(tmp_path, size, validators, **params))
+        return clusters[-1]
+
+    yield make
+    for each in clusters:
+        each.close()
+
+
+def roots(cluster: Cluster) -> set[bytes]:
+    """The models of all nodes."""
+    return {member.outcomes.model_root for member in cluster.members}
+
+
+@pytest.mark.parametrize(("size", "validators"), [(3, 2), (4, 3)])
+def test_all_nodes_reach_the_same_model_over_three_rounds(made: Make, size: int, validators: int) -> None:
+    cluster = made(size, validators)
+    cluster.register()
+    seen = set()
+    for number in (1, 2, 3):
+        assert all(member.is_training for member in cluster.members)
+        cluster.train()
+        closed = cluster.blocks_until(RoundClosed)
+        assert closed.round == number and roots(cluster) == {closed.outcome.outer_root}
+        assert len(counted(cluster.state, cluster.state.round(number))) == size  # type: ignore[arg-type]
+        seen.add(closed.outcome.outer_root)
+        cluster.block()
+    assert len(seen) == 3 and all(member.runtime.blamed == [] for member in cluster.members)
+
+
+def test_a_round_takes_a_block_for_each_of_its_phases(made: Make) -> None:
+    """Proofs, commitments, reveals, holdings, results: each can be said once what is before it is final."""
+    cluster = made(3, 2)
+    cluster.register()
+    cluster.train()
+    kinds = []
+    for _ in range(5):
+        body = cluster.block().block.body
+        kinds.append((len(body.proofs), sorted({type(item).__name__ for item in body.rounds})))
+    # The proposer's own next word goes into the same block.
+    assert kinds[0][0] == 3 * 4
+    said = [name for _, names in kinds for name in names]
+    assert {PayloadCommit.__name__, PayloadReveal.__name__, AvailabilityVote.__name__, ResultVote.__name__} == set(said)
+    assert cluster.state.round(1).phase == CLOSED  # type: ignore[union-attr]
+
+
+def test_a_node_that_proposes_nothing_is_registered_and_its_work_counts(made: Make) -> None:
+    cluster = made(2, 1)
+    cluster.register(cluster.members[1])
+    assert cluster.state.find(NodeRecord, node_key(cluster.members[1].identity.node)) is not None
+    cluster.train(cluster.members[1])
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_a_silent_participant_costs_the_time_to_the_deadline_and_no_more(made: Make) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    opened = cluster.height
+    deadline = cluster.round.deadline_height
+    cluster.train(*cluster.members[:2])
+    closed = cluster.blocks_until(RoundClosed)
+    assert deadline == opened + SHORT["train_blocks"]
+    assert deadline < cluster.height <= deadline + 4
+    assert len(counted(cluster.state, cluster.state.round(1))) == 2  # type: ignore[arg-type]
+    assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_a_round_in_which_nobody_says_anything_is_void_and_the_next_one_opens(made: Make) -> None:
+    cluster = made(2, 2, **SHORT)
+    cluster.register()
+    before = roots(cluster)
+    assert cluster.blocks_until(RoundVoid).round == 1
+    cluster.block()
+    assert cluster.round.number == 2 and roots(cluster) == before and all(m.is_training for m in cluster.members)
+
+
+def test_a_payload_that_too_few_hold_does_not_count_and_the_round_goes_on_without_it(made: Make) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    first, second, third = cluster.members
+    cluster.train(first, second)
+    cluster.train(third, without=(second,))
+    closed = cluster.blocks_until(RoundClosed)
+    names = [revealed.node for revealed in counted(cluster.state, cluster.state.round(1))]  # type: ignore[arg-type]
+    assert sorted(names) == sorted((first.identity.node, second.identity.node))
+    assert {member.outcomes.model_root for member in cluster.members} == {closed.outcome.outer_root}
+
+
+def test_who_lacks_a_payload_waits_for_it_does_not_train_and_then_goes_on(made: Make) -> None:
+    cluster = made(3, 2)
+    cluster.register()
+    late = cluster.members[2]
+    payloads = cluster.train(without=(late,))
+    closed = cluster.blocks_until(RoundClosed)
+    cluster.block()
+    assert roots(cluster) == {closed.outcome.outer_root, late.outcomes.model_root} and len(roots(cluster)) == 2
+    assert not late.is_training and not late.attend() and late.attendance.trouble
+    for payload in payloads.values():
+        late.payloads.put(payload)
+    assert late.attend() and not late.attendance.trouble
+    assert roots(cluster) == {closed.outcome.outer_root} and late.is_training
+
+
+def test_who_lacks_payloads_of_several_rounds_catches_up_over_all_of_them(made: Make) -> None:
+    cluster = made(3, 2, vest_rounds=10, **SHORT)
+    cluster.register()
+    late, others = cluster.members[2], cluster.members[:2]
+    payloads = cluster.train(without=(late,))
+    cluster.blocks_until(RoundClosed)
+    cluster.block()
+    payloads |= cluster.train(*others, without=(late,))
+    closed = cluster.blocks_until(RoundClosed)
+    assert closed.round == 2 and late.outcomes.model_round == 0
+    for payload in payloads.values():
+        late.payloads.put(payload)
+    assert late.attend() and roots(cluster) == {closed.outcome.outer_root} and late.outcomes.model_round == 2
+
+
+def test_a_validator_that_waits_for_a_payload_votes_before_the_deadline(made: Make) -> None:
+    cluster = made(2, 2, **SHORT)
+    cluster.register()
+    cluster.train()
+    while cluster.round.phase != HOLDING:
+        cluster.block()
+    member, current = cluster.members[0], cluster.round
+    member.outcomes._held.popitem()
+    for height, votes in ((current.deadline_height - HOLD_BLOCKS - 1, 0), (current.deadline_height - HOLD_BLOCKS, 1)):
+        member.driver._height = height
+        assert len(member.driver.inputs(member.state)) == votes
+
+
+def test_an_attendance_goes_on_by_itself_until_the_model_is_here(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendance, "RETRY_S", 0.01)
+    cluster = made(2, 1)
+    cluster.register()
+    late = cluster.members[1]
+    payloads = cluster.train(without=(late,))
+    closed = cluster.blocks_until(RoundClosed)
+    adopted = asyncio.Event()
+    late.attendance.adopted = adopted.set
+
+    async def attend() -> None:
+        task = asyncio.create_task(late.attendance.run())
+        late.attendance.follow(late.state)
+        while not late.attendance.trouble:
+            await asyncio.sleep(0.005)
+        assert not adopted.is_set()
+        for payload in payloads.values():
+            late.payloads.put(payload)
+        await asyncio.wait_for(adopted.wait(), 10)
+        assert not task.done()
+        task.cancel()
+
+    late.attendance.trouble = ""
+    cluster.runner.run(attend())
+    assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_an_attendance_leaves_what_the_round_has_overtaken(made: Make) -> None:
+    """A payload that cannot be fetched must not keep the node from the next phase."""
+    cluster = made(2, 1)
+    cluster.register()
+    cluster.train()
+    member = cluster.members[0]
+    while cluster.round.phase != HOLDING:
+        cluster.block()
+    asked: list[int] = []
+
+    async def never(claimed: object) -> None:
+        asked.append(1)
+        await asyncio.Event().wait()
+
+    member.outcomes.check = never  # type: ignore[method-assign, assignment]
+    member.outcomes._held.clear()
+
+    async def attend() -> None:
+        task = asyncio.create_task(member.attendance.run())
+        member.attendance.follow(member.state)
+        while not asked:
+            await asyncio.sleep(0)
+        draft = member.state.fork()
+        draft.put(round_key(1), replace(cluster.round, phase=CLOSED))
+        member.attendance.follow(draft)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(asked) == 2 and not task.done() and len(asyncio.all_tasks()) <= 3
+        task.cancel()
+
+    cluster.runner.run(attend())
