@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from node.checkpoint import Trust, age_words, checkpoint_text
 from node.clock import wall_ms
 from node.errors import NodeError
 from node.journal import program_version
-from node.light import ConflictError, Context, Followed, Trusted, genesis_trust
+from node.light import ConflictError, Context, Followed, Trusted
 from node.light_client import LightClient, Verdict
 from node.light_store import LightStore
 from node.loop_runtime import LoopRuntime
@@ -68,10 +69,8 @@ def _network(choice: Choice) -> Network:
 def verified(choice: Choice, network: Network, keys: tuple[bytes, ...]) -> Verdict:
     """What the peers have proven; it is kept for the next time. Raises NodeError."""
     store = LightStore(choice.folder, network)
-    kept = store.load()
-    trusted = None if _leads_further(choice.checkpoint, kept) else kept or genesis_trust(network)
     context = Context(network, Trust(network.params, choice.checkpoint), wall_ms())
-    verdict = asyncio.run(_ask(choice, network, _Wish(trusted, keys, context, store)))
+    verdict = asyncio.run(_ask(choice, network, _Wish(store.load(), keys, context)))
     if isinstance(verdict.error, ConflictError):
         path = store.keep_conflict(verdict.error.conflict)
         raise NodeError(
@@ -85,30 +84,31 @@ def verified(choice: Choice, network: Network, keys: tuple[bytes, ...]) -> Verdi
     return verdict
 
 
-def _leads_further(checkpoint: tuple[int, bytes] | None, kept: Trusted | None) -> bool:
-    """Whether to begin at the checkpoint and not with what is kept."""
-    return checkpoint is not None and (kept is None or checkpoint[0] > kept.height)
-
-
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    trusted: Trusted | None
+    kept: Trusted | None
     keys: tuple[bytes, ...]
     context: Context
-    store: LightStore
 
 
 async def _ask(choice: Choice, network: Network, wish: _Wish) -> Verdict:
     """Meet the peers, let each have its say, and compare."""
     runtime = LoopRuntime()
     verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-    client = LightClient(runtime, wish.trusted, wish.keys, wish.context, verdict.set_result)
-    client.progress = wish.store.save
-    switch = runtime.switch = _switch(choice, network, Parts(runtime, (client,)), runtime)
+    client = LightClient(runtime, wish.kept, wish.keys, wish.context, verdict.set_result)
+    # Whom we met is not remembered: only the peers that were named are asked.
+    with tempfile.TemporaryDirectory() as folder:
+        switch = runtime.switch = _switch(choice, network, Parts(runtime, (client,)), runtime, Path(folder))
+        return await _heard(choice, client, verdict, runtime, switch)
+
+
+async def _heard(
+    choice: Choice, client: LightClient, verdict: asyncio.Future[Verdict], runtime: LoopRuntime, switch: Switch
+) -> Verdict:
     await switch.start()
     try:
         async with asyncio.timeout(choice.seconds) as limit:
-            while client.settled < len(choice.peers) and not runtime.failed.done():
+            while client.settled < len(choice.peers) and not verdict.done() and not runtime.failed.done():
                 await asyncio.sleep(LOOK_SECONDS)
                 if client.is_talking:
                     # A long way is worth waiting for: only meeting peers is limited.
@@ -131,12 +131,12 @@ def _raised(runtime: LoopRuntime) -> Verdict:
     raise error
 
 
-def _switch(choice: Choice, network: Network, parts: Parts, runtime: LoopRuntime) -> Switch:
+def _switch(choice: Choice, network: Network, parts: Parts, runtime: LoopRuntime, folder: Path) -> Switch:
     """A new key each time: whom somebody asks about is nobody's business."""
     own = secrets.token_bytes(32)
     config = SwitchConfig(
         chain_id=network.chain_id,
-        folder=choice.folder / "peers",
+        folder=folder,
         on_error=runtime.fail,
         seeds=tuple(format_address(*peer) for peer in choice.peers),
         agent=f"neuroshard-light/{program_version()}",
