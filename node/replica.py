@@ -356,21 +356,18 @@ class Replica:
     # ---- Epochs
 
     def _end_epoch(self) -> None:
-        """The next epoch begins once the last block of this one is on disk, and every vote that is on its way there.
+        """The next epoch begins once the last block of this one is on disk, and the votes that are on their way there:
 
-        A vote in writing that the new life does not know of could be contradicted by it, and the record would refuse.
+        it could contradict those that it does not know of.
         """
         self._drop_epoch()
         life = self._life
 
-        def begin() -> None:
+        def begin(_: None) -> None:
             if life == self._life:
                 self._begin_epoch()
 
-        def votes_written() -> None:
-            self.runtime.offload(VOTES, lambda: None, lambda _: begin())
-
-        self.runtime.offload(LEDGER, lambda: None, lambda _: votes_written())
+        self.runtime.offload(LEDGER, lambda: None, lambda _: self.runtime.offload(VOTES, lambda: None, begin))
 
     def _drop_epoch(self) -> None:
         self._life += 1
