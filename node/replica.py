@@ -106,7 +106,7 @@ class Replica:
             self._end_epoch()
         elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
-        # Else the epoch that it ends is over here already; ours must not begin twice, its first votes may be on their way.
+        # Else that epoch is over here already; ours must not begin twice, its first votes may be on their way.
 
     # ---- Messages in
 
@@ -357,10 +357,7 @@ class Replica:
     # ---- Epochs
 
     def _end_epoch(self) -> None:
-        """The next epoch begins once the last block of this one is on disk, and the votes that are on their way there:
-
-        it could contradict those that it does not know of.
-        """
+        """The next epoch begins once the last block, and the votes on their way, are on disk."""
         self._drop_epoch()
         life = self._life
 
