@@ -222,7 +222,7 @@ def test_an_old_set_that_few_have_stayed_in_is_reached_in_smaller_steps() -> Non
 
 def altered(change: Callable[[Any], Any], kind: type[Wire], store: Store | None = None) -> Server:
     """An honest server but for answers of one kind."""
-    honest = served_by(store or store_at())
+    honest = served_by(store or store_at(104))
 
     def answer(asked: Wire) -> Wire:
         told = honest(asked)
