@@ -346,7 +346,7 @@ def test_a_checkpoint_of_another_chain_an_old_one_or_one_inside_an_epoch_is_refu
         talk(anchor(context(period_ms=1, checkpoint=(height, block_hash))), served_by(store_at()))
     with pytest.raises(CheckpointError, match="last block of an epoch"):
         talk(anchor(context(checkpoint=(height + 1, block_hash))), served_by(store_at()))
-    wrong_set = altered(lambda told: replace(told, members=grown().sets[0][:1]), EpochRange)
+    wrong_set = altered(lambda told: replace(told, members=grown().sets[0][:1]), EpochRange, store_at())
     with pytest.raises(InvalidBlock):
         talk(anchor(context(checkpoint=(height, block_hash))), wrong_set)
 
