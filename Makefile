@@ -5,13 +5,13 @@ TORCH := torch==2.13.0
 # Extra words for pip when it installs torch, for example a folder of wheels; its usual build for Linux brings CUDA.
 TORCH_ARGS :=
 ARGS :=
-# Of `make crash`: kills at random moments, where to write what was seen, and the seed to do the same again.
-N := 500
-OUT := crash.json
+# Of `make crash` and `make chaos`: kills, where to write what was seen, and the seed to do the same again.
+N :=
+OUT :=
 SEED :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup run test soak crash mutations portability check format lint types contracts lock clean
+.PHONY: help bench setup run test soak crash chaos localnet mutations portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +56,13 @@ soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long propert
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 crash: $(VENV)/dev.stamp ## end a node at every failpoint and N times at random: make crash N=500 SEED=1 OUT=crash.json
-	@$(BIN)/python -m tests.crash --kills $(N) --out $(OUT) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(BIN)/python -m tests.crash $(if $(N),--kills $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos: $(VENV)/dev.stamp ## strike a network of 7 processes until N were killed: make chaos N=200 SEED=1 OUT=chaos.json
+	@$(BIN)/python -m tests.chaos $(if $(N),--kills $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+localnet: $(VENV)/run.stamp ## run a network of many nodes on this machine: make localnet ARGS="--nodes 4 --no-training"
+	@$(BIN)/neuroshard localnet $(ARGS)
 
 mutations: $(VENV)/dev.stamp ## put known bugs into a copy of the ledger, one at a time: does a test name each?
 	@$(BIN)/python -m tests.mutations $(ARGS)

@@ -102,9 +102,9 @@ class Replica:
         """Block sync has made everything up to this block final, whose own certificate is given."""
         if self.state is None or self.epoch is None:
             return  # The epoch that begins reads the ledger itself.
-        if certificate.epoch != self.epoch.number:
-            self._begin_epoch()
-        else:
+        if certificate.epoch > self.epoch.number:
+            self._end_epoch()
+        elif certificate.epoch == self.epoch.number:  # An earlier one is behind us: we have seen its end ourselves.
             self._post(ev.Installed(certificate, height))
 
     # ---- Messages in
@@ -356,10 +356,21 @@ class Replica:
     # ---- Epochs
 
     def _end_epoch(self) -> None:
-        """The next epoch begins once the last block of this one is on disk."""
+        """The next epoch begins once the last block of this one is on disk, and every vote that is on its way there.
+
+        A vote in writing that the new life does not know of could be contradicted by it, and the record would refuse.
+        """
         self._drop_epoch()
         life = self._life
-        self.runtime.offload(LEDGER, lambda: None, lambda _: self._begin_epoch() if life == self._life else None)
+
+        def begin() -> None:
+            if life == self._life:
+                self._begin_epoch()
+
+        def votes_written() -> None:
+            self.runtime.offload(VOTES, lambda: None, lambda _: begin())
+
+        self.runtime.offload(LEDGER, lambda: None, lambda _: votes_written())
 
     def _drop_epoch(self) -> None:
         self._life += 1
