@@ -51,7 +51,7 @@ def insert(draft: Draft, certificate: Certificate) -> None:
         if view == state.view and not draft.is_silent(state.turn.leader):
             state.delta_ms = min(draft.epoch.timing.cap_ms, state.delta_ms * 3 // 2)
             state.calm = 0
-    else:
+    elif state.final is None or state.final.view < view:
         state.final = certificate
         views.note_certified(state, certificate)
         settle(draft)

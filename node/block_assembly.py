@@ -21,7 +21,7 @@ OFFERS_PER_PEER = 2
 BYTES_MAXIMUM = 64 << 20  # of all that is being assembled; one block has at most 8 MiB
 PATIENCE_MS = 1_000
 WHOLE_PATIENCE_MS = 2_000
-LATE = 1_024
+SETTLED = 1_024  # requests that are answered or have timed out: another answer is no offence
 
 Offers = list[tuple[bytes, Proposal]]
 
@@ -77,7 +77,7 @@ class Assemblies:
         self.find_transaction = find_transaction
         self.complete = complete
         self._offers: dict[bytes, list[Assembly]] = {}  # by block hash; the first is at work
-        self._late = Recent(LATE)
+        self._settled = Recent(SETTLED)
 
     def __len__(self) -> int:
         return sum(map(len, self._offers.values()))
@@ -119,10 +119,11 @@ class Assemblies:
         """Transactions have come that we lacked."""
         assembly = self._awaited(key, message.block_hash)
         if assembly is None:
-            if key + message.block_hash not in self._late:
+            if key + message.block_hash not in self._settled:
                 self.runtime.blame(key, UNASKED, "sent transactions of a block that nobody asked for")
             return
         assembly.stop()
+        self._settled.add(key + message.block_hash)
         names = [assembly.compact.names[index] for index in assembly.indices]
         if list(map(name_of, message.transactions)) != names:
             self.runtime.blame(key, INVALID, "sent other transactions of a block than those asked for")
@@ -160,7 +161,7 @@ class Assemblies:
 
     def _timed_out(self, assembly: Assembly) -> None:
         assembly.timer = None
-        self._late.add(assembly.key + assembly.block_hash)
+        self._settled.add(assembly.key + assembly.block_hash)
         self.runtime.blame(assembly.key, SLOW, "did not send the transactions of its proposal")
         self._drop(assembly)
 

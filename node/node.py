@@ -87,7 +87,11 @@ class Node:
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
         key = home.identity.validator_public_key
-        self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
+        try:
+            self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
+        except BaseException:
+            self.store.close()  # Else it stays locked until somebody collects what is left of this node.
+            raise
         self.membership: Membership | None = None  # while running
         self.live = Live()
         self.readings = Readings()

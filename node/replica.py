@@ -104,8 +104,9 @@ class Replica:
             return  # The epoch that begins reads the ledger itself.
         if certificate.epoch > self.epoch.number:
             self._end_epoch()
-        elif certificate.epoch == self.epoch.number:  # An earlier one is behind us: we have seen its end ourselves.
+        elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
+        # Else the epoch that it ends is over here already; ours must not begin twice, its first votes may be on their way.
 
     # ---- Messages in
 

@@ -116,8 +116,8 @@ class Proxies:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pump(reader, out, line.open))
                 group.create_task(_pump(into, writer, line.open))
-        except (OSError, ExceptionGroup):
-            pass
+        except (OSError, ExceptionGroup, asyncio.CancelledError):
+            pass  # An end has gone, or the test is over; nobody waits for this task.
         finally:
             self.lines.discard(line)
             for stream in (writer, out):

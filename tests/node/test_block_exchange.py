@@ -373,7 +373,7 @@ def test_a_block_with_another_body_is_blamed_and_the_next_peer_asked() -> None:
     assert found == [block] and asker.points(liar) == MALFORMED and asker.points(honest) == 0
 
 
-def test_a_block_that_nobody_asked_for_is_blamed_and_a_late_one_is_not(pair: Places) -> None:
+def test_a_block_that_nobody_asked_for_is_blamed_and_one_that_is_late_or_comes_twice_is_not(pair: Places) -> None:
     asker, holder = pair.all
     holder.runtime.say(asker.runtime, BLOCK, a_block().encode())
     pair.network.run()
@@ -382,6 +382,14 @@ def test_a_block_that_nobody_asked_for_is_blamed_and_a_late_one_is_not(pair: Pla
     fetched(asker, a_block())
     pair.network.run(1_200)
     holder.runtime.say(asker.runtime, BLOCK, a_block().encode())
+    pair.network.run(100)
+    assert asker.points(holder) == UNASKED + SLOW
+    other = a_block(view=2)
+    holder.holds(other)
+    pair.network.drop = lambda message: False
+    fetched(asker, other)
+    pair.network.run(100)
+    holder.runtime.say(asker.runtime, BLOCK, other.encode())
     pair.network.run(100)
     assert asker.points(holder) == UNASKED + SLOW
 

@@ -125,7 +125,7 @@ def test_three_hundred_blocks_through_many_sets_come_from_three_peers_and_are_th
     assert not node.blamed and all(len(peer.asked) > 5 for peer in peers)
     # The end of every epoch keeps its own certificate; all others hang on it by their hashes.
     assert all(bool(node.view.store.certificate(h)) == (h % EPOCH == 0) for h in range(1, 305))
-    assert node.view.notarization_of(node.view.tip.hash)
+    assert node.view.certificate_of(node.view.tip.hash) is not None
 
 
 def test_several_ranges_are_asked_for_at_a_time_of_each_peer_one() -> None:
@@ -195,7 +195,7 @@ def test_it_runs_beside_consensus_that_makes_the_same_blocks_final() -> None:
 
     one_more()
     node.reach(304)
-    assert same_ledger(node.view, full.view(304), b"sthxiob") and not node.blamed
+    assert same_ledger(node.view, full.view(304)) and not node.blamed
     assert 1 < len(node.blocks) < 304
 
 
@@ -234,8 +234,6 @@ def test_a_range_ends_with_a_certificate_of_its_own_within_its_epoch_and_its_lim
         if found.blocks:
             last = found.blocks[-1].header
             assert Certificate.decode(found.certificate).block_hash == last.hash()
-            notarization = Certificate.decode(found.notarization)
-            assert (notarization.kind, notarization.block_hash) == (NOTARIZE, last.hash())
         return [block.header.height for block in found.blocks]
 
     assert sent(1, 128) == list(range(1, 9)) and sent(3, 4) == [3, 4, 5, 6] and sent(304, 1) == [304]
@@ -291,12 +289,9 @@ def signed_by_strangers(asked: RangeRequest, store: Store) -> bytes:
 
 def notarized_only(asked: RangeRequest, store: Store) -> bytes:
     found = honest(asked, store)
-    return replace(found, certificate=found.notarization).encode()
-
-
-def with_other_notarization(asked: RangeRequest, store: Store) -> bytes:
-    found = honest(asked, store)
-    return replace(found, notarization=found.certificate).encode()
+    header = found.blocks[-1].header
+    certificate = certify(grown().network, header, grown().sets[header.epoch], kind=NOTARIZE)
+    return replace(found, certificate=certificate.encode()).encode()
 
 
 def altered_header(asked: RangeRequest, store: Store) -> bytes:
@@ -368,7 +363,7 @@ def with_a_tail(asked: RangeRequest, store: Store) -> bytes:
 
 
 LIES: list[Answer] = [
-    forged, signed_by_strangers, notarized_only, with_other_notarization, altered_header, altered_body,
+    forged, signed_by_strangers, notarized_only, altered_header, altered_body,
     of_another_chain, too_many, another_place, shuffled, holed, cut_short, half_a_message, with_a_tail,
 ]  # fmt: skip
 
@@ -509,7 +504,7 @@ def test_validators_that_vouch_against_what_is_final_here_end_the_node() -> None
         found = honest(asked, store)
         first = replace(found.blocks[0], header=replace(found.blocks[0].header, parent_hash=bytes(32)))
         certificate = certify(full.network, first.header, full.sets[first.header.epoch])
-        return replace(found, blocks=(first,), certificate=certificate.encode(), notarization=b"").encode()
+        return replace(found, blocks=(first,), certificate=certificate.encode()).encode()
 
     node.meet(Serving(world, "twin", lie=other_history), 104)
     with pytest.raises(NodeError, match="finality is contradicted"):

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from chain.block import Header
-from chain.transition import epoch_of
-from consensus.messages import FINALIZE, NOTARIZE
-from node import pacing
-from node.pacing import Pacing
-from tests.node.lone_node import IDENTITY, LoneNode, with_rounds
+from node import loop_runtime
+from tests.node.alone import run_until
+from tests.node.lone_node import LoneNode, with_rounds
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 MINUTE_MS = 60_000
@@ -19,16 +17,9 @@ MINUTE_MS = 60_000
 
 def build_at(node: LoneNode, wall_ms: int, monkeypatch: pytest.MonkeyPatch) -> Header:
     """A block that is made when the clock of the machine shows this, with a segment finished at this time; final."""
-    monkeypatch.setattr(pacing, "wall_ms", lambda: wall_ms)
+    monkeypatch.setattr(loop_runtime, "wall_ms", lambda: wall_ms)
     node.driver.add_segment(node.segment(len(node.driver.work.segments), time_ms=wall_ms))
-    tip = node.view.tip
-    epoch = epoch_of(tip.height + 1, node.network.params)
-    view = tip.view + 1 if epoch == tip.epoch else 1
-    paces = Pacing(node.view, node.producer, IDENTITY)
-    applied = asyncio.run(asyncio.wait_for(paces.build(epoch, view, 0, tip.hash), 30))
-    node.view.keep(node.certify(NOTARIZE, applied))
-    node.view.finalize(applied.block.header.hash(), node.certify(FINALIZE, applied))
-    assert len(applied.block.body.proofs) == 1
+    applied = asyncio.run(run_until(node, node.view.tip.height + 1))[0]
     [proof] = applied.block.body.proofs
     window = node.network.params.proof_window_ms
     assert applied.block.header.time_ms - window <= proof.time_ms <= applied.block.header.time_ms

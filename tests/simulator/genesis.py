@@ -33,7 +33,8 @@ PARAMS = {
     "stake_minimum_nanos": MINIMUM,
     "stake_target_nanos": 40 * MINIMUM,
     "reporter_maximum_nanos": 20_000,
-    "unbonding_epochs": 2,
+    # Block sync believes old validators for no longer than their stake is bound.
+    "unbonding_epochs": 4_000,
     "jail_epochs": 2,
     # Who was down for half an epoch is not jailed: the honest would become too few by chaos alone.
     "downtime_basis_points": 0,

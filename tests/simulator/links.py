@@ -85,7 +85,9 @@ class Links:
         for place, end in enumerate(ends):
             delay = self.random.randrange(1, self.quality.latency_ms + 2)
             connection.last_ms[end.machine.place] = self.clock.now_ms + delay
-            self.clock.at(delay, lambda place=place, end=end: self._joined(connection, end, ends[1 - place], place == 0))  # type: ignore[misc]
+            self.clock.at(
+                delay, lambda place=place, end=end: self._joined(connection, end, ends[1 - place], place == 0)
+            )  # type: ignore[misc]
 
     def _joined(self, connection: Connection, end: SimRuntime, other: SimRuntime, outbound: bool) -> None:
         if not connection.broken and end.alive:

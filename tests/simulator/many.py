@@ -96,7 +96,11 @@ def summary(lines: list[dict[str, Any]], wall_seconds: float) -> Summary:
         "seconds": round(seconds, 1),
         "wall_seconds": round(wall_seconds, 1),
         "views_per_s": round(total("views") / seconds, 1) if seconds else 0,
-        "failures": [{"seed": line["seed"], "failure": line["failure"], "command": line["command"]} for line in lines if line["failure"]],
+        "failures": [
+            {"seed": line["seed"], "failure": line["failure"], "command": line["command"]}
+            for line in lines
+            if line["failure"]
+        ],
     }
 
 

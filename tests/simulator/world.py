@@ -100,6 +100,8 @@ class World:
                 self._add(f"v{place}twin{number}", twin, make_adversary(scenario.adversary))
         for number in range(scenario.observers):
             self._add(f"o{number}", an_identity(f"observer {number}"), None)
+        for machine in self.machines[max(0, len(self.machines) - scenario.trainers) :]:
+            machine.trains = True
         for machine in self.machines:
             if machine.honest and scenario.skew_ms:
                 machine.skew_ms = chance.randrange(-scenario.skew_ms, scenario.skew_ms + 1)
