@@ -69,7 +69,7 @@ sim: $(VENV)/dev.stamp ## run real nodes in a simulated world, by seed: make sim
 	@$(BIN)/python -m tests.simulator --seed $(or $(SEED),1) $(if $(SET),--set $(SET)) $(ARGS)
 
 sim-many: $(VENV)/dev.stamp ## the same for N seeds from SEED on: make sim-many N=1000 ARGS="--out runs.jsonl"
-	@$(BIN)/python -m tests.simulator --seed $(or $(SEED),1) --many $(N) $(ARGS)
+	@$(BIN)/python -m tests.simulator --seed $(or $(SEED),1) --many $(or $(N),500) $(ARGS)
 
 mutations: $(VENV)/dev.stamp ## put known bugs into a copy of the ledger, one at a time: does a test name each?
 	@$(BIN)/python -m tests.mutations $(ARGS)
