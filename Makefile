@@ -11,7 +11,7 @@ OUT :=
 SEED :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup run test soak crash chaos localnet mutations portability check format lint types contracts lock clean
+.PHONY: help bench setup run test soak crash chaos localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ localnet: $(VENV)/run.stamp ## run a network of many nodes on this machine: make
 
 mutations: $(VENV)/dev.stamp ## put known bugs into a copy of the ledger, one at a time: does a test name each?
 	@$(BIN)/python -m tests.mutations $(ARGS)
+
+model: $(BIN)/python ## let spin look at every state of the vote rules, and refute broken ones
+	@$(BIN)/python -m tests.model $(ARGS)
 
 portability: $(VENV)/dev.stamp ## run the tests on LMDB, py_ecc and cryptography, and without torch on the other Python
 	@$(BIN)/python -m tests.portability $(ARGS)

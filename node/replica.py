@@ -106,7 +106,7 @@ class Replica:
             self._end_epoch()
         elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
-        # Else the epoch that it ends is over here already; ours must not begin twice, its first votes may be on their way.
+        # Else that epoch is over here already; ours must not begin twice, its first votes may be on their way.
 
     # ---- Messages in
 
@@ -353,21 +353,15 @@ class Replica:
     # ---- Epochs
 
     def _end_epoch(self) -> None:
-        """The next epoch begins once the last block of this one is on disk, and every vote that is on its way there.
-
-        A vote in writing that the new life does not know of could be contradicted by it, and the record would refuse.
-        """
+        """The next epoch begins once the last block, and the votes on their way, are on disk."""
         self._drop_epoch()
         life = self._life
 
-        def begin() -> None:
+        def begin(_: None) -> None:
             if life == self._life:
                 self._begin_epoch()
 
-        def votes_written() -> None:
-            self.runtime.offload(VOTES, lambda: None, lambda _: begin())
-
-        self.runtime.offload(LEDGER, lambda: None, lambda _: votes_written())
+        self.runtime.offload(LEDGER, lambda: None, lambda _: self.runtime.offload(VOTES, lambda: None, begin))
 
     def _drop_epoch(self) -> None:
         self._life += 1

@@ -283,5 +283,5 @@ class RoundDriver:
 def _proof_time(finished_ms: int, now_ms: int, window_ms: int) -> int:
     """When a segment was finished; one finished long ago is claimed lately, and for a while at the same time."""
     if now_ms - finished_ms <= window_ms * 3 // 4:
-        return min(finished_ms, now_ms)
+        return max(0, min(finished_ms, now_ms))
     return now_ms - now_ms % max(1, window_ms // 4)

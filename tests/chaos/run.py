@@ -53,7 +53,7 @@ class Results:
     shape: Shape
     hosts: str = ""
     episodes: int = 0
-    recovery_seconds: list[float] = field(default_factory=list)
+    recoveries: list[tuple[float, str]] = field(default_factory=list)  # seconds, and after which faults
     broken: list[str] = field(default_factory=list)
     seconds: float = 0.0
     more: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +65,8 @@ class Results:
             "validators": self.shape.founders,
             "lines": self.hosts,
             "episodes": self.episodes,
-            "recovery_seconds": spread(self.recovery_seconds),
+            "recovery_seconds": spread([seconds for seconds, _ in self.recoveries]),
+            "slowest_recoveries": [[round(seconds, 1), after] for seconds, after in sorted(self.recoveries)[:-6:-1]],
             **self.more,
             "promises_broken": self.broken,
             "seconds": round(self.seconds),
@@ -184,9 +185,10 @@ class Run:
         if fell := self.fleet.fell():
             raise Broken(f"ended without being struck: {fell}")
         try:
-            self.results.recovery_seconds.append(await recovered(self.fleet))
+            seconds = await recovered(self.fleet)
         except Broken as broken:
             raise Broken(f"after {after}: {broken.words}") from broken
+        self.results.recoveries.append((seconds, ", ".join(after or ["a start of all"])))
         for number in self.fleet.numbers:
             await self.chain.compare(number)
         if self.chain.forks:
