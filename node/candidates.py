@@ -1,7 +1,7 @@
 """Blocks that are not final and may become so: of proposals, and fetched because a certificate names them."""
 
 from chain.block import Block
-from consensus.messages import Proposal
+from consensus.messages import Certificate, Proposal
 from consensus.state import State
 from node.ledger_view import LedgerView
 
@@ -48,6 +48,15 @@ class Candidates:
     def parent_of(self, block_hash: bytes) -> bytes | None:
         block = self.find(block_hash)
         return None if block is None else block.header.parent_hash
+
+    def certificates_of(self, block_hash: bytes | None, state: State | None) -> list[Certificate]:
+        """What shows that a block may be built upon: notarization and finalization, as far as they are here."""
+        if state is None or block_hash is None:
+            return []
+        known = [*state.notarized.values(), *([state.final] if state.final else [])]
+        found = [each for each in known if each.block_hash == block_hash]
+        kept = None if found else self.view.certificate_of(block_hash)
+        return found if kept is None else [kept]
 
     def path(self, block_hash: bytes) -> list[Block] | None:
         """The blocks to execute, oldest first, until this one has been; None: one of them is not here."""

@@ -207,6 +207,7 @@ class LightClient:
 
     def _followed(self, key: bytes, followed: Followed) -> None:
         self._found.followed[key] = followed
+        self._found.failed.pop(key, None)  # of an earlier connection
         if self._is_closing:
             self._weigh()
 

@@ -149,7 +149,7 @@ class Replica:
         assert self.epoch is not None and self.state is not None
         self.doppelganger.look(message, self.epoch)
         if isinstance(message, Vote):
-            self.late.add(message, self.state, len(self.epoch.committee.members))
+            self.late.add(message, self.state, self.epoch.committee)
             self.relay.pass_on(message, key, self.epoch.committee, self.state)
         if isinstance(message, Proposal):
             assert block is not None
@@ -212,9 +212,11 @@ class Replica:
         self.runtime.offload(STEPS, lambda: step(state, event, epoch), done)
 
     def _stepped(self, event: ev.Event, result: tuple[State, tuple[ev.Effect, ...]]) -> None:
-        assert self.state is not None
+        assert self.state is not None and self.epoch is not None
         before = self.state.view
         self.state, effects = result
+        if isinstance(event, ev.Signed):
+            self.late.add(event.vote, self.state, self.epoch.committee)
         if self.state.view != before:
             self.candidates.tidy(self.state)
         if isinstance(event, ev.Received) and isinstance(event.message, Proposal):
@@ -222,11 +224,12 @@ class Replica:
         self._effects.extend(effects)
 
     def _proposal_stepped(self, key: bytes, proposal: Proposal, effects: tuple[ev.Effect, ...]) -> None:
-        assert self.state is not None
+        assert self.state is not None and self.epoch is not None
         if any(isinstance(effect, ev.Blame) for effect in effects):
             self.candidates.withdraw(proposal.block_hash)
         elif self.state.proposals.get(proposal.view) == proposal:
             self.pacing.block_came()
+            self.late.add(proposal.leader_vote, self.state, self.epoch.committee)
             self.relay.pass_proposal_on(proposal, key, self.blocks, self.candidates.find(proposal.block_hash))
 
     # ---- Effects
@@ -302,26 +305,19 @@ class Replica:
 
     def _work(self, effect: ev.Propose | ev.Judge | ev.FetchBlock) -> None:
         assert self.epoch is not None and self.state is not None
+        candidates = self.candidates
         match effect:
             case ev.Propose(view, parent_hash, _):
                 built = self._answer(lambda block_hash: ev.Built(view, block_hash))
-                self.errands.propose(effect, self.epoch, self._certificate_of(parent_hash), built)
+                self.errands.propose(
+                    effect, self.epoch, lambda: candidates.certificates_of(parent_hash, self.state), built
+                )
             case ev.Judge(view, block_hash):
                 verdict = self._answer(lambda valid: ev.Judged(view, block_hash, valid))
-                parent = self._certificate_of(self.candidates.parent_of(block_hash))
-                self.errands.judging.judge(block_hash, self.epoch, parent, verdict)
+                known = candidates.certificates_of(candidates.parent_of(block_hash), self.state)
+                self.errands.judging.judge(block_hash, self.epoch, known, verdict)
             case ev.FetchBlock(_, block_hash):
                 self.errands.fetch(block_hash, self._answer(ev.Linked))
-
-    def _certificate_of(self, block_hash: bytes | None) -> Certificate | None:
-        """What shows that a block may be built upon: its notarization or finalization, if it is here."""
-        state = self.state
-        assert state is not None
-        known: list[Certificate] = [*state.notarized.values(), *([state.final] if state.final else [])]
-        for certificate in known:
-            if certificate.block_hash == block_hash:
-                return certificate
-        return self.view.certificate_of(block_hash) if block_hash is not None else None
 
     def _finalized(self, blocks: list[Applied]) -> None:
         if self._stopped:

@@ -222,7 +222,7 @@ def test_an_old_set_that_few_have_stayed_in_is_reached_in_smaller_steps() -> Non
 
 def altered(change: Callable[[Any], Any], kind: type[Wire], store: Store | None = None) -> Server:
     """An honest server but for answers of one kind."""
-    honest = served_by(store or store_at())
+    honest = served_by(store or store_at(104))
 
     def answer(asked: Wire) -> Wire:
         told = honest(asked)
@@ -346,7 +346,7 @@ def test_a_checkpoint_of_another_chain_an_old_one_or_one_inside_an_epoch_is_refu
         talk(anchor(context(period_ms=1, checkpoint=(height, block_hash))), served_by(store_at()))
     with pytest.raises(CheckpointError, match="last block of an epoch"):
         talk(anchor(context(checkpoint=(height + 1, block_hash))), served_by(store_at()))
-    wrong_set = altered(lambda told: replace(told, members=grown().sets[0][:1]), EpochRange)
+    wrong_set = altered(lambda told: replace(told, members=grown().sets[0][:1]), EpochRange, store_at())
     with pytest.raises(InvalidBlock):
         talk(anchor(context(checkpoint=(height, block_hash))), wrong_set)
 

@@ -125,6 +125,9 @@ def _kind(failure: str) -> str:
 
 def _simplifications(scenario: Scenario) -> list[str]:
     numbers = "trainers observers stakers bytes_per_ms reorder double lose resend skew_ms disconnect_ms partition_ms"
-    words = ["adversary=", *(f"{name}=0" for name in [*numbers.split(), "power_cut_ms", "crash_ms", "transaction_ms"])]
+    words = [
+        "adversary=",
+        *(f"{name}=0" for name in [*numbers.split(), "power_cut_ms", "blackout_ms", "crash_ms", "transaction_ms"]),
+    ]
     words += ["jitter_ms=0", "latency_ms=1", "founders=1", "founders=4"]
     return words + [f"chaos_ms={scenario.chaos_ms * share // 10}" for share in (2, 4, 6, 8)]
