@@ -10,9 +10,10 @@ import pytest
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
-from chain.state import CLOSED, HOLDING, NodeRecord, node_key, round_key
+from chain.state import CLOSED, HOLDING, REVEALING, NodeRecord, node_key, round_key
 from node import attendance
-from node.round_driver import HOLD_BLOCKS
+from node.round_driver import HOLD_BLOCKS, RoundDriver
+from node.trainer_messages import Command, Train, WrapUp
 from tests.node.many_nodes import Cluster
 
 SHORT = {"train_blocks": 12, "reveal_blocks": 4, "hold_blocks": HOLD_BLOCKS + 2, "result_blocks": 4}
@@ -78,6 +79,43 @@ def test_a_node_that_proposes_nothing_is_registered_and_its_work_counts(made: Ma
     cluster.train(cluster.members[1])
     closed = cluster.blocks_until(RoundClosed)
     assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_a_node_restarted_between_commitment_and_reveal_shows_what_it_has_on_disk(made: Make) -> None:
+    """Its trainer says its segments again and trains nothing more; else the work of the round would be lost."""
+    cluster = made(2, 2, **SHORT)
+    cluster.register()
+    cluster.train()
+    while cluster.round.phase != REVEALING:
+        cluster.block()
+    # Who proposed the last commitment revealed in the same block.
+    revealed = [each.node for each in cluster.round.revealed]
+    [member] = [each for each in cluster.members if each.identity.node not in revealed]
+    before = member.driver.work
+    again = RoundDriver(cluster.network, member.identity, member.outcomes)
+    asked: list[Command] = []
+    again.ask = asked.append
+    again.follow(member.state, cluster.height)
+    assert asked == [Train(1, cluster.round.mix, str(member.outcomes.model_path)), WrapUp(1)]
+    for segment in before.segments:
+        again.add_segment(segment)
+    assert not again.inputs(member.state)
+    again.add_payload(before.done)  # type: ignore[arg-type]
+    [reveal] = again.inputs(member.state)
+    assert isinstance(reveal, PayloadReveal) and reveal.payload_root == before.done.payload_root  # type: ignore[union-attr]
+
+
+def test_a_node_that_has_revealed_is_asked_for_no_more_of_that_round(made: Make) -> None:
+    cluster = made(2, 2, **SHORT)
+    cluster.register()
+    cluster.train()
+    while cluster.round.phase <= REVEALING:
+        cluster.block()
+    again = RoundDriver(cluster.network, cluster.members[1].identity, cluster.members[1].outcomes)
+    asked: list[Command] = []
+    again.ask = asked.append
+    again.follow(cluster.members[1].state, cluster.height)
+    assert asked == []
 
 
 def test_a_silent_participant_costs_the_time_to_the_deadline_and_no_more(made: Make) -> None:
