@@ -12,7 +12,7 @@ from consensus.messages import NOTARIZE, Certificate, Vote
 from consensus.state import State
 
 VIEWS_KEPT = 8
-COPIES_KEPT = 4  # votes in the name of one signer: a forged one must not keep the true one out
+COPIES_KEPT = 4  # votes in the name of one signer, which may contradict itself
 
 
 class LateVotes:
@@ -22,13 +22,18 @@ class LateVotes:
         self.chain_id = chain_id
         self._votes: dict[tuple[int, int], dict[int, list[Vote]]] = {}  # (epoch, view) → signer → votes
 
-    def add(self, vote: Vote, state: State, members: int) -> None:
-        """Keep a vote of one of the newest views. `members`: the size of the committee."""
+    def add(self, vote: Vote, state: State, committee: Committee) -> None:
+        """Keep a vote of one of the newest views. Raises BadVote if a second one in its signer's name is forged.
+
+        So the first may be forged, and no more: the true one always finds a place.
+        """
         is_near = state.view - VIEWS_KEPT < vote.view <= state.view
-        if vote.kind != NOTARIZE or not is_near or vote.signer >= members:
+        if vote.kind != NOTARIZE or not is_near or vote.signer >= len(committee.members):
             return
         votes = self._votes.setdefault((vote.epoch, vote.view), {}).setdefault(vote.signer, [])
         if len(votes) < COPIES_KEPT and vote not in votes:
+            if votes and bls.back_end() != "py_ecc":
+                verify_vote(vote, committee, self.chain_id)
             votes.append(vote)
         while len(self._votes) > VIEWS_KEPT:
             del self._votes[min(self._votes)]
