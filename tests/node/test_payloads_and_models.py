@@ -13,7 +13,6 @@ from node.outcomes import NORM_SLACK_PERCENT, Claimed, Outcomes, Prepared
 from node.past_rounds import payloads_of
 from node.payload_store import PayloadStore, payload_root
 from node.store import Store
-from node.store import number as numbered
 from tests.node.lone_node import LoneNode, with_rounds
 from training.errors import CheckpointError
 from training.payload import decode_payload, encode_payload, payload_norm
@@ -253,7 +252,7 @@ def test_a_model_of_released_rounds_whose_blocks_are_not_kept_is_told_in_words(t
     node = with_rounds(tmp_path / "node", 4, vest_rounds=1)
     last = node.store.height_of_round(1)
     assert last is not None and payloads_of(node.store, node.state, 1)
-    node.database.write({b"b" + numbered(last): None})
+    node.database.write({b"b" + last.to_bytes(8, "big"): None})
     with pytest.raises(StoreError, match=f"block {last} is not kept here"):
         payloads_of(node.store, node.state, 1)
     with pytest.raises(StoreError, match="has released round 0"):
