@@ -9,9 +9,10 @@ ARGS :=
 N :=
 OUT :=
 SEED :=
+SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup run test soak crash chaos localnet mutations model portability check format lint types contracts lock clean
+.PHONY: help bench setup run test soak crash sim sim-many chaos localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,12 @@ chaos: $(VENV)/dev.stamp ## strike a network of 7 processes until N were killed:
 
 localnet: $(VENV)/run.stamp ## run a network of many nodes on this machine: make localnet ARGS="--nodes 4 --no-training"
 	@$(BIN)/neuroshard localnet $(ARGS)
+
+sim: $(VENV)/dev.stamp ## run real nodes in a simulated world, by seed: make sim SEED=7 SET="crash_ms=0" ARGS=--trace
+	@$(BIN)/python -m tests.simulator --seed $(or $(SEED),1) $(if $(SET),--set $(SET)) $(ARGS)
+
+sim-many: $(VENV)/dev.stamp ## the same for N seeds from SEED on: make sim-many N=1000 ARGS="--out runs.jsonl"
+	@$(BIN)/python -m tests.simulator --seed $(or $(SEED),1) --many $(or $(N),500) $(ARGS)
 
 mutations: $(VENV)/dev.stamp ## put known bugs into a copy of the ledger, one at a time: does a test name each?
 	@$(BIN)/python -m tests.mutations $(ARGS)

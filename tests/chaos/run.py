@@ -30,6 +30,8 @@ from wallet.keys import Wallet
 
 # Blocks come fast, so that many faults meet many blocks.
 NUMBERS = ("chain.block_interval_ms=100", "chain.block_interval_max_ms=200")
+# A trainer earns fast enough to pay others within the run.
+EARNING = ("chain.rate_batch_nanos=2000000000", "chain.base_work_batches=100", "chain.vest_rounds=1")
 LATE_EPISODE = 3
 
 
@@ -77,7 +79,7 @@ class Results:
 async def fleet_of(shape: Shape, root: Path, results: Results) -> AsyncIterator[Fleet]:
     """The processes and their lines; all is taken down at the end."""
     small = tuple(n for n in (shape.founders - 1, shape.nodes - 2) if "full disk" in shape.faults and _disk(root, n))
-    plan = prepared(root, Wishes(shape.nodes, shape.founders, "lab", NUMBERS))
+    plan = prepared(root, Wishes(shape.nodes, shape.founders, "lab", NUMBERS + EARNING * shape.train))
     with ExitStack() as stack:
         links: Links
         places, links, results.hosts = _lines(shape, root, stack, plan)
@@ -125,6 +127,7 @@ class Run:
             home = fleet.plan.home(0)
             wallet = Wallet.load(home / "keystore.json", (home / "keystore.password").read_text())
             self.client.payer = Identity.of(wallet)
+        self.closed_rounds = 0
         self.late = [shape.nodes - 1] if shape.nodes > shape.founders else []
 
     async def whole(self) -> None:
@@ -208,6 +211,8 @@ class Run:
                 raise Broken(f"node {number} does not show its blocks")
         self.results.broken += self.chain.forks
         self.results.broken += await self.client.lost(self.chance.choice(self.fleet.numbers))
+        status = await self.fleet.get(0, "/v1/status") or {}
+        self.closed_rounds = int(status.get("closed_rounds", 0))
 
     def _note(self) -> None:
         self.results.more = {
@@ -218,6 +223,7 @@ class Run:
             "blocks_compared": sum(self.chain.compared.values()),
             "transactions_acknowledged": len(self.client.acknowledged),
             "transfers_among_them": self.client.transfers,
+            "rounds_closed": self.closed_rounds,
             "seconds_to_finality_of_a_transaction": spread(self.client.seconds),
             "notes": self.striker.notes,
         }

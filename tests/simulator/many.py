@@ -65,11 +65,14 @@ class _spread:
 
 
 def _read(out: Path | None) -> list[dict[str, Any]]:
+    """What has been done before."""
     if out is None or not out.exists():
         return []
-    # The last line may have been cut short.
-    lines = out.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    text = out.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        out.write_text(whole)  # The last line was cut short.
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def summary(lines: list[dict[str, Any]], wall_seconds: float) -> Summary:

@@ -58,8 +58,8 @@ def test_a_failure_is_told_with_a_command_and_shrinks_to_a_simpler_scenario() ->
 def test_a_run_of_many_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     out = tmp_path / "runs.jsonl"
     first, _ = run_many(range(1, 3), ("chaos_ms=1000",), jobs=1, out=out)
-    out.write_text(out.read_text() + '{"seed": 3, "fail')  # cut short
     before = out.read_text()
+    out.write_text(before + '{"seed": 3, "fail')  # cut short
     again, _ = run_many(range(1, 4), ("chaos_ms=1000",), jobs=1, out=out)
     assert out.read_text().startswith(before)
     assert (first["seeds"], again["seeds"]) == (2, 3)

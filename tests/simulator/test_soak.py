@@ -1,4 +1,4 @@
-"""The long runs: `make soak`. What has been done is kept in files named by the environment, or below the test's folder."""
+"""The long runs: `make soak`. With SIMULATOR_OUT=FOLDER what has been done stays there, and is not done again."""
 
 import json
 import os

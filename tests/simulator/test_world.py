@@ -82,10 +82,8 @@ def test_machines_of_different_groups_hear_nothing_of_each_other_until_healed() 
         assert all(len(machine.runtime.connected) == 2 for machine in world.machines if machine.runtime)
         world.links.divide([[0], [1, 2]])
         world.clock.run(9_000, lambda: False)
-        connected = [
-            sorted(world.by_key[key].place for key in m.runtime.connected) for m in world.machines if m.runtime
-        ]
-        assert connected == [[], [2], [1]]
+        lives = [machine.runtime for machine in world.machines if machine.runtime]
+        assert [sorted(world.by_key[key].place for key in life.connected) for life in lives] == [[], [2], [1]]
         world.links.heal()
         world.clock.run(12_000, lambda: False)
         assert all(len(machine.runtime.connected) == 2 for machine in world.machines if machine.runtime)
@@ -104,15 +102,8 @@ def test_real_signatures_give_the_same_chain_of_events_rules() -> None:
 
 
 def test_trainers_are_paid_and_enter_the_set_by_what_they_earned() -> None:
-    words = [
-        *WORDS.split(),
-        "founders=4",
-        "observers=1",
-        "trainers=1",
-        "epoch_blocks=4",
-        "chaos_ms=60000",
-        "latency_ms=5",
-    ]
+    words = [*WORDS.split(), "founders=4", "observers=1", "trainers=1", "epoch_blocks=4", "latency_ms=5", "jitter_ms=5"]
+    words += ["chaos_ms=60000"]
     scenario = with_settings(generate(3), words)
     with surroundings(scenario):
         world = World(scenario)
