@@ -20,6 +20,7 @@ NAMES = {
     "snapshot": "a snapshot of many accounts, made and restored",
     "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
+    "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
     "drift": "how far two honest machines drift apart on one segment",
 }
