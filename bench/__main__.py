@@ -15,9 +15,11 @@ NAMES = {
     "soak": "an hour of `make run`: memory, descriptors, disk, loss",
     "corpus": "drawing batches against training on them",
     "crypto": "checking signatures, library against library",
+    "consensus_core": "consensus without blocks and network: microseconds and pairings of a view",
     "mempool": "taking transactions in, refusing them, memory when full",
     "relay": "a transfer from the mempool of one node to a block of another",
     "snapshot": "a snapshot of many accounts, made and restored",
+    "sync": "catching up from peers against local replay and restore; bytes that a light client reads",
     "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
     "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
@@ -28,7 +30,7 @@ NAMES = {
 
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
-        lines = "\n".join(f"  {name:<10} {words}" for name, words in NAMES.items())
+        lines = "\n".join(f"  {name:<14} {words}" for name, words in NAMES.items())
         sys.exit(f"usage: python -m bench NAME [options]\n{lines}")
     module = importlib.import_module(f"bench.{sys.argv[1]}")
     module.main(sys.argv[2:])

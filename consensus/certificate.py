@@ -72,7 +72,10 @@ def verify_certificate(
 
 
 def certify(votes: Mapping[int, Vote], size: int, scheme: Scheme = bls) -> Certificate:
-    """Join verified votes by different signers for the same thing. `size` is the number of members."""
+    """Join votes by different signers for the same thing. `size` is the number of members.
+
+    Nothing is checked: the certificate is true if the votes are. Raises BadSignature if one is no signature at all.
+    """
     signers = sorted(votes)
     first = votes[signers[0]]
     signature = scheme.aggregate([votes[place].signature for place in signers])

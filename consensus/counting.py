@@ -23,7 +23,7 @@ from consensus.certificate import certify, check_vote_form, verify_vote
 from consensus.committee import later_turn
 from consensus.errors import BadProposal
 from consensus.events import Blame, Broadcast, Report
-from consensus.messages import KIND_NAMES, NOTARIZE, Proposal, Vote, vote_message
+from consensus.messages import KIND_NAMES, NOTARIZE, NULLIFY, Certificate, Proposal, Vote, vote_message
 from consensus.state import SILENT_VIEWS, VIEWS_AHEAD, VIEWS_BEHIND, Draft, Link
 
 
@@ -55,10 +55,15 @@ def receive_vote(draft: Draft, peer: bytes, vote: Vote) -> None:
 
 
 def signed(draft: Draft, vote: Vote) -> None:
-    """Send our own vote, which is on record by now, and count it. As leader's NOTARIZE it travels as the proposal."""
+    """Send our own vote, which is on record by now, and count it. As leader's NOTARIZE it travels as the proposal.
+
+    A vote for what is final meanwhile decides nothing, but the next leader shows who was present.
+    """
     state, us = draft.state, draft.epoch.us
     assert vote.signer == us
     if vote.epoch != draft.epoch.number or vote.view <= state.root.view:
+        if vote.epoch == draft.epoch.number and vote.kind != NULLIFY:
+            draft.emit(Broadcast(vote))
         return
     message: Vote | Proposal = vote
     height = draft.height_of(vote.block_hash)
@@ -117,16 +122,16 @@ def count(draft: Draft, vote: Vote) -> None:
 
 def _certify(draft: Draft, vote: Vote) -> None:
     """Make a certificate of the votes like this one if they are a quorum, and true."""
-    epoch, ballots = draft.epoch, draft.state.ballots(vote.kind, vote.view)
+    epoch, ballots, size = draft.epoch, draft.state.ballots(vote.kind, vote.view), len(draft.epoch.committee.members)
     if 3 * ballots.power[vote.block_hash] <= 2 * epoch.total_power or tally.is_settled(draft, vote.kind, vote.view):
         return
     proven = {signer: each for signer, each in ballots.proven.items() if each.block_hash == vote.block_hash}
     waiting = [each for each in ballots.unproven.values() if each.vote.block_hash == vote.block_hash]
     votes = [each.vote for each in waiting]
-    if not waiting or _sum_is_true(draft, [*proven.values(), *votes]):
+    certificate = _joined(draft, [*proven.values(), *votes]) if waiting else certify(proven, size, draft.scheme)
+    if certificate is not None:
         _put(draft, vote, ballots.with_all_proven(votes))
-        alike = proven | {each.signer: each for each in votes}
-        tally.insert(draft, certify(alike, len(epoch.committee.members), draft.scheme))
+        tally.insert(draft, certificate)
         return
     liars: list[bytes] = []
     good = _sift(draft, sorted(waiting, key=lambda each: (each.peers, each.vote.signer)), liars)
@@ -144,7 +149,7 @@ def _sift(draft: Draft, waiting: Sequence[Unproven], liars: list[bytes]) -> list
     """
     suspects = [each for each in waiting if not all(peer in liars for peer in each.peers)]
     votes = [each.vote for each in suspects]
-    if not votes or _sum_is_true(draft, votes):
+    if not votes or _joined(draft, votes) is not None:
         return votes
     if len(votes) == 1:
         liars += [peer for peer in suspects[0].peers if peer not in liars]
@@ -203,15 +208,16 @@ def _verify(draft: Draft, vote: Vote) -> None:
 
 
 def _is_true(draft: Draft, vote: Vote) -> bool:
-    return _sum_is_true(draft, [vote])
+    return _joined(draft, [vote]) is not None
 
 
-def _sum_is_true(draft: Draft, votes: Sequence[Vote]) -> bool:
-    """Whether these votes for the same thing are signed by their signers, taken together: one pairing check."""
+def _joined(draft: Draft, votes: Sequence[Vote]) -> Certificate | None:
+    """These votes for the same thing in one, if their signers signed them, taken together: one pairing check."""
     first, members = votes[0], draft.epoch.committee.members
     try:
-        total = draft.scheme.aggregate([vote.signature for vote in votes])
+        certificate = certify({vote.signer: vote for vote in votes}, len(members), draft.scheme)
     except BadSignature:
-        return False
+        return None
     message = vote_message(draft.epoch.chain_id, first.kind, first.epoch, first.view, first.block_hash)
-    return draft.scheme.fast_aggregate_verify([members[vote.signer].public_key for vote in votes], message, total)
+    keys = [members[vote.signer].public_key for vote in votes]
+    return certificate if draft.scheme.fast_aggregate_verify(keys, message, certificate.signature) else None

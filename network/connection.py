@@ -137,6 +137,8 @@ class Connection:
             writer.cancel()
             await asyncio.wait((writer,))
             await self._closed()
+        if not writer.cancelled():
+            writer.result()  # Only a fault of our own is raised here.
         return self._reason or ""
 
     def end(self, reason: str) -> None:
@@ -194,6 +196,7 @@ class Connection:
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
             LOG.debug("writing to %s: %r", self.peer.address, error)
             await asyncio.sleep(CLOSE_SECONDS)  # The reader may find in what has come why the peer left.
+        finally:
             self.end("the connection was lost")
 
     async def _read(self, on_message: OnMessage, on_fault: OnFault) -> None:

@@ -187,10 +187,8 @@ class Entrance:
                 ssl_handshake_timeout=self._door.limits.handshake_seconds,
                 ssl_shutdown_timeout=STOP_SECONDS,
             )
-        except (
-            OSError,
-            asyncio.CancelledError,
-        ) as error:  # ssl.SSLError, ConnectionError and TimeoutError are OSErrors
+        # ssl.SSLError and TimeoutError are OSErrors; RuntimeError: uvloop, on a transport that is closed.
+        except (OSError, RuntimeError, asyncio.CancelledError) as error:
             LOG.debug("no TLS with %s: %r", visit.ip, error)
             accepted.close()
             for each in handlers:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import WSMsgType
 
-from network.address import format_address
+from network.address import ADDRESS_CHARACTERS_MAXIMUM, format_address
 from network.connection import Connection, Shared, Socket, shown
 from network.errors import CannotConnect, Malformed, Ourselves, Refused
 from network.hello import (
+    AGENT_BYTES_MAXIMUM,
     HELLO_BYTES_MAXIMUM,
     NONCE_BYTES,
+    VOUCHER_BYTES_MAXIMUM,
     Greeting,
     Hello,
     Side,
@@ -37,6 +39,10 @@ class Introduction:
     listen: str = ""  # HOST:PORT where we can be dialled, empty if nowhere
     voucher: bytes = b""  # at most 256 bytes
     agent: str = ""  # at most 64 printable ASCII characters
+
+    def __post_init__(self) -> None:
+        assert len(self.voucher) <= VOUCHER_BYTES_MAXIMUM and len(self.agent) <= AGENT_BYTES_MAXIMUM
+        assert len(self.listen) <= ADDRESS_CHARACTERS_MAXIMUM
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Dialer:
     def __init__(self, endpoint: Endpoint, timeout_seconds: float = 10.0) -> None:
         self._endpoint = endpoint
         self._seconds = timeout_seconds
+        self._is_closed = False
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         trace = aiohttp.TraceConfig()
         trace.on_request_redirect.append(_stay)
@@ -78,13 +79,16 @@ class Dialer:
             raise TimedOut(f"{address} did not answer within {self._seconds:g} s: is it reachable?") from None
         except NetworkError as error:
             raise type(error)(f"{address}: {error}") from error.__cause__
+        if self._is_closed:
+            await connection.close("this node stops")
+            raise CannotConnect(f"{address}: this node stops")
         self._connections.add(connection)
         return connection
 
     async def close(self) -> None:
         """Frees the sockets. Connections that are still open end."""
-        closing = [connection.close("this node stops") for connection in list(self._connections)]
-        await asyncio.gather(*closing)
+        self._is_closed = True  # for whoever is dialling now
+        await asyncio.gather(*[connection.close("this node stops") for connection in list(self._connections)])
         await self._session.close()
         await asyncio.sleep(0)  # Transports close their sockets on the loop's next turn.
 
@@ -100,6 +104,8 @@ class Dialer:
                 max_msg_size=WS_BYTES_MAXIMUM,
                 decode_text=False,
             )
+        except RuntimeError as error:
+            raise CannotConnect("this node stops") from error  # The session is closed.
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _named(error) from error
         assert isinstance(socket, _Outgoing)

@@ -21,7 +21,7 @@ OFFERS_PER_PEER = 2
 BYTES_MAXIMUM = 64 << 20  # of all that is being assembled; one block has at most 8 MiB
 PATIENCE_MS = 1_000
 WHOLE_PATIENCE_MS = 2_000
-LATE = 1_024
+SETTLED = 1_024  # requests that are answered or have timed out: another answer is no offence
 
 Offers = list[tuple[bytes, Proposal]]
 
@@ -41,11 +41,6 @@ class Assembly:
     @property
     def block_hash(self) -> bytes:
         return self.compact.proposal.block_hash
-
-    def stop(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 def _block_of(compact: CompactProposal, encoded: list[bytes], checked: set[int], chain_id: bytes) -> Block | None:
@@ -77,7 +72,7 @@ class Assemblies:
         self.find_transaction = find_transaction
         self.complete = complete
         self._offers: dict[bytes, list[Assembly]] = {}  # by block hash; the first is at work
-        self._late = Recent(LATE)
+        self._settled = Recent(SETTLED)
 
     def __len__(self) -> int:
         return sum(map(len, self._offers.values()))
@@ -107,7 +102,7 @@ class Assemblies:
         """A block is here whole: whoever offered it has kept his word."""
         offers = self._offers.pop(block.header.hash(), [])
         for each in offers:
-            each.stop()
+            self._stop(each)
         if offers:
             self.complete([(each.key, each.compact.proposal) for each in offers], block)
 
@@ -119,10 +114,10 @@ class Assemblies:
         """Transactions have come that we lacked."""
         assembly = self._awaited(key, message.block_hash)
         if assembly is None:
-            if key + message.block_hash not in self._late:
+            if key + message.block_hash not in self._settled:
                 self.runtime.blame(key, UNASKED, "sent transactions of a block that nobody asked for")
             return
-        assembly.stop()
+        self._stop(assembly)
         names = [assembly.compact.names[index] for index in assembly.indices]
         if list(map(name_of, message.transactions)) != names:
             self.runtime.blame(key, INVALID, "sent other transactions of a block than those asked for")
@@ -154,13 +149,15 @@ class Assemblies:
         if not assembly.indices:
             self._join(assembly)
             return
-        assembly.timer = self.runtime.later(PATIENCE_MS, lambda: self._timed_out(assembly))
+        # A line that carries 200 KB/s is fast enough.
+        patience_ms = PATIENCE_MS + len(assembly.indices)
+        assembly.timer = self.runtime.later(patience_ms, lambda: self._timed_out(assembly))
         request = MissingRequest(assembly.block_hash, assembly.indices)
         self.runtime.send(assembly.key, MISSING_REQUEST, request.encode())
 
     def _timed_out(self, assembly: Assembly) -> None:
         assembly.timer = None
-        self._late.add(assembly.key + assembly.block_hash)
+        self._settled.add(assembly.key + assembly.block_hash)
         self.runtime.blame(assembly.key, SLOW, "did not send the transactions of its proposal")
         self._drop(assembly)
 
@@ -184,12 +181,19 @@ class Assemblies:
         else:
             self._drop(assembly)
 
+    def _stop(self, assembly: Assembly) -> None:
+        """Its transactions are not awaited any more; if they come, for they may be on their way, that is no offence."""
+        if assembly.timer is not None:
+            assembly.timer.cancel()
+            assembly.timer = None
+            self._settled.add(assembly.key + assembly.block_hash)
+
     def _is_open(self, assembly: Assembly) -> bool:
         return assembly in self._offers.get(assembly.block_hash, [])
 
     def _drop(self, assembly: Assembly) -> None:
         """Give an offer up; the next one of the same block takes its place."""
-        assembly.stop()
+        self._stop(assembly)
         offers = self._offers.get(assembly.block_hash, [])
         if assembly not in offers:
             return

@@ -13,15 +13,11 @@ from chain.block import Block, Header
 from chain.errors import InvalidBlock, NeuroError
 from chain.state import State
 from chain.transition import Applied, Parent, apply_block, epoch_of
-from consensus.certificate import verify_certificate
-from consensus.committee import Committee
-from consensus.messages import NOTARIZE, Certificate
-from node.certificates import committee_of
+from consensus.messages import Certificate
 from node.checkpoint import Trust
 from node.errors import NodeError
 from node.ledger_view import LedgerView
 from node.set_chain import check_final
-from node.store import kept_key
 from node.sync_messages import BlockRange, RangeRequest
 
 T = TypeVar("T")
@@ -62,7 +58,6 @@ class RangeRun:
     view: LedgerView
     blocks: tuple[Block, ...]
     certificate: Certificate
-    notarization: Certificate | None
     chain: list[Applied] = field(default_factory=list)  # what has been executed
     _parent: Parent = field(init=False)
     _state: State = field(init=False)
@@ -103,10 +98,7 @@ class RangeRun:
 
     def finish(self, notes: Mapping[bytes, bytes]) -> list[Applied]:
         """Write it all in one batch. Returns the blocks that were not final here yet. Raises StoreError."""
-        written = dict(notes)
-        if self.notarization is not None:
-            written[kept_key(self.notarization)] = self.notarization.encode()
-        return self.view.install(self.chain, self.certificate, written)
+        return self.view.install(self.chain, self.certificate, notes)
 
 
 def open_range(view: LedgerView, asked: RangeRequest, payload: bytes, trust: Trust) -> RangeRun | Absent:
@@ -118,15 +110,10 @@ def open_range(view: LedgerView, asked: RangeRequest, payload: bytes, trust: Tru
     if not found.blocks:
         return Absent()
     _check_shape(view, asked, found.blocks)
-    last, network, state = found.blocks[-1].header, view.network, view.state()
-    epoch = epoch_of(asked.first, network.params)
-    check_final(last, found.certificate, state.validators(epoch).members, network)
-    notarization = None
-    if found.notarization:
-        notarization = Certificate.decode(found.notarization)
-        _check_notarization(notarization, last, committee_of(state, epoch), network.chain_id)
+    members = view.state().validators(epoch_of(asked.first, view.network.params)).members
+    check_final(found.blocks[-1].header, found.certificate, members, view.network)
     _check_ground(view, found.blocks, trust)
-    return RangeRun(view, found.blocks, Certificate.decode(found.certificate), notarization)
+    return RangeRun(view, found.blocks, Certificate.decode(found.certificate))
 
 
 def _check_shape(view: LedgerView, asked: RangeRequest, blocks: tuple[Block, ...]) -> None:
@@ -142,13 +129,6 @@ def _check_shape(view: LedgerView, asked: RangeRequest, blocks: tuple[Block, ...
     epoch = epoch_of(asked.first, view.network.params)
     if epoch_of(blocks[-1].header.height, view.network.params) != epoch:
         raise InvalidBlock(f"a range of epoch {epoch} goes on into the next")
-
-
-def _check_notarization(certificate: Certificate, header: Header, committee: Committee, chain_id: bytes) -> None:
-    about = (certificate.kind, certificate.epoch, certificate.block_hash)
-    if about != (NOTARIZE, header.epoch, header.hash()) or certificate.view < header.view:
-        raise InvalidBlock(f"block {header.height}: the notarization that came with it is about something else")
-    verify_certificate(certificate, committee, chain_id)
 
 
 def _check_ground(view: LedgerView, blocks: tuple[Block, ...], trust: Trust) -> None:

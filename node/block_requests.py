@@ -16,7 +16,7 @@ from node.runtime import LEDGER, MALFORMED, SLOW, UNASKED, Runtime, Timer
 
 Answer = Callable[[Block | None], None]
 PATIENCE_MS, PATIENCE_MAXIMUM_MS = 1_000, 10_000
-LATE = 1_024  # requests that have timed out, whose answers are no offence
+SETTLED = 1_024  # requests that are answered or have timed out: another answer is no offence
 
 
 def body_fits(header: Header, body: Body) -> bool:
@@ -52,7 +52,8 @@ class BlockRequests:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._open: dict[tuple[bytes, bytes], Request] = {}
-        self._late = Recent(LATE)
+        self._settled = Recent(SETTLED)
+        self._slow = Recent(SETTLED)
 
     def ask(self, key: bytes, block_hash: bytes, patience_ms: int, answer: Answer) -> None:
         known = self._open.get((key, block_hash))
@@ -69,10 +70,11 @@ class BlockRequests:
         block_hash = header.hash()
         request = self._open.get((key, block_hash))
         if request is None:
-            if key + block_hash not in self._late:
+            if key + block_hash not in self._settled:
                 self.runtime.blame(key, UNASKED, "sent a block that nobody asked for")
             return
         del self._open[key, block_hash]
+        self._settled.add(key + block_hash)
         request.timer.cancel()
         self.runtime.offload(LEDGER, lambda: _decoded(payload), lambda block: self._judged(key, block, request))
 
@@ -95,9 +97,10 @@ class BlockRequests:
 
     def _timed_out(self, key: bytes, block_hash: bytes) -> None:
         request = self._open.pop((key, block_hash))
-        if key + block_hash not in self._late:  # blamed once for each block, however often it is asked
+        if key + block_hash not in self._slow:  # blamed once for each block, however often it is asked
             self.runtime.blame(key, SLOW, "did not answer a request of a block")
-        self._late.add(key + block_hash)
+        self._slow.add(key + block_hash)
+        self._settled.add(key + block_hash)
         _tell(request, None)
 
 

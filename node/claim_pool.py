@@ -132,6 +132,9 @@ class ClaimPool:
         self._held: dict[Slot, Held] = {}
         self._arrivals = 0
         self._bytes = 0
+        # What the pool is worth on one state is asked for whenever anything comes, and changes with blocks and claims.
+        self._version = 0
+        self._worth: tuple[int, bytes, bool, bool] = 0, b"", False, False
 
     def __len__(self) -> int:
         return len(self._held)
@@ -158,6 +161,7 @@ class ClaimPool:
             return None
         self._drop(slot)
         self._arrivals += 1
+        self._version += 1
         held = self._held[slot] = Held(claim, encoded, self._arrivals, is_own)
         self._bytes += len(encoded)
         return held
@@ -165,15 +169,18 @@ class ClaimPool:
     def _drop(self, slot: Slot) -> None:
         held = self._held.pop(slot, None)
         if held is not None:
+            self._version += 1
             self._bytes -= len(held.encoded)
 
     def follow(self, state: State) -> None:
         """After a block: forget what is on the ledger or has missed its round."""
+        state = state.fork()  # reads each record once
         for slot in [slot for slot, held in self._held.items() if is_past(held.claim, state)]:
             self._drop(slot)
 
     def failed(self, claims: Iterable[Claimed]) -> None:
         """These did not fit into a block: they no longer make one urgent."""
+        self._version += 1
         for claim in claims:
             held = self._held.get(slot_of(claim))
             if held is not None and held.claim == claim:
@@ -206,16 +213,21 @@ class ClaimPool:
 
     def has_news(self, state: State) -> bool:
         """Whether the next block should hold something from here."""
-        return any(self._is_due(held, state) for held in self._held.values())
+        return self._worth_of(state)[0]
 
     def is_urgent(self, state: State) -> bool:
         """Whether a round waits for something from here: for a word on its phase, or the last proof before one."""
-        for held in self._held.values():
-            claim = held.claim
-            is_last = not isinstance(claim, Proof) or claim.segment == self.params.segments - 1
-            if is_last and self._is_due(held, state):
-                return True
-        return False
+        return self._worth_of(state)[1]
+
+    def _worth_of(self, state: State) -> tuple[bool, bool]:
+        mix = state.ledger.mix  # another in every block
+        if self._worth[:2] != (self._version, mix):
+            state = state.fork()
+            due = [held.claim for held in self._held.values() if self._is_due(held, state)]
+            last = self.params.segments - 1
+            is_urgent = any(not isinstance(claim, Proof) or claim.segment == last for claim in due)
+            self._worth = self._version, mix, bool(due), is_urgent
+        return self._worth[2:]
 
     def _is_due(self, held: Held, state: State) -> bool:
         """Whether it should fit into the next block, and none has shown that it does not."""

@@ -60,9 +60,8 @@ def _decides_alone(view: LedgerView, public_key: bytes) -> bool:
 
 def _certificates(view: LedgerView) -> list[Certificate]:
     """What was certified at the end of the ledger and after it."""
-    stored = view.store.block(view.tip.height)
-    final = [] if stored is None or not stored.certificate else [Certificate.decode(stored.certificate)]
-    return final + view.kept()
+    encoded = view.final_certificate(view.tip.height)
+    return [*([Certificate.decode(encoded)] if encoded else []), *view.kept()]
 
 
 def _signed(view: LedgerView, certificate: Certificate, public_key: bytes) -> bool:

@@ -40,7 +40,7 @@ class LoopRuntime:
         return time.monotonic_ns() // 1_000_000
 
     def wall_ms(self) -> int:
-        return wall_ms()
+        return max(0, wall_ms())  # Before 1970 there is no time that a block could carry.
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> Timer:
         return self._loop.call_later(max(delay_ms, 0) / 1000, self._guarded, action)

@@ -15,6 +15,7 @@ from chain.state import NodeRecord, State, node_key
 from chain.transition import Applied
 from consensus.messages import Certificate
 from node.attendance import Attendance
+from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
 from node.declarations import Candidacy, Declarations, Registration
 from node.errors import StoreError
@@ -87,7 +88,11 @@ class Node:
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
         key = home.identity.validator_public_key
-        self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
+        try:
+            self.sign_state = open_sign_state(directory / "sign-state", self.view, key)
+        except BaseException:
+            self.store.close()  # Else it stays locked until somebody collects what is left of this node.
+            raise
         self.membership: Membership | None = None  # while running
         self.live = Live()
         self.readings = Readings()
@@ -96,6 +101,7 @@ class Node:
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
+        self.checkpoint = newest_checkpoint(self.store) or ""
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
 
@@ -191,6 +197,8 @@ class Node:
         """A block is final and on disk."""
         header = applied.block.header
         self.live.last_block_ms = header.time_ms
+        if header.height % self.network.params.epoch_blocks == 0:
+            self.checkpoint = checkpoint_text(header.height, header.hash())
         for receipt in applied.receipts:
             if isinstance(receipt, RoundClosed):
                 self.watch(

@@ -26,7 +26,7 @@ PATIENCE_MS = 2_000  # for transactions asked for; then another announcer is ask
 ASKED_MAXIMUM = 1_024  # of one peer at a time
 BACKLOG_MAXIMUM = 20_000  # announced by one peer and not asked for yet
 OTHERS_MAXIMUM = 3  # announcers of one name that are remembered besides the one asked
-KNOWN, SEEN, LATE = 8_192, 100_000, 2_048  # names remembered: of one peer, of all, of late answers
+KNOWN, SEEN, ASKED = 8_192, 100_000, 2_048  # names remembered: of one peer, of all, asked of one peer
 SLICE = 32  # transactions checked at a time: about 4 ms
 AGAIN_MS, AGAIN_TIMES, AGAIN_MAXIMUM = 500, 2, 1_024  # refused for now: tried again, for one before it may come later
 # Layout of TRANSACTION: a count, then a length before each.
@@ -40,7 +40,7 @@ class Link:
     known: Recent = field(default_factory=lambda: Recent(KNOWN))  # names that it has
     outbox: dict[bytes, None] = field(default_factory=dict)  # names to announce to it, in order
     asked: dict[bytes, None] = field(default_factory=dict)  # names that it owes us
-    late: Recent = field(default_factory=lambda: Recent(LATE))  # names that it has owed us for too long
+    settled: Recent = field(default_factory=lambda: Recent(ASKED))  # names that it owed us: answered, or too late
     backlog: deque[bytes] = field(default_factory=deque)  # names to ask for when it has answered
 
 
@@ -188,7 +188,7 @@ class Relay:
         owed = [name for name in names if name in link.asked]
         for name in owed:
             del link.asked[name]
-            link.late.add(name)
+            link.settled.add(name)
         self._ask_others(owed)
         self._ask(key, link)
 
@@ -215,9 +215,10 @@ class Relay:
             name = name_of(encoded)
             if name in link.asked:
                 del link.asked[name]
+                link.settled.add(name)
                 self._wanted.pop(name, None)
                 self._arrived[name] = Arrived(key, name, encoded)
-            elif name not in link.late:
+            elif name not in link.settled:
                 is_asked = False
         if not is_asked:
             self.runtime.blame(key, UNASKED, "sent transactions that nobody asked for")

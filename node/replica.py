@@ -14,15 +14,15 @@ from chain.crypto import bls
 from chain.errors import NeuroError
 from chain.transition import Applied, epoch_of
 from consensus import events as ev
-from consensus.committee import next_turn
 from consensus.messages import NOTARIZE, Certificate, CertificateRequest, Message, Proposal, Vote, vote_message
-from consensus.state import VIEWS_AHEAD, Epoch, State
+from consensus.state import Epoch, State
 from consensus.step import start, step
 from network.kinds import CERTIFICATE, CERTIFICATE_REQUEST, VOTE
 from network.peer import Peer
 from node.block_exchange import BlockExchange
-from node.candidates import Candidates
+from node.candidates import Candidates, is_new, is_worth_it
 from node.doppelganger import MARGIN_MS, Doppelganger
+from node.early import Early
 from node.epochs import epoch_at_tip
 from node.errands import Errands
 from node.errors import NodeError
@@ -39,7 +39,6 @@ from node.vote_relay import VoteRelay
 
 STEPS = "steps"  # lane of consensus steps where signatures take long
 EVENTS_MAXIMUM = 8_192  # waiting: above this, messages are dropped, which is as if the network had lost them
-EARLY_MAXIMUM = 1_024  # messages of the next epoch that are kept until we are in it
 
 
 class Replica:
@@ -62,7 +61,7 @@ class Replica:
         self.state: State | None = None  # None: between two epochs
         self._events: deque[ev.Event] = deque()
         self._effects: deque[ev.Effect] = deque()
-        self._early: deque[tuple[bytes, Message, Block | None]] = deque(maxlen=EARLY_MAXIMUM)
+        self._early = Early()
         self._busy = False
         self._stopped = False
         self._life = 0  # counts epochs begun: answers to questions of an earlier one are void
@@ -94,18 +93,21 @@ class Replica:
 
     def joined(self, peer: Peer) -> None:
         self.doppelganger.heard()
+        if self.state is not None and self.epoch is not None:
+            self.relay.remind(peer.key, self.epoch.committee, self.state)
 
     def left(self, key: bytes) -> None:
-        """Nothing is kept of a peer here."""
+        self._early.left(key)
 
     def synced(self, certificate: Certificate, height: int) -> None:
         """Block sync has made everything up to this block final, whose own certificate is given."""
         if self.state is None or self.epoch is None:
             return  # The epoch that begins reads the ledger itself.
-        if certificate.epoch != self.epoch.number:
-            self._begin_epoch()
-        else:
+        if certificate.epoch > self.epoch.number:
+            self._end_epoch()
+        elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
+        # Else that epoch is over here already; ours must not begin twice, its first votes may be on their way.
 
     # ---- Messages in
 
@@ -114,16 +116,11 @@ class Replica:
         self._receive(key, proposal, block)
 
     def _wants(self, key: bytes, proposal: Proposal) -> bool:
-        """Whether a proposal is worth getting its block: it is of a view to come, by who leads it."""
+        """Whether a proposal is worth getting its block. Raises BadVote."""
         state, epoch = self.state, self.epoch
         if state is None or epoch is None or proposal.epoch != epoch.number:
-            return epoch is not None and proposal.epoch == epoch.number + 1
-        if not state.view <= proposal.view <= state.view + VIEWS_AHEAD:
-            return False
-        turn = state.turn
-        for _ in range(proposal.view - state.view):
-            turn = next_turn(epoch.committee, turn)
-        return proposal.leader_vote.signer == turn.leader
+            return epoch is not None and proposal.epoch == epoch.number + 1 and self._early.wants(key, proposal)
+        return is_worth_it(proposal, state, epoch)
 
     def _receive(self, key: bytes, message: Message, block: Block | None = None) -> None:
         number = epoch_of(self.view.tip.height + 1, self.network.params) if self.epoch is None else self.epoch.number
@@ -131,7 +128,7 @@ class Replica:
             return
         if self.state is None or message.epoch == number + 1:
             if number <= message.epoch <= number + 1:
-                self._early.append((key, message, block))
+                self._early.add(key, message, block)
             return
         if message.epoch < number:
             self._answer_old(key, message)
@@ -146,9 +143,9 @@ class Replica:
     def _take(self, key: bytes, message: Message, block: Block | None) -> None:
         """A message of the present epoch."""
         assert self.epoch is not None and self.state is not None
-        self.doppelganger.look(message, self.epoch)
+        self.doppelganger.look(message, self.epoch, self.state)
         if isinstance(message, Vote):
-            self.late.add(message, self.state, len(self.epoch.committee.members))
+            self.late.add(message, self.state, self.epoch.committee)
             self.relay.pass_on(message, key, self.epoch.committee, self.state)
         if isinstance(message, Proposal):
             assert block is not None
@@ -189,8 +186,8 @@ class Replica:
                     self._stepped(event, step(self.state, event, self.epoch))
                 else:
                     break
-        except NodeError as error:
-            self.runtime.fail(error)
+        except NeuroError as error:
+            self.runtime.fail(error)  # Strangers' errors end within the step: this one is ours, whoever set it off.
         self._busy = False
 
     def _resume(self, life: int) -> None:
@@ -211,21 +208,24 @@ class Replica:
         self.runtime.offload(STEPS, lambda: step(state, event, epoch), done)
 
     def _stepped(self, event: ev.Event, result: tuple[State, tuple[ev.Effect, ...]]) -> None:
-        assert self.state is not None
-        before = self.state.view
+        assert self.state is not None and self.epoch is not None
+        before = self.state
         self.state, effects = result
-        if self.state.view != before:
-            self.candidates.tidy(self.state)
+        if isinstance(event, ev.Signed):
+            self.late.add(event.vote, self.state, self.epoch.committee)
+        if self.state.view != before.view:
+            self.candidates.tidy(self.state, self.epoch)
         if isinstance(event, ev.Received) and isinstance(event.message, Proposal):
-            self._proposal_stepped(event.peer, event.message, effects)
+            self._proposal_stepped(event.peer, event.message, before)
         self._effects.extend(effects)
 
-    def _proposal_stepped(self, key: bytes, proposal: Proposal, effects: tuple[ev.Effect, ...]) -> None:
-        assert self.state is not None
-        if any(isinstance(effect, ev.Blame) for effect in effects):
-            self.candidates.withdraw(proposal.block_hash)
-        elif self.state.proposals.get(proposal.view) == proposal:
+    def _proposal_stepped(self, key: bytes, proposal: Proposal, before: State) -> None:
+        assert self.state is not None and self.epoch is not None
+        if self.state is before:  # Refused. Blame alone says less: forged votes of others are found in this step, too.
+            self.candidates.refused(proposal.block_hash, self.state)
+        elif is_new(proposal, before, self.state):
             self.pacing.block_came()
+            self.late.add(proposal.leader_vote, self.state, self.epoch.committee)
             self.relay.pass_proposal_on(proposal, key, self.blocks, self.candidates.find(proposal.block_hash))
 
     # ---- Effects
@@ -301,26 +301,19 @@ class Replica:
 
     def _work(self, effect: ev.Propose | ev.Judge | ev.FetchBlock) -> None:
         assert self.epoch is not None and self.state is not None
+        candidates = self.candidates
         match effect:
             case ev.Propose(view, parent_hash, _):
                 built = self._answer(lambda block_hash: ev.Built(view, block_hash))
-                self.errands.propose(effect, self.epoch, self._certificate_of(parent_hash), built)
+                self.errands.propose(
+                    effect, self.epoch, lambda: candidates.certificates_of(parent_hash, self.state), built
+                )
             case ev.Judge(view, block_hash):
                 verdict = self._answer(lambda valid: ev.Judged(view, block_hash, valid))
-                parent = self._certificate_of(self.candidates.parent_of(block_hash))
-                self.errands.judging.judge(block_hash, self.epoch, parent, verdict)
+                known = candidates.certificates_of(candidates.parent_of(block_hash), self.state)
+                self.errands.judging.judge(block_hash, self.epoch, known, verdict)
             case ev.FetchBlock(_, block_hash):
                 self.errands.fetch(block_hash, self._answer(ev.Linked))
-
-    def _certificate_of(self, block_hash: bytes | None) -> Certificate | None:
-        """What shows that a block may be built upon: its notarization or finalization, if it is here."""
-        state = self.state
-        assert state is not None
-        known: list[Certificate] = [*state.notarized.values(), *([state.final] if state.final else [])]
-        for certificate in known:
-            if certificate.block_hash == block_hash:
-                return certificate
-        return self.view.certificate_of(block_hash) if block_hash is not None else None
 
     def _finalized(self, blocks: list[Applied]) -> None:
         if self._stopped:
@@ -356,10 +349,15 @@ class Replica:
     # ---- Epochs
 
     def _end_epoch(self) -> None:
-        """The next epoch begins once the last block of this one is on disk."""
+        """The next epoch begins once the last block, and the votes on their way, are on disk."""
         self._drop_epoch()
         life = self._life
-        self.runtime.offload(LEDGER, lambda: None, lambda _: self._begin_epoch() if life == self._life else None)
+
+        def begin(_: None) -> None:
+            if life == self._life:
+                self._begin_epoch()
+
+        self.runtime.offload(LEDGER, lambda: None, lambda _: self.runtime.offload(VOTES, lambda: None, begin))
 
     def _drop_epoch(self) -> None:
         self._life += 1
@@ -388,6 +386,5 @@ class Replica:
         self.state, effects = start(epoch, root, own, self.view.kept(), final=known)
         self._effects.extend(effects)
         self._pump()
-        early, self._early = self._early, deque(maxlen=EARLY_MAXIMUM)
-        for key, message, block in early:
+        for key, message, block in self._early.take():
             self._receive(key, message, block)

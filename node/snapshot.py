@@ -1,31 +1,32 @@
 """Snapshots: the state at the tip as files that prove themselves. Start reading at `make_snapshot`.
 
-manifest            header and certificate of the tip, its notarization, and a list of the chunks
+manifest            header and certificate of the tip, and a list of the chunks
 network             the network file, whose hash is the chain id in the header
 epochs              the last header of every epoch with its certificate: who may certify the tip
 chunk-00000 …       about 1 MB of the state each, in the order of key hashes, and the proof that nothing is missing
 model.safetensors   the outer state that the ledger names, unless the model is still as it was born
 
 A manifest is signed by nobody. Its certificate is checked against the validator sets, and every chunk by itself against
-the state root in the certified header.
+the state root in the certified header. All other files are named by their pages roots, so that they can be fetched as
+blobs. Nodes that make a snapshot of the same block make the same chunks.
 """
 
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+
 from chain.block import VALIDATORS_MAXIMUM, Header, Validator, validators_root
 from chain.codec import U32, U64, Hash, Var, Wire
-from chain.crypto.hashing import ZERO
+from chain.crypto.hashing import ZERO, merkle_root
 from chain.errors import NeuroError
 from chain.genesis import bootstrap_members
 from chain.range_proof import NO_END, RangeProof, is_range_proven, leaf_of, prove_range
 from chain.state import ValidatorSet, set_key
 from chain.tree import key_hash
-from consensus.messages import NOTARIZE
 from node.archive_stored import Progress, silent
 from node.errors import NodeError, StoreError, disk_advice
 from node.finished_folder import finish, new_draft
@@ -33,6 +34,7 @@ from node.key_value import RESTORE
 from node.model_store import ModelStore
 from node.set_chain import CERTIFICATE_BYTES_MAXIMUM, EpochEnd, Members
 from node.store import Store
+from training.pages import pages_root
 
 CHUNK_BYTES = 1 << 20
 CHUNK_FILE_BYTES_MAXIMUM = 1 << 22  # of CHUNK_BYTES, one more record at most and the proof
@@ -70,7 +72,7 @@ class ChunkNote(Wire):
     start: Hash
     entries: U32
     size: U32  # bytes of the file
-    digest: Hash  # SHA-256 of the file
+    root: Hash  # over the pages of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,10 @@ class Manifest(Wire):
 
     header: Header
     certificate: Annotated[bytes, Var(CERTIFICATE_BYTES_MAXIMUM)]
-    notarization: Annotated[bytes, Var(CERTIFICATE_BYTES_MAXIMUM)]  # the next block carries it
     first_epoch: U64
     members: Annotated[tuple[Validator, ...], VALIDATORS_MAXIMUM]
-    epochs_digest: Hash
-    model_digest: Hash  # ZERO: there is no model file
+    epochs_root: Hash  # over the pages of the file; ZERO: no epoch has ended
+    model_root: Hash  # over the pages of the file; ZERO: there is no model file
     chunks: Annotated[tuple[ChunkNote, ...], CHUNKS_MAXIMUM]
 
     def end_of(self, index: int) -> bytes:
@@ -106,7 +107,7 @@ def check_chunk(manifest: Manifest, index: int, data: bytes) -> Chunk:
     """A chunk's records, proven against the state root of the header. Raises SnapshotError that names the chunk."""
     note = manifest.chunks[index]
     bad = f"{chunk_name(index)} is damaged or forged"
-    if len(data) != note.size or sha256(data).digest() != note.digest:
+    if len(data) != note.size or file_root(data) != note.root:
         raise SnapshotError(f"{bad}: its bytes are not those that the manifest lists; fetch this file again")
     try:
         chunk = Chunk.decode(data)
@@ -125,9 +126,6 @@ def make_snapshot(store: Store, models: ModelStore, target: Path, progress: Prog
     header = store.header(store.height)
     if header is None:
         raise NodeError("the ledger has no block yet: there is nothing to make a snapshot of")
-    notarization = next((c for c in store.kept() if (c.kind, c.block_hash) == (NOTARIZE, header.hash())), None)
-    if notarization is None:
-        raise NodeError(f"the notarization of block {header.height} is not here: let the node run once, then try again")
     folder = new_draft(target, *FILES)
     try:
         first_epoch, members, ends = _epochs(store, header)
@@ -137,11 +135,10 @@ def make_snapshot(store: Store, models: ModelStore, target: Path, progress: Prog
         manifest = Manifest(
             header=header,
             certificate=store.certificate(header.height),
-            notarization=notarization.encode(),
             first_epoch=first_epoch,
             members=members if first_epoch else (),
-            epochs_digest=sha256(epochs).digest(),
-            model_digest=_copy_model(store, models, folder / MODEL),
+            epochs_root=file_root(epochs),
+            model_root=_copy_model(store, models, folder / MODEL),
             chunks=tuple(_write_chunks(store, header, folder, progress)),
         )
         (folder / MANIFEST).write_bytes(PREFIX + manifest.encode())
@@ -175,7 +172,7 @@ def _named_by(header: Header | None, sets: list[Members]) -> Members:
 
 
 def _copy_model(store: Store, models: ModelStore, path: Path) -> bytes:
-    """Copy the file of the ledger's model; its SHA-256, ZERO if the model is still the born one."""
+    """Copy the file of the ledger's model; its root, ZERO if the model is still the born one."""
     root = store.state().ledger.model.outer_root
     if root == store.network.start.outer_root:
         return ZERO
@@ -186,16 +183,19 @@ def _copy_model(store: Store, models: ModelStore, path: Path) -> bytes:
             "verify`, which makes it again from the payloads"
         )
     shutil.copyfile(models.path(saved.round), path)
-    return digest_of(path)
+    return root_of_file(path)
 
 
-def digest_of(path: Path) -> bytes:
-    """The SHA-256 of a file."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.digest()
+def file_root(data: bytes) -> bytes:
+    """The root over the pages of a file with this content."""
+    return pages_root(data, merkle_root)
+
+
+def root_of_file(path: Path) -> bytes:
+    """The same, without reading it into memory at once. Raises OSError."""
+    if not path.stat().st_size:
+        return ZERO
+    return pages_root(np.memmap(path, np.uint8, "r"), merkle_root)
 
 
 def _write_chunks(store: Store, header: Header, folder: Path, progress: Progress) -> Iterator[ChunkNote]:
@@ -216,7 +216,7 @@ def _write_chunks(store: Store, header: Header, folder: Path, progress: Progress
         if not is_range_proven(header.state_root, start, end, [leaf_of(e.key, e.value) for e in entries], proof):
             raise StoreError(f"the stored state differs from its tree: run `neuroshard archive fsck`; {RESTORE}")
         (folder / chunk_name(index)).write_bytes(data)
-        yield ChunkNote(start, len(entries), len(data), sha256(data).digest())
+        yield ChunkNote(start, len(entries), len(data), file_root(data))
         start, index = end, index + 1
         progress(done, len(keys))
 

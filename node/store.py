@@ -31,6 +31,7 @@ TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesi
 # Bodies up to PRUNED may be gone. HEADERS: a height below which there are only the last headers of epochs, and the
 # first epoch of those. Absent where all is kept.
 PRUNED, HEADERS = b"mpruned", b"mheaders"
+RESTORED = b"mrestored"  # while a snapshot is being restored: chunks that are there, and the root of their tree
 # When blocks were last fetched that the checkpoint rule allowed although they are old (`node.checkpoint`).
 TRUSTED = b"mtrusted"
 
@@ -52,6 +53,8 @@ class Store:
         self.database = database
         self.network = network
         chain_id = database.get(CHAIN)
+        if chain_id is None and database.get(RESTORED) is not None:
+            raise StoreError("a snapshot is being restored into this ledger: start again with --sync snapshot")
         if chain_id is None:
             self._create()
         elif chain_id != network.chain_id:
@@ -120,6 +123,10 @@ class Store:
     def certificate(self, height: int) -> bytes:
         """A finalized block's own finalization certificate; empty if a descendant's covers it."""
         return self._need(b"f" + number(height))
+
+    def find_certificate(self, height: int) -> bytes | None:
+        """The same; None if this node has nothing of that height, as below a snapshot."""
+        return self.database.get(b"f" + number(height))
 
     def block(self, height: int) -> Stored | None:
         """A finalized block; None if there is none at this height, or its body is not kept."""

@@ -32,15 +32,11 @@ class RangeRequest(Wire):
 
 @dataclass(frozen=True, slots=True)
 class BlockRange(Wire):
-    """Blocks of one epoch, one on the other, and the last one's own finalization.
-
-    `notarization` is the last one's too, or empty: who is to propose the next block must put it into that.
-    """
+    """Blocks of one epoch, one on the other, and the last one's own finalization."""
 
     number: U64
     blocks: Annotated[tuple[Block, ...], RANGE_BLOCKS_MAXIMUM]
     certificate: Annotated[bytes, Var(CERTIFICATE_BYTES_MAXIMUM)]
-    notarization: Annotated[bytes, Var(CERTIFICATE_BYTES_MAXIMUM)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from chain.codec import Var
 from chain.state import ValidatorSet, set_key
 from chain.transition import epoch_of
 from chain.tree import prove
-from consensus.messages import NOTARIZE
 from network.kinds import (
     EPOCHS,
     EPOCHS_REQUEST,
@@ -122,10 +121,8 @@ def _on_frozen(store: Store, read: Answer) -> bytes:
 def range_of(store: Store, asked: RangeRequest) -> bytes:
     """The encoding of a BlockRange, made of the stored blocks as they are; of none if there is no such range."""
     blocks, last = _certified_run(store, asked)
-    tail = (store.certificate(last), notarization_of(store, last)) if blocks else (b"", b"")
     out = [number(asked.number), len(blocks).to_bytes(4, "big"), *blocks]
-    for certificate in tail:
-        Var(CERTIFICATE_BYTES_MAXIMUM).write(certificate, out)
+    Var(CERTIFICATE_BYTES_MAXIMUM).write(store.certificate(last) if blocks else b"", out)
     return b"".join(out)
 
 
@@ -148,16 +145,6 @@ def _certified_run(store: Store, asked: RangeRequest) -> tuple[list[bytes], int]
         if certified and size >= RANGE_BYTES:
             break
     return blocks[:certified], asked.first + certified - 1
-
-
-def notarization_of(store: Store, height: int) -> bytes:
-    """A final block's notarization: in its child, or kept if it is the last; empty if neither."""
-    child = store.block(height + 1)
-    if child is not None:
-        return child.block.body.parent_certificate
-    block_hash = store.hash_at(height)
-    kept = (each for each in store.kept() if (each.kind, each.block_hash) == (NOTARIZE, block_hash))
-    return next((each.encode() for each in kept), b"")
 
 
 # ---- Epochs

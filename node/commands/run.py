@@ -24,6 +24,7 @@ from node.node import Node
 from node.progress import Screen
 from node.settings import Settings
 from node.settings_file import misspelt_variables
+from node.snapshot_start import start_from_snapshot
 from node.status import as_json, status_of
 from node.template import Learning
 from node.wallet_files import Secrets
@@ -108,7 +109,21 @@ class _Ending:
             self.node.trainer.kill()
 
 
+async def _from_snapshot(home: Home, settings: Settings, console: Console) -> bool:
+    """Whether the node is to be opened: not, if the user ended it while its ledger was being restored."""
+    if settings.sync != "snapshot":
+        return True
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await start_from_snapshot(home, settings, stop, console.print)
+    return not stop.is_set()
+
+
 async def _run(home: Home, settings: Settings, console: Console) -> dict[str, object]:
+    if not await _from_snapshot(home, settings, console):
+        console.print("Stopped. What has come of the snapshot is kept; the same command goes on from there.")
+        return {"stopped": "while the ledger was being restored"}
     node, journal = Node(home, settings, console.print), Journal()
     node.hear_block.append(journal.hear_block)
     node.hear_trainer.append(journal.hear_trainer)

@@ -44,4 +44,5 @@ def show(directory: Path, as_json: bool) -> None:
         return
     width = max(map(len, answer))
     for name, value in answer.items():
-        click.echo(f"{name:<{width}}  {value}")
+        shown = "-" if value == "" else value
+        click.echo(f"{name:<{width}}  {shown}")

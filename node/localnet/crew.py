@@ -107,6 +107,8 @@ def last_line(path: Path) -> str:
 class Crew:
     """All nodes of a plan, at their places. `options` are passed on to every node, `more` to single ones."""
 
+    program = "node.localnet.member"
+
     def __init__(
         self, plan: Plan, places: Sequence[Place], options: Sequence[str], more: Mapping[int, list[str]]
     ) -> None:
@@ -117,19 +119,20 @@ class Crew:
         self.members: list[Member] = []
 
     def start(self) -> None:
-        self.members = [self._started(number) for number in range(self.plan.nodes)]
+        self.members = [self.spawn(number) for number in range(self.plan.nodes)]
         self.plan.keep([self._note(member) for member in self.members])
 
-    def _started(self, number: int) -> Member:
+    def spawn(self, number: int, environment: Mapping[str, str] | None = None) -> Member:
+        """Start one node. It ends when this process ends, however that is."""
         place, home, output = self.places[number], self.plan.home(number), self.plan.output(number)
-        command = [*place.prefix, sys.executable, "-m", "node.localnet.member", *self._arguments(number)]
+        command = [*place.prefix, sys.executable, "-m", self.program, *self._arguments(number)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD_")}
         clean |= {name: os.environ[name] for name in CHOICES if name in os.environ}
         with output.open("ab") as out:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=clean,
+                env={**clean, **(environment or {})},
                 stdin=subprocess.PIPE,  # Its end tells the node that we are gone.
                 stdout=out,
                 stderr=out,
@@ -140,8 +143,10 @@ class Crew:
     def _arguments(self, number: int) -> list[str]:
         place = self.places[number]
         others = [self.places[(number + step) % len(self.places)] for step in range(1, len(self.places))]
-        peers = [word for other in others[:PEERS_GIVEN] for word in ("--peer", other.listen)]
+        peers = [word for other in others[:PEERS_GIVEN] for word in ("--peer", other.peer)]
         where = ["--data-dir", str(self.plan.home(number)), "--network", str(self.plan.network), "--api", place.api]
+        if place.reached:
+            where += ["--advertise", place.reached]
         return [*where, "--listen", place.listen, *peers, "--allow-local", *self.options, *self.more.get(number, [])]
 
     def _note(self, member: Member) -> dict[str, Any]:

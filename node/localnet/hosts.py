@@ -20,11 +20,20 @@ SUBNETS_TRIED = 32
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one node listens for peers and for questions, and what stands before its command."""
+    """Where one node listens for peers and for questions, and what stands before its command.
+
+    `reached` is where others find it, if that is somewhere else: the tests put a line between nodes that can be cut.
+    """
 
     listen: str
     api: str
     prefix: tuple[str, ...] = ()
+    reached: str = ""
+
+    @property
+    def peer(self) -> str:
+        """What others are given as its address."""
+        return self.reached or self.listen
 
 
 class Loopback:
@@ -77,9 +86,9 @@ class Namespaces:
         finally:
             self.remove()
 
-    def link(self, number: int) -> str:
-        """The outer end of a node's line."""
-        return f"{self.bridge}-{number}"
+    def name(self, number: int) -> str:
+        """The namespace of a node."""
+        return f"{self.names}{number}"
 
     def remove(self) -> None:
         """All of ours. A namespace is gone when its last process has ended."""
@@ -95,7 +104,7 @@ class Namespaces:
                 subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
 
     def _place(self, number: int, address: str, prefix_length: int) -> Place:
-        name, link = f"{self.names}{number}", self.link(number)
+        name, link = self.name(number), f"{self.bridge}-{number}"
         self._join(f"netns add {name}")
         self._join(f"link add {link} type veth peer name eth0 netns {name}")
         self._join(f"link set {link} master {self.bridge} up")

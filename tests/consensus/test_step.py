@@ -164,6 +164,13 @@ def test_conflicting_certificates_accuse_their_common_signers_once():
     assert state.notarized[1].block_hash == A
 
 
+def test_a_finalization_that_contradicts_a_nullification_takes_nothing_back():
+    higher = a_certificate(FOUR, FINALIZE, 3, OTHERS, B)
+    state, _ = feed(begun()[0], FOUR, a_certificate(FOUR, NULLIFY, 1, OTHERS), higher)
+    state, effects = feed(state, FOUR, a_certificate(FOUR, FINALIZE, 1, OTHERS, A), TimerFired(VIEW, 4))
+    assert len(of_kind(effects, Accuse)) == 1 and state.final == higher
+
+
 def test_contradicting_votes_are_reported_once():
     votes = [a_vote(FOUR, FINALIZE, 1, 2, A), a_vote(FOUR, NULLIFY, 1, 2), a_vote(FOUR, FINALIZE, 1, 2, B)]
     _, effects = feed(begun()[0], FOUR, *votes)

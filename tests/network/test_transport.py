@@ -44,7 +44,7 @@ from tests.network.scripted import (
     until,
 )
 
-QUICK = GateLimits(handshake_seconds=0.3)
+QUICK = GateLimits(handshake_seconds=0.6)
 
 
 async def test_two_nodes_learn_who_the_other_is_and_talk():
@@ -349,7 +349,7 @@ async def test_other_routes_live_on_the_same_port():
     async with nodes(Node(2)) as (two,), aiohttp.ClientSession() as session:
         async with session.get(f"https://{one.gate.address}/blob/abc", ssl=tls) as answer:
             assert await answer.read() == b"abc"
-        await asyncio.sleep(0.4)  # longer than a half-open connection may last: it has said what it wants
+        await asyncio.sleep(0.7)  # longer than a half-open connection may last: it has said what it wants
         assert one.gate.door.inside == 1 and one.gate.door.half_open == 0
         async with session.get(f"https://{one.gate.address}/other", ssl=tls) as answer:
             assert answer.status == 404
@@ -384,6 +384,17 @@ async def test_a_node_that_stops_tells_its_peers_and_leaves_nothing_behind(caplo
             idle.close()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()} and not strange
+
+
+async def test_a_dialler_that_is_closed_tells_those_it_has_dialled_and_dials_no_more():
+    async with nodes(Node(1), Node(2)) as (one, two):
+        await two.dial(one)
+        await until(lambda: one.connections)
+        await two.dialer.close()
+        await until(lambda: one.ended)
+        assert one.ended == ["the peer has closed the connection: this node stops"]
+        with pytest.raises(CannotConnect, match="this node stops"):
+            await two.dialer.dial(one.gate.address)
 
 
 async def test_stopping_says_nothing_in_the_log(caplog):

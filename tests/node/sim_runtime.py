@@ -123,6 +123,9 @@ class SimNode:
         if key in self.linked:
             self.parts.received(key, kind, payload)
 
+    def fail(self, error: BaseException) -> None:
+        raise error
+
     def blame(self, key: bytes, points: int, reason: str) -> None:
         self.blamed.append((name_of(key), points, reason))
         if key in self.linked and sum(p for name, p, _ in self.blamed if name == name_of(key)) >= 100:

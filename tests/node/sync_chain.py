@@ -85,7 +85,7 @@ def grown() -> Grown:
     return Grown()
 
 
-def same_ledger(one: LedgerView, other: LedgerView, prefixes: bytes = b"sthxiobk") -> bool:
+def same_ledger(one: LedgerView, other: LedgerView, prefixes: bytes = b"sthxiob") -> bool:
     """Whether state, tree, indexes and blocks are equal to the byte."""
     return all(
         dict(one.store.database.items(bytes((p,)))) == dict(other.store.database.items(bytes((p,)))) for p in prefixes

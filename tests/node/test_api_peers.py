@@ -1,6 +1,7 @@
 """What the API tells of peers is what the switch knows: who is connected, and who is banned and why."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from chain.crypto import ecdsa
 from network.kinds import STATUS
@@ -46,7 +47,7 @@ async def test_peers_are_told_with_score_and_traffic_and_then_as_banned(tmp_path
     await second.start()
     try:
         async with serving(tmp_path / "home") as served:
-            served.node.switch = first
+            served.node.membership = SimpleNamespace(switch=first, peers=1, listens_at="", peer_height=0)
             await served.until("/v1/peers", lambda found: found["peers"])
             [key] = first.peers
             second.send(ecdsa.public_key(named("first")), STATUS, b"news")
@@ -67,7 +68,7 @@ async def test_peers_are_told_with_score_and_traffic_and_then_as_banned(tmp_path
                 first.roster.scores.ban(named(str(number)) + b"x", "", False, first.roster.now_ms())
             told = await served.get("/v1/peers")
             assert len(told["bans"]) == BANS_SHOWN and told["banned"] == BANS_SHOWN + 6
-            served.node.switch = None
+            served.node.membership = None
     finally:
         await second.stop()
         await first.stop()

@@ -89,7 +89,7 @@ def rewrite(folder: Path, manifest: Manifest) -> None:
 def test_state_and_tree_are_the_same_to_the_byte(node: LoneNode, source: Path, tmp_path: Path) -> None:
     assert len(manifest_of(source).chunks) >= 4
     with Opened(restored(source, tmp_path / "home")) as database:
-        for prefix in (b"s", b"t", b"k"):
+        for prefix in (b"s", b"t"):
             assert dict(database.items(prefix)) == dict(node.database.items(prefix))
         tip = number(node.store.height)
         assert (database.get(TIP), database.get(PRUNED), database.get(HEADERS)) == (tip, tip, tip + number(0))
@@ -142,7 +142,7 @@ def test_of_a_restored_node_a_snapshot_can_be_made_again(node: LoneNode, source:
         again = LoneNode(home, node.network, database)
         folder = made(again, tmp_path / "second")
     # The metadata of the same model may stand in another order in its file.
-    one, other = (replace(manifest_of(each), model_digest=b"") for each in (folder, source))
+    one, other = (replace(manifest_of(each), model_root=b"") for each in (folder, source))
     assert one == other and all(
         path.read_bytes() == (source / path.name).read_bytes() for path in folder.glob("chunk-*")
     )
@@ -170,13 +170,9 @@ def test_one_large_chunk_does_as_well(node: LoneNode, tmp_path: Path) -> None:
     assert told("verify", home=restored(folder, tmp_path / "home"))["ok"]
 
 
-def test_a_ledger_without_a_block_or_a_notarization_gives_no_snapshot(node: LoneNode, tmp_path: Path) -> None:
+def test_a_ledger_without_a_block_gives_no_snapshot(tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="no block yet"):
         made(LoneNode(tmp_path / "new"), tmp_path / "source")
-    copy = node.copied(tmp_path / "copy")
-    copy.database.write({key: None for key, _ in copy.database.items(b"k")})
-    with pytest.raises(NodeError, match="notarization of block 21 is not here"):
-        made(copy, tmp_path / "source")
 
 
 # ---- What is damaged is named
@@ -203,7 +199,7 @@ def test_one_flipped_byte_names_the_bad_chunk_even_if_the_manifest_was_made_to_f
     index = seed % len(manifest.chunks)
     bad = folder / f"chunk-{index:05d}"
     flip(bad, seed)
-    note = replace(manifest.chunks[index], digest=sha256(bad.read_bytes()).digest())
+    note = replace(manifest.chunks[index], root=snapshot.file_root(bad.read_bytes()))
     rewrite(folder, replace(manifest, chunks=(*manifest.chunks[:index], note, *manifest.chunks[index + 1 :])))
     with pytest.raises(SnapshotError, match=f"^{bad.name} is damaged or forged"):
         restored(folder, tmp_path / "home")
@@ -233,7 +229,7 @@ def test_a_chunk_with_other_records_is_refused(source: Path, change: str) -> Non
         "moved": chunk.entries,
     }[change]
     forged = replace(chunk, entries=entries).encode()
-    note = replace(manifest.chunks[1], entries=len(entries), size=len(forged), digest=sha256(forged).digest())
+    note = replace(manifest.chunks[1], entries=len(entries), size=len(forged), root=snapshot.file_root(forged))
     if change == "moved":
         note = replace(note, start=sha256(b"").digest() if note.start > sha256(b"").digest() else bytes(31) + b"\x01")
     chunks = (manifest.chunks[0], note, *manifest.chunks[2:])
@@ -298,10 +294,6 @@ def test_a_certificate_of_another_block_kind_or_signer_is_refused(node: LoneNode
         rewrite(folder, replace(manifest, certificate=certificate))
         with pytest.raises(SnapshotError, match="the manifest is damaged or forged"):
             open_source(folder)
-    for notarization in (certificate_of(network, FINALIZE, *place).encode(), node.store.certificate(20)):
-        rewrite(folder, replace(manifest, notarization=notarization))
-        with pytest.raises(SnapshotError, match="the notarization is not the tip's"):
-            open_source(folder)
 
 
 def test_a_state_of_ones_own_making_is_refused_since_no_validator_has_signed_it(source: Path, tmp_path: Path) -> None:
@@ -328,7 +320,7 @@ def test_epochs_must_lead_from_the_genesis_to_the_tip_without_a_gap(source: Path
     ):
         data = Epochs(wrong).encode()
         (folder / "epochs").write_bytes(data)
-        rewrite(folder, replace(manifest, epochs_digest=sha256(data).digest()))
+        rewrite(folder, replace(manifest, epochs_root=snapshot.file_root(data)))
         with pytest.raises(SnapshotError, match="the manifest is damaged or forged"):
             open_source(folder)
 
@@ -363,8 +355,8 @@ def test_a_model_that_is_not_the_ledgers_is_refused(node: LoneNode, source: Path
     (folder / "model.safetensors").write_bytes(node.outcomes.models.path(7).read_bytes())
     with pytest.raises(SnapshotError, match="is damaged: its bytes"):
         restored(folder, tmp_path / "home")
-    digest = sha256((folder / "model.safetensors").read_bytes()).digest()
-    rewrite(folder, replace(manifest_of(folder), model_digest=digest))
+    root = snapshot.root_of_file(folder / "model.safetensors")
+    rewrite(folder, replace(manifest_of(folder), model_root=root))
     with pytest.raises(SnapshotError, match="is another model than the ledger's"):
         restored(folder, tmp_path / "other-home")
 
@@ -409,10 +401,18 @@ def failing_at(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"node.snapshot_restore.{step}", fail)
+    monkeypatch.setattr(step, fail)
 
 
-@pytest.mark.parametrize("step", ["check_chunk", "ModelStore.save", "sync_folder", "write_atomically"])
+STEPS = [
+    "node.ledger_restore.check_chunk",
+    "node.snapshot_restore.ModelStore.save",
+    "node.snapshot_restore.sync_folder",
+    "node.snapshot_restore.write_atomically",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_whatever_step_a_restore_ends_at_the_next_run_finishes_it(
     source: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,7 @@ def test_three_hundred_blocks_through_many_sets_come_from_three_peers_and_are_th
     assert not node.blamed and all(len(peer.asked) > 5 for peer in peers)
     # The end of every epoch keeps its own certificate; all others hang on it by their hashes.
     assert all(bool(node.view.store.certificate(h)) == (h % EPOCH == 0) for h in range(1, 305))
-    assert node.view.notarization_of(node.view.tip.hash)
+    assert node.view.certificate_of(node.view.tip.hash) is not None
 
 
 def test_several_ranges_are_asked_for_at_a_time_of_each_peer_one() -> None:
@@ -158,25 +158,25 @@ def test_a_few_blocks_are_left_to_consensus_and_the_end_of_an_epoch_is_not() -> 
 def test_after_a_restart_it_goes_on_where_the_ledger_ends() -> None:
     world = World()
     node = Syncing(world, 0)
-    node.meet(Serving(world, "peer"), 304)
-    node.reach(100)
+    node.meet(Serving(world, "peer"), 104)
+    node.reach(40)
     tip, records = node.view.tip.height, node.view.store.database
-    assert 100 <= tip < 304
+    assert 40 <= tip < 104
     again = Syncing(World(), 0)
     again.view = again.sync.view = LedgerView(Store(records, grown().network), grown().network)
     peer = Serving(again.world, "peer")
-    again.meet(peer, 304)
-    again.reach(304)
+    again.meet(peer, 104)
+    again.reach(104)
     assert min(each.first for each in peer.asked) == tip + 1
-    assert same_ledger(again.view, grown().view(304))
+    assert same_ledger(again.view, grown().view(104))
 
 
 def test_it_runs_beside_consensus_that_makes_the_same_blocks_final() -> None:
     """Whichever is slower passes over what is final; a draft under which the ledger has moved is begun anew."""
     world = World()
     node = Syncing(world, 0)
-    node.meet(Serving(world, "peer"), 304)
-    faster = iter(range(1, 305))
+    node.meet(Serving(world, "peer", 104), 104)
+    faster = iter(range(1, 105))
     full = grown()
 
     def one_more() -> None:
@@ -189,14 +189,14 @@ def test_it_runs_beside_consensus_that_makes_the_same_blocks_final() -> None:
             members = full.sets[block.header.epoch]
             node.view.finalize(block.header.hash(), certify(full.network, block.header, members))
 
-        if node.view.tip.height < 290:
+        if node.view.tip.height < 96:
             node.offload(LEDGER, work, lambda _: None)
             world.after(7, one_more)
 
     one_more()
-    node.reach(304)
-    assert same_ledger(node.view, full.view(304), b"sthxiob") and not node.blamed
-    assert 1 < len(node.blocks) < 304
+    node.reach(104)
+    assert same_ledger(node.view, full.view(104)) and not node.blamed
+    assert 1 < len(node.blocks) < 104
 
 
 def test_a_job_in_the_ledgers_lane_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,8 +234,6 @@ def test_a_range_ends_with_a_certificate_of_its_own_within_its_epoch_and_its_lim
         if found.blocks:
             last = found.blocks[-1].header
             assert Certificate.decode(found.certificate).block_hash == last.hash()
-            notarization = Certificate.decode(found.notarization)
-            assert (notarization.kind, notarization.block_hash) == (NOTARIZE, last.hash())
         return [block.header.height for block in found.blocks]
 
     assert sent(1, 128) == list(range(1, 9)) and sent(3, 4) == [3, 4, 5, 6] and sent(304, 1) == [304]
@@ -291,12 +289,9 @@ def signed_by_strangers(asked: RangeRequest, store: Store) -> bytes:
 
 def notarized_only(asked: RangeRequest, store: Store) -> bytes:
     found = honest(asked, store)
-    return replace(found, certificate=found.notarization).encode()
-
-
-def with_other_notarization(asked: RangeRequest, store: Store) -> bytes:
-    found = honest(asked, store)
-    return replace(found, notarization=found.certificate).encode()
+    header = found.blocks[-1].header
+    certificate = certify(grown().network, header, grown().sets[header.epoch], kind=NOTARIZE)
+    return replace(found, certificate=certificate.encode()).encode()
 
 
 def altered_header(asked: RangeRequest, store: Store) -> bytes:
@@ -368,7 +363,7 @@ def with_a_tail(asked: RangeRequest, store: Store) -> bytes:
 
 
 LIES: list[Answer] = [
-    forged, signed_by_strangers, notarized_only, with_other_notarization, altered_header, altered_body,
+    forged, signed_by_strangers, notarized_only, altered_header, altered_body,
     of_another_chain, too_many, another_place, shuffled, holed, cut_short, half_a_message, with_a_tail,
 ]  # fmt: skip
 
@@ -432,7 +427,7 @@ def test_a_peer_that_lowers_its_claim_holds_up_nobody() -> None:
 
 def test_fifty_silent_peers_do_not_starve_the_one_that_delivers() -> None:
     world = World()
-    node = Syncing(world, 0)
+    node = Syncing(world, 200)
     for i in range(50):
         node.meet(Serving(world, f"silent {i}", height=0, lie=lambda asked, store: None), 10**9)
     node.meet(Serving(world, "peer"), 304)
@@ -509,7 +504,7 @@ def test_validators_that_vouch_against_what_is_final_here_end_the_node() -> None
         found = honest(asked, store)
         first = replace(found.blocks[0], header=replace(found.blocks[0].header, parent_hash=bytes(32)))
         certificate = certify(full.network, first.header, full.sets[first.header.epoch])
-        return replace(found, blocks=(first,), certificate=certificate.encode(), notarization=b"").encode()
+        return replace(found, blocks=(first,), certificate=certificate.encode()).encode()
 
     node.meet(Serving(world, "twin", lie=other_history), 104)
     with pytest.raises(NodeError, match="finality is contradicted"):
@@ -534,8 +529,8 @@ def test_an_old_node_syncs_only_with_a_checkpoint_and_says_so() -> None:
 
     fresh = World(started_ms=grown().blocks[height - 1].header.time_ms + 1_000)
     node = Syncing(fresh, height, Trust(params))
-    node.meet(Serving(fresh, "peer"), 304)
-    node.reach(304)
+    node.meet(Serving(fresh, "peer"), 160)
+    node.reach(160)
     assert node.sync.refusal is None
 
 
@@ -551,8 +546,8 @@ def test_with_a_checkpoint_an_old_node_syncs_up_to_it_and_further_only_if_it_is_
     trust = Trust(params, checkpoint)
     recent = World(started_ms=full.blocks[at - 1].header.time_ms + trust.period_ms - 10_000)
     node = Syncing(recent, height, trust)
-    node.meet(Serving(recent, "peer"), 304)
-    node.reach(304)
+    node.meet(Serving(recent, "peer"), 160)
+    node.reach(160)
 
 
 def test_another_block_than_the_checkpoints_ends_the_node() -> None:
@@ -569,7 +564,7 @@ def test_a_long_sync_from_the_genesis_may_be_interrupted() -> None:
     """The founders vouch for the beginning; what stands on it is old and trusted, for the trusting period."""
     trust = Trust(grown().network.params)
     node = Syncing(World(), 0, trust)
-    node.meet(Serving(node.world, "peer"), 304)
+    node.meet(Serving(node.world, "peer"), 160)
     node.reach(staked() + 1)
     records, now = node.view.store.database, node.wall_ms()
     assert records.get(TRUSTED) is not None
@@ -578,10 +573,10 @@ def test_a_long_sync_from_the_genesis_may_be_interrupted() -> None:
         copy = Records(dict(records.items(b"")))
         again = Syncing(World(started_ms=now + after_ms), 0, trust)
         again.view = again.sync.view = LedgerView(Store(copy, grown().network), grown().network)
-        again.meet(Serving(again.world, "peer"), 304)
+        again.meet(Serving(again.world, "peer"), 160)
         return again
 
-    restarted(trust.period_ms - 5_000).reach(304)
+    restarted(trust.period_ms - 5_000).reach(160)
     late = restarted(trust.period_ms + 1)
     late.world.run(HOUR)
-    assert late.sync.refusal and late.view.tip.height < 304
+    assert late.sync.refusal and late.view.tip.height < 160

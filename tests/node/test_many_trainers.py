@@ -1,6 +1,8 @@
 """Rounds of several trainers over one ledger: all reach the same model, and nobody can hold up the others for ever."""
 
+import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,10 @@ import pytest
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
-from chain.state import CLOSED, HOLDING, NodeRecord, node_key
-from node.round_driver import HOLD_BLOCKS
+from chain.state import CLOSED, HOLDING, REVEALING, NodeRecord, node_key, round_key
+from node import attendance
+from node.round_driver import HOLD_BLOCKS, RoundDriver
+from node.trainer_messages import Command, Train, WrapUp
 from tests.node.many_nodes import Cluster
 
 SHORT = {"train_blocks": 12, "reveal_blocks": 4, "hold_blocks": HOLD_BLOCKS + 2, "result_blocks": 4}
@@ -75,6 +79,43 @@ def test_a_node_that_proposes_nothing_is_registered_and_its_work_counts(made: Ma
     cluster.train(cluster.members[1])
     closed = cluster.blocks_until(RoundClosed)
     assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_a_node_restarted_between_commitment_and_reveal_shows_what_it_has_on_disk(made: Make) -> None:
+    """Its trainer says its segments again and trains nothing more; else the work of the round would be lost."""
+    cluster = made(2, 2, **SHORT)
+    cluster.register()
+    cluster.train()
+    while cluster.round.phase != REVEALING:
+        cluster.block()
+    # Who proposed the last commitment revealed in the same block.
+    revealed = [each.node for each in cluster.round.revealed]
+    [member] = [each for each in cluster.members if each.identity.node not in revealed]
+    before = member.driver.work
+    again = RoundDriver(cluster.network, member.identity, member.outcomes)
+    asked: list[Command] = []
+    again.ask = asked.append
+    again.follow(member.state, cluster.height)
+    assert asked == [Train(1, cluster.round.mix, str(member.outcomes.model_path)), WrapUp(1)]
+    for segment in before.segments:
+        again.add_segment(segment)
+    assert not again.inputs(member.state)
+    again.add_payload(before.done)  # type: ignore[arg-type]
+    [reveal] = again.inputs(member.state)
+    assert isinstance(reveal, PayloadReveal) and reveal.payload_root == before.done.payload_root  # type: ignore[union-attr]
+
+
+def test_a_node_that_has_revealed_is_asked_for_no_more_of_that_round(made: Make) -> None:
+    cluster = made(2, 2, **SHORT)
+    cluster.register()
+    cluster.train()
+    while cluster.round.phase <= REVEALING:
+        cluster.block()
+    again = RoundDriver(cluster.network, cluster.members[1].identity, cluster.members[1].outcomes)
+    asked: list[Command] = []
+    again.ask = asked.append
+    again.follow(cluster.members[1].state, cluster.height)
+    assert asked == []
 
 
 def test_a_silent_participant_costs_the_time_to_the_deadline_and_no_more(made: Make) -> None:
@@ -152,3 +193,63 @@ def test_a_validator_that_waits_for_a_payload_votes_before_the_deadline(made: Ma
     for height, votes in ((current.deadline_height - HOLD_BLOCKS - 1, 0), (current.deadline_height - HOLD_BLOCKS, 1)):
         member.driver._height = height
         assert len(member.driver.inputs(member.state)) == votes
+
+
+def test_an_attendance_goes_on_by_itself_until_the_model_is_here(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendance, "RETRY_S", 0.01)
+    cluster = made(2, 1)
+    cluster.register()
+    late = cluster.members[1]
+    payloads = cluster.train(without=(late,))
+    closed = cluster.blocks_until(RoundClosed)
+    adopted = asyncio.Event()
+    late.attendance.adopted = adopted.set
+
+    async def attend() -> None:
+        task = asyncio.create_task(late.attendance.run())
+        late.attendance.follow(late.state)
+        while not late.attendance.trouble:
+            await asyncio.sleep(0.005)
+        assert not adopted.is_set()
+        for payload in payloads.values():
+            late.payloads.put(payload)
+        await asyncio.wait_for(adopted.wait(), 10)
+        assert not task.done()
+        task.cancel()
+
+    late.attendance.trouble = ""
+    cluster.runner.run(attend())
+    assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_an_attendance_leaves_what_the_round_has_overtaken(made: Make) -> None:
+    """A payload that cannot be fetched must not keep the node from the next phase."""
+    cluster = made(2, 1)
+    cluster.register()
+    cluster.train()
+    member = cluster.members[0]
+    while cluster.round.phase != HOLDING:
+        cluster.block()
+    asked: list[int] = []
+
+    async def never(claimed: object) -> None:
+        asked.append(1)
+        await asyncio.Event().wait()
+
+    member.outcomes.check = never  # type: ignore[method-assign, assignment]
+    member.outcomes._held.clear()
+
+    async def attend() -> None:
+        task = asyncio.create_task(member.attendance.run())
+        member.attendance.follow(member.state)
+        while not asked:
+            await asyncio.sleep(0)
+        draft = member.state.fork()
+        draft.put(round_key(1), replace(cluster.round, phase=CLOSED))
+        member.attendance.follow(draft)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(asked) == 2 and not task.done() and len(asyncio.all_tasks()) <= 3
+        task.cancel()
+
+    cluster.runner.run(attend())

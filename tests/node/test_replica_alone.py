@@ -2,11 +2,9 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,93 +17,12 @@ from consensus.messages import FINALIZE, NOTARIZE
 from node import loop_runtime
 from node.archive import Replay
 from node.loop_runtime import LoopRuntime
-from node.own import Hooks, Own
-from node.protocols import Protocols
-from node.sign_state import SignState, owner_of
+from node.pacing import Pacing
+from node.sign_state import SignState
+from tests.node.alone import PATIENCE_SECONDS, CutKeyValue, PowerCut, Wires, alone, run_until
 from tests.node.lone_node import CREATED_MS, IDENTITY, LoneNode, MemoryKeyValue, tiny_network
 
 HOUR_MS = 3_600_000
-PATIENCE_SECONDS = 20
-
-
-class PowerCut(Exception):
-    """The machine stops, right after a write has reached the disk."""
-
-
-class Wires:
-    """Counts durable writes, and cuts the power after a given one."""
-
-    def __init__(self, last: int) -> None:
-        self.left = last
-
-    def written(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise PowerCut
-
-
-class CutKeyValue(MemoryKeyValue):
-    def __init__(self, records: Mapping[bytes, bytes], wires: Wires) -> None:
-        super().__init__(records)
-        self.wires = wires
-
-    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        super().write(changes)
-        self.wires.written()
-
-
-class CutSignState:
-    """Records votes; everything else is the real one's."""
-
-    def __init__(self, real: SignState, wires: Wires) -> None:
-        self.real, self.wires = real, wires
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
-
-    def record(self, kind: int, epoch: int, view: int, block_hash: bytes) -> None:
-        self.real.record(kind, epoch, view, block_hash)
-        self.wires.written()
-
-
-def alone(
-    runtime: LoopRuntime, node: LoneNode, sign_state: Any, on_final: Callable[[Applied], None] = lambda applied: None
-) -> Protocols:
-    """The node's protocols, begun, with nobody to talk to."""
-    own = Own(IDENTITY, node.view, node.producer, sign_state, has_peers=False)
-    protocols = Protocols(runtime, own, Hooks(on_final))
-    protocols.start()
-    return protocols
-
-
-async def run_until(node: LoneNode, height: int, wires: Wires | None = None) -> list[Applied]:
-    """Run the engine until this height is final, or the power is cut."""
-    owner = owner_of(node.network.chain_id, IDENTITY.validator_public_key)
-    sign_state: Any = SignState.open(node.folder / "sign-state", owner)
-    reached, blocks = asyncio.Event(), []
-
-    def on_final(applied: Applied) -> None:
-        blocks.append(applied)
-        if applied.block.header.height >= height:
-            reached.set()
-
-    record = CutSignState(sign_state, wires) if wires else sign_state
-    runtime = LoopRuntime()
-    protocols = alone(runtime, node, record, on_final)
-    tasks: list[asyncio.Future[Any]] = [runtime.failed, asyncio.create_task(reached.wait())]
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        assert done, f"no block for {PATIENCE_SECONDS} s at height {node.store.height}"
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        protocols.stop()
-        await runtime.stop()
-        sign_state.close()
-    return blocks
 
 
 # A block takes five writes: itself, NOTARIZE, its certificate, FINALIZE, and the batch that makes it final. The fourth
@@ -258,11 +175,16 @@ async def test_blocks_are_never_closer_than_the_shortest_interval_on_the_monoton
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = LoneNode(tmp_path, tiny_network(block_interval_min_ms=25, block_interval_ms=25, block_interval_max_ms=25))
-    built: list[float] = []
-    build = node.view.build
-    monkeypatch.setattr(node.view, "build", lambda *place: built.append(time.monotonic()) or build(*place))  # type: ignore[func-returns-value]
+    began: list[int] = []
+    came = Pacing.block_came
+
+    def block_came(self: Pacing) -> None:
+        came(self)
+        began.append(self.runtime.now_ms())
+
+    monkeypatch.setattr(Pacing, "block_came", block_came)
     await run_until(node, 5)
-    assert all(later - earlier >= 0.0245 for earlier, later in pairwise(built))
+    assert len(began) >= 5 and all(later - earlier >= 25 for earlier, later in pairwise(began))
 
 
 def test_reading_the_state_costs_the_same_however_many_blocks_were_built_ahead_of_finality(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from chain.block import Outcome
-from chain.crypto.hashing import tagged_hash
+from chain.crypto.votes import Certificate, Evidence
 from chain.transactions import Transaction
 from chain.transition import Applied
 from node.consistency import open_sign_state
+from node.declarations import Candidacy, Declarations, Registration
 from node.ledger_view import LedgerView
 from node.mempool import Mempool
 from node.own import Hooks, Own
@@ -17,26 +17,14 @@ from node.standing import make_voucher
 from node.store import Store
 from tests.simulator.disk import SimKeyValue, SimPath
 from tests.simulator.runtime import SimRuntime
+from tests.simulator.training import MadeUpOutcomes, MadeUpTrainer
 
 if TYPE_CHECKING:
     from tests.simulator.machine import Machine
 
 
-class MadeUpOutcomes:
-    """In place of `node.outcomes.Outcomes`: every payload is here and sound, every outer step has some result."""
-
-    model_path = "none"
-
-    def holds(self, claimed: object) -> bool | None:
-        return True
-
-    def prepared(self, counted_root: bytes, outer_root: bytes) -> Outcome | None:
-        roots = (tagged_hash("simulated", name, counted_root, outer_root) for name in (b"o", b"m", b"s", b"a"))
-        return Outcome(counted_root, *roots)
-
-
 class Assembly:
-    """One life of a node. `submit` is what its API does with a transaction."""
+    """One life of a node, wired as `node.node.Node` does it. `submit` is what its API does with a transaction."""
 
     def __init__(self, machine: "Machine", runtime: SimRuntime) -> None:
         self.machine, self.network = machine, machine.world.network
@@ -44,20 +32,41 @@ class Assembly:
         self.store = Store(SimKeyValue(machine.disk), self.network)
         self.view = LedgerView(self.store, self.network)
         self.mempool = Mempool(self.network, runtime.wall_ms)
-        self.driver = RoundDriver(self.network, identity, MadeUpOutcomes())  # type: ignore[arg-type]
+        outcomes = MadeUpOutcomes(self.store.state)
+        self.driver = RoundDriver(self.network, identity, outcomes)  # type: ignore[arg-type]
         self.producer = Producer(self.network, self.driver, self.mempool)
+        self.declarations = Declarations(identity, self.network, self.mempool)
         path = SimPath(machine.disk, "sign-state")
         self.sign_state = open_sign_state(path, self.view, machine.voter)  # type: ignore[arg-type]
         own = Own(identity, self.view, self.producer, self.sign_state, len(machine.world.machines) > 1)
-        self.protocols = Protocols(runtime, own, self.mempool, Hooks(self._on_final))
+        self.protocols = Protocols(runtime, own, Hooks(self._on_final, self._report, self._accuse))
         self.parts, self.replica = self.protocols.parts, self.protocols.replica
         machine.voucher = make_voucher(self.network.chain_id, machine.key, identity.validator_secret)
+        if machine.trains:
+            MadeUpTrainer(machine, runtime, self.driver, self.protocols.speak)
+            self.declarations.registration = Registration(identity, 0, True)
+            self.declarations.candidacy = Candidacy(identity, self.network)
 
     def start(self) -> None:
+        self._react()
         self.protocols.start()
 
     def _on_final(self, applied: Applied) -> None:
-        self.mempool.follow(self.store.state(), applied.state.changes)
+        self._react()
+
+    def _report(self, evidence: Evidence) -> None:
+        vote = evidence.first
+        self.machine.world.watch.accused(self.machine, vote.epoch, [vote.signer])
+
+    def _accuse(self, first: Certificate, second: Certificate) -> None:
+        both = int.from_bytes(first.bitmap, "little") & int.from_bytes(second.bitmap, "little")
+        places = [place for place in range(both.bit_length()) if both >> place & 1]
+        self.machine.world.watch.accused(self.machine, first.epoch, places)
+
+    def _react(self) -> None:
+        state = self.store.state()
+        self.driver.follow(state, self.view.tip.height)
+        self.declarations.follow(state)
 
     def submit(self, transaction: Transaction) -> None:
         """Raises an error of the family if it is refused."""

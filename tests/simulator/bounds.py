@@ -1,4 +1,4 @@
-"""Nothing in a node may grow with what strangers send or with time: the sizes of all its tables, found by walking it."""
+"""Nothing in a node may grow with what strangers send, or with time: the sizes of all its tables, found by a walk."""
 
 from collections import deque
 from types import ModuleType

@@ -1,5 +1,6 @@
 """People with wallets: they hand in registrations, ask until they are told that one is final, and then rely on it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,8 @@ class Clients:
         submit = machine.node.submit
 
         def hand_in() -> None:
-            try:
+            with suppress(NeuroError):  # Refused for now, or it is in a block already.
                 submit(transaction)
-            except NeuroError:
-                pass  # Refused for now, or it is in a block already.
 
         machine.turn(machine.runtime, "client", hand_in)
 

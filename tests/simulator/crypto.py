@@ -1,7 +1,7 @@
 """Signatures for the simulator: keyed BLAKE2 in place of elliptic curves, a hundred times cheaper.
 
-Anyone could forge them and no adversary here does. What the callers must do with signatures stays the same: sums
-of BLS signatures verify against the sum's signers, and everything that is malformed is refused by `chain.crypto` itself.
+Anyone could forge them and no adversary here does. What callers must do with signatures stays the same: a sum of BLS
+signatures verifies against its signers, and what is malformed is refused by `chain.crypto` itself.
 """
 
 from collections.abc import Iterator, Sequence

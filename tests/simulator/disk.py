@@ -39,7 +39,7 @@ class Disk:
         self.names: dict[str, File] = {}  # as processes see the folder
         self.durable_names: dict[str, File] = {}
         self.undo: list[dict[bytes, bytes | None]] = []  # of batches that are not synced: newest last
-        self.syncs_records = self.syncs_votes = True  # false: an injected bug
+        self.syncs_records = True  # false: an injected bug
         self.writes = 0
         self.cut_at: int | None = None  # the number of the write at which power goes
         self.flat = 0  # sum over all flat records, so that two states are compared in one step
@@ -95,13 +95,16 @@ class Disk:
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         cut = self.passes()
-        before = self._apply(changes, wanted=not self.syncs_records)
-        if not self.syncs_records:
+        is_lazy = not self.syncs_records
+        before = self._apply(changes, wanted=is_lazy)
+        if is_lazy:
             self.undo.append(before)
         if cut:
             raise PowerCut
 
-    def _apply(self, changes: Mapping[bytes, bytes] | Mapping[bytes, bytes | None], wanted: bool = False) -> dict[bytes, bytes | None]:
+    def _apply(
+        self, changes: Mapping[bytes, bytes] | Mapping[bytes, bytes | None], wanted: bool = False
+    ) -> dict[bytes, bytes | None]:
         records, before = self.records, {}
         for key, value in changes.items():
             old = records.get(key)
@@ -109,7 +112,9 @@ class Disk:
                 before[key] = old
             table = key[:1]
             if table == b"s":
-                self.flat ^= (_mark(key, old) if old is not None else 0) ^ (_mark(key, value) if value is not None else 0)
+                self.flat ^= (_mark(key, old) if old is not None else 0) ^ (
+                    _mark(key, value) if value is not None else 0
+                )
             if value is None:
                 records.pop(key, None)
             else:
@@ -223,7 +228,9 @@ class _Open:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """The stream's bytes are in the file already."""
 
 
@@ -253,17 +260,11 @@ class SimOs:
     def fdatasync(self, descriptor: int) -> None:
         file = self.files[descriptor]
         cut = file.disk.passes()
-        if file.disk.syncs_votes:
-            file.file.durable = bytes(file.file.content)
-        if cut:
-            raise PowerCut
-
-    def fsync(self, descriptor: int) -> None:
-        file = self.files[descriptor]
-        cut = file.disk.passes()
         file.file.durable = bytes(file.file.content)
         if cut:
             raise PowerCut
+
+    fsync = fdatasync
 
     def ftruncate(self, descriptor: int, length: int) -> None:
         del self.files[descriptor].file.content[length:]

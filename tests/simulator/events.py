@@ -19,7 +19,7 @@ class Event:
 
 
 class Clock:
-    """Virtual milliseconds since the world began. Events of one moment happen in the order in which they were asked for."""
+    """Virtual milliseconds since the world began. Events of one moment happen in the order of asking."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

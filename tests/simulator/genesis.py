@@ -17,7 +17,7 @@ from tests.simulator.scenario import Scenario
 
 CREATED_MS = 1_700_000_000_000
 MINIMUM = 10**7  # nanos of a bond, and of a founder's phantom power at the start
-UNEQUAL = (10, 17, 25, 13)  # tenths of MINIMUM that stakers have
+UNEQUAL = (10, 40, 17, 25)  # tenths of MINIMUM that stakers have
 PARAMS = {
     "block_interval_min_ms": 50,
     "block_interval_ms": 150,
@@ -33,7 +33,8 @@ PARAMS = {
     "stake_minimum_nanos": MINIMUM,
     "stake_target_nanos": 40 * MINIMUM,
     "reporter_maximum_nanos": 20_000,
-    "unbonding_epochs": 2,
+    # Block sync believes old validators for no longer than their stake is bound.
+    "unbonding_epochs": 4_000,
     "jail_epochs": 2,
     # Who was down for half an epoch is not jailed: the honest would become too few by chaos alone.
     "downtime_basis_points": 0,

@@ -9,17 +9,17 @@ Liveness: once all is well, a new block is final everywhere within `patience_ms`
 from typing import TYPE_CHECKING
 
 from chain.block import Block
-from chain.crypto.votes import Vote
+from chain.crypto import bls
+from chain.crypto.votes import Vote, vote_message
 from chain.stakes import Stake, Unbonding
 from chain.state import Account, State, Vesting
 from chain.transition import epoch_of
-from consensus.certificate import verify_certificate
 from consensus.committee import Committee
-from consensus.errors import ConsensusError
 from consensus.messages import FINALIZE, NOTARIZE, NULLIFY, Certificate, Proposal
 from consensus.state import Own
 from network.kinds import CERTIFICATE, PROPOSAL, VOTE
 from node.certificates import committee_of
+from node.judging import DRIFT_MS
 from node.store import number
 from tests.simulator.bounds import check_bounds
 from tests.simulator.links import BAN_SCORE, DIAL_MS, NOTICE_MS
@@ -37,12 +37,14 @@ class Watch:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.chain: dict[int, bytes] = {}  # height → hash
+        self._encoded: dict[int, bytes] = {}  # height → block
         self.flat: dict[int, int] = {}  # height → sum over all records
         self.seen: dict[int, int] = {}  # place of a machine → its height
         self.votes: dict[tuple[int, int, int], Own] = {}  # (place, epoch, view) → what left it
         self.committees: dict[int, Committee] = {}
         self.checked: set[bytes] = set()  # certificates that verify
         self.scores: dict[tuple[int, int], int] = {}
+        self.convicted: set[bytes] = set()  # keys against which there is proof
         self.highest = 0
         self.calm_height = -1
         self.calm_ms = self.calm_delta_ms = 0
@@ -93,27 +95,52 @@ class Watch:
         encoded = records.get(b"b" + number(height))
         if encoded is None:
             return  # A snapshot came in its place; what stands on it is compared.
-        header = Block.decode(encoded).header
-        block_hash = header.hash()
-        first = self.chain.setdefault(height, block_hash)
-        if first != block_hash:
-            self.fail(f"two final blocks at height {height}: {first.hex()[:16]} and {block_hash.hex()[:16]} at {machine.name}")
-        below = self.chain.get(height - 1, self.world.network.chain_id if height == 1 else None)
-        if below is not None and header.parent_hash != below:
-            self.fail(f"the final block {height} of {machine.name} does not stand on the one before it")
         certificate = records[b"f" + number(height)]
-        if certificate and certificate not in self.checked:
-            self._check_final(machine, Certificate.decode(certificate), block_hash, height)
-            self.checked.add(certificate)
+        known = self._encoded.get(height)
+        if known is None:
+            self._encoded[height] = encoded
+            self._check_first(machine, Block.decode(encoded))
+        elif known != encoded:
+            self.fail(f"two final blocks at height {height}: {machine.name} has another than those before it")
+        if certificate:
+            self._check_certificate(machine, certificate, (FINALIZE,), height)
 
-    def _check_final(self, machine: "Machine", certificate: Certificate, block_hash: bytes, height: int) -> None:
-        epoch = epoch_of(height, self.world.network.params)
-        if (certificate.kind, certificate.epoch, certificate.block_hash) != (FINALIZE, epoch, block_hash):
-            self.fail(f"{machine.name} keeps a certificate with block {height} that is about something else")
-        try:
-            verify_certificate(certificate, self.committee(machine, epoch), self.world.network.chain_id)
-        except ConsensusError as error:
-            self.fail(f"{machine.name} made block {height} final without a quorum: {error}")
+    def _check_first(self, machine: "Machine", block: Block) -> None:
+        """A block that is final for the first time."""
+        header, network = block.header, self.world.network
+        self.chain[header.height] = header.hash()
+        below = self.chain.get(header.height - 1, network.chain_id if header.height == 1 else None)
+        if below is not None and header.parent_hash != below:
+            self.fail(f"the final block {header.height} of {machine.name} does not stand on the one before it")
+        if header.time_ms > self.world.started_ms + self.world.clock.now_ms + DRIFT_MS + self.world.scenario.skew_ms:
+            self.fail(f"the final block {header.height} is from the future")
+        if header.height > 1:
+            self._check_certificate(machine, block.body.parent_certificate, (NOTARIZE, FINALIZE), header.height - 1)
+
+    def _check_certificate(self, machine: "Machine", encoded: bytes, kinds: tuple[int, ...], height: int) -> None:
+        """A certificate is about the final block of this height, and more than two thirds of the power stand for it."""
+        if encoded in self.checked:
+            return
+        certificate, epoch = Certificate.decode(encoded), epoch_of(height, self.world.network.params)
+        block_hash = self.chain.get(height, certificate.block_hash)
+        if certificate.kind not in kinds or (certificate.epoch, certificate.block_hash) != (epoch, block_hash):
+            self.fail(f"{machine.name} has a certificate for block {height} that is about something else")
+        self._check_quorum(machine, certificate, f"block {height}")
+        self.checked.add(encoded)
+
+    def _check_quorum(self, machine: "Machine", certificate: Certificate, about: str) -> None:
+        """Counted here once more: what the nodes count may be what is wrong."""
+        committee = self.committee(machine, certificate.epoch)
+        bits = int.from_bytes(certificate.bitmap, "little")
+        signers = [member for place, member in enumerate(committee.members) if bits >> place & 1]
+        message = vote_message(
+            self.world.network.chain_id, certificate.kind, certificate.epoch, certificate.view, certificate.block_hash
+        )
+        power, total = sum(member.power for member in signers), sum(member.power for member in committee.members)
+        if 3 * power <= 2 * total:
+            self.fail(f"{machine.name} takes {len(signers)} signers of {about} for a quorum: {power} of {total}")
+        if not bls.fast_aggregate_verify([member.public_key for member in signers], message, certificate.signature):
+            self.fail(f"{machine.name} believes a certificate of {about} that does not verify")
 
     def committee(self, machine: "Machine", epoch: int) -> Committee:
         if epoch not in self.committees:
@@ -166,8 +193,10 @@ class Watch:
         elif kind == PROPOSAL:
             self.cast(machine, Proposal.read(payload, 0)[0].leader_vote)
         elif kind == CERTIFICATE and payload not in self.checked:
-            self._check_certificate(machine, Certificate.decode(payload))
-            self.checked.add(payload)
+            certificate = Certificate.decode(payload)
+            if certificate.epoch in self.committees:
+                self._check_quorum(machine, certificate, f"view {certificate.view}")
+                self.checked.add(payload)
 
     def cast(self, machine: "Machine", vote: Vote) -> None:
         """A vote leaves: if it is the machine's own, it contradicts none that left before, in any life."""
@@ -186,17 +215,18 @@ class Watch:
             self.fail(f"{machine.name} votes NULLIFY after FINALIZE in epoch {vote.epoch}, view {vote.view}")
         self.votes[place] = own.with_vote(vote.kind, vote.block_hash)
 
-    def _check_certificate(self, machine: "Machine", certificate: Certificate) -> None:
-        committee = self.committees.get(certificate.epoch)
-        if committee is None:
-            return
-        try:
-            verify_certificate(certificate, committee, self.world.network.chain_id)
-        except ConsensusError as error:
-            self.fail(f"{machine.name} sends a certificate that does not verify: {error}")
+    def accused(self, machine: "Machine", epoch: int, places: list[int]) -> None:
+        """A node holds a proof against these members: none of them is honest."""
+        if machine.honest:
+            members = self.committee(machine, epoch).members
+            honest = {each.voter: each.name for each in self.world.machines if each.honest}
+            for place in places:
+                self.convicted.add(members[place].public_key)
+                if members[place].public_key in honest:
+                    self.fail(f"{machine.name} has proof against {honest[members[place].public_key]}, which is honest")
 
     def blamed(self, machine: "Machine", other: "Machine", points: int, reason: str) -> None:
-        """The honest may annoy each other, never so much that one is banned; where messages get lost, it may look so."""
+        """The honest may annoy each other, never so much that one is banned; in a wild network it may look so."""
         if machine.honest and other.honest and not self.world.scenario.wild:
             score = self.scores[machine.place, other.place] = self.scores.get((machine.place, other.place), 0) + points
             if score >= BAN_SCORE:
@@ -236,7 +266,9 @@ class Watch:
     def lateness(self) -> str:
         heights = {machine.name: self.seen.get(machine.place, 0) for machine in self.world.honest}
         waited = self.world.clock.now_ms - self.calm_ms
-        return f"no new block is final everywhere {waited} ms after all was well at height {self.calm_height}: {heights}"
+        return (
+            f"no new block is final everywhere {waited} ms after all was well at height {self.calm_height}: {heights}"
+        )
 
     def end(self) -> None:
         """The last look."""

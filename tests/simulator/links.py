@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RESEND_MS = 200  # what a lost packet costs at least
 DIAL_MS = 1_000  # between two tries to connect
 NOTICE_MS = 4_000  # until a peer that fell silent is taken for gone
-BAN_SCORE, BAN_MS = 100, 600_000
+BAN_SCORE, BAN_MS = 100, 5_000  # short, so that who does wrong comes back and does more of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ class Links:
         for place, end in enumerate(ends):
             delay = self.random.randrange(1, self.quality.latency_ms + 2)
             connection.last_ms[end.machine.place] = self.clock.now_ms + delay
-            self.clock.at(delay, lambda place=place, end=end: self._joined(connection, end, ends[1 - place], place == 0))  # type: ignore[misc]
+            self.clock.at(
+                delay, lambda place=place, end=end: self._joined(connection, end, ends[1 - place], place == 0)
+            )  # type: ignore[misc]
 
     def _joined(self, connection: Connection, end: SimRuntime, other: SimRuntime, outbound: bool) -> None:
         if not connection.broken and end.alive:

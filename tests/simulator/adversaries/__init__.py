@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
 Outgoing = Iterable[tuple[bytes, int, bytes]]  # key of the peer, kind, payload
 
-ADVERSARIES = ("equivocator", "twin", "silent_leader", "withholder", "liar", "mutator", "flooder", "clock_skew")
+ADVERSARIES = (
+    "equivocator",
+    "twin",
+    "silent_leader",
+    "withholder",
+    "liar",
+    "mutator",
+    "flooder",
+    "clock_skew",
+    "forger",
+)
 
 
 class Adversary:

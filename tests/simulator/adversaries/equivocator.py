@@ -29,9 +29,7 @@ class Behaviour(Adversary):
                 yield key, VOTE, self._signed(replace(vote, kind=NULLIFY, block_hash=ZERO)).encode()
 
     def _signed(self, vote: Vote) -> Vote:
-        message = vote_message(
-            self.machine.world.network.chain_id, vote.kind, vote.epoch, vote.view, vote.block_hash
-        )
+        message = vote_message(self.machine.world.network.chain_id, vote.kind, vote.epoch, vote.view, vote.block_hash)
         return replace(vote, signature=bls.sign(self.machine.identity.validator_secret, message))
 
     def _other_proposal(self, payload: bytes) -> bytes:

@@ -1,0 +1,77 @@
+"""Training, made up: segments and payloads come after a while, the same again after a crash, and the ledger pays."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from chain.block import Outcome
+from chain.crypto.hashing import tagged_hash
+from chain.state import State
+from node.round_driver import RoundDriver
+from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
+from tests.simulator.runtime import SimRuntime
+
+if TYPE_CHECKING:
+    from tests.simulator.machine import Machine
+
+SEGMENT_MS = 150  # about so long a segment takes
+
+
+class MadeUpOutcomes:
+    """In place of `node.outcomes.Outcomes`: every payload is here and sound, every outer step has some result."""
+
+    model_path = "none"
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self.state = state
+
+    @property
+    def model_root(self) -> bytes:
+        """The newest model is always here."""
+        return self.state().ledger.model.outer_root
+
+    def holds(self, claimed: object) -> bool | None:
+        return True
+
+    def prepared(self, counted_root: bytes, outer_root: bytes) -> Outcome | None:
+        roots = (tagged_hash("simulated", name, counted_root, outer_root) for name in (b"o", b"m", b"s", b"a"))
+        return Outcome(counted_root, *roots)
+
+
+class MadeUpTrainer:
+    """What `node.trainer.Trainer` is to the driver. `news` is told when there is more to say."""
+
+    def __init__(self, machine: "Machine", runtime: SimRuntime, driver: RoundDriver, news: Callable[[], None]) -> None:
+        self.machine, self.runtime, self.driver, self.news = machine, runtime, driver, news
+        self.segments = machine.world.network.params.segments
+        self.round = 0
+        driver.ask = self.ask
+
+    def ask(self, command: Command) -> None:
+        match command:
+            case Train(number, _, _) if number != self.round:
+                self.round = number
+                self._next(number, 0)
+            case Abandon():
+                self.round = 0
+            case WrapUp():
+                pass  # It is quick enough.
+            case _:
+                pass
+
+    def _next(self, number: int, segment: int) -> None:
+        delay = self.runtime.random.randrange(1, 2 * SEGMENT_MS)
+        self.runtime.later(delay, lambda: self._done(number, segment) if number == self.round else None)
+
+    def _done(self, number: int, segment: int) -> None:
+        driver = self.driver
+        if segment == self.segments:
+            driver.add_payload(RoundDone(number, segment, self._named(number, "payload"), 1_000))
+        else:
+            root = self._named(number, f"segment {segment}")
+            driver.add_segment(SegmentDone(number, segment, root, 9_000 - segment, 1 << 20, self.runtime.wall_ms(), 1))
+            self._next(number, segment + 1)
+        self.news()
+
+    def _named(self, number: int, what: str) -> bytes:
+        return sha256(f"{self.machine.name} {number} {what}".encode()).digest()
