@@ -155,9 +155,8 @@ async def throughput(seconds: float, add: Add) -> None:
 async def throughput_at_goal(seconds: float, add: Add) -> None:
     """What blocks need when exactly the goal comes in."""
     count = int(GOAL_PER_S * (seconds + WARM_SECONDS + 5))
-    async with running(NUMBERS, senders) as net:
-        async with loaded(net, count, 4 * WINDOW, GOAL_PER_S):
-            measured = await measure(net, seconds)
+    async with running(NUMBERS, senders) as net, loaded(net, count, 4 * WINDOW, GOAL_PER_S):
+        measured = await measure(net, seconds)
     note = f"of {GOAL_PER_S} a second handed in by a peer for {seconds:.0f} s; reference: what came in"
     add("final_at_goal_per_s", measured.per_s, "transfers/s", GOAL_PER_S, note)
     tell(measured, None, "_at_goal", add)
