@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from bench import consensus_live, consensus_throughput
+from bench import consensus_flood, consensus_live, consensus_throughput
 from bench.figure import report
 from bench.ledger import processor
 from chain.crypto import bls, ecdsa
@@ -77,6 +77,8 @@ def sections(options: argparse.Namespace) -> dict[str, Callable[[Callable[..., N
         "one_dead": lambda add: asyncio.run(consensus_live.one_dead(seconds, add)),
         "throughput": lambda add: asyncio.run(consensus_throughput.throughput(seconds, add)),
         "throughput_at_goal": lambda add: asyncio.run(consensus_throughput.throughput_at_goal(seconds, add)),
+        "bytes": lambda add: asyncio.run(consensus_throughput.traffic(seconds, add)),
+        "flood": lambda add: asyncio.run(consensus_flood.flood(seconds, add)),
         "throughput_api": lambda add: asyncio.run(consensus_throughput.throughput_api(seconds, add)),
     }
 

@@ -12,11 +12,15 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from bench.ledger_chain import Wallets
+from bench.consensus_net import BENCH
+from bench.ledger_chain import FEE, Wallets, address_without_key, payments, secret_of
 from chain.crypto import ecdsa
+from chain.genesis import Network
+from chain.transactions import PAYMENTS_MAXIMUM, MultiTransfer, Payment, Transaction, Transfer
 from network.kinds import ANNOUNCE, KINDS, TRANSACTION, TRANSACTION_REQUEST
 from network.peer import NodeKey, Peer
 from network.switch import Switch
@@ -105,10 +109,22 @@ async def drive(load: Load, window: int, rate: float, stop: asyncio.Event) -> No
     await stop.wait()
 
 
+def prepared(network: Network, options: argparse.Namespace) -> Iterator[bytes]:
+    """What is handed in, signed."""
+    wallets = Wallets(network, options.senders)
+    payees = tuple(Payment(address_without_key(number), 1) for number in range(PAYMENTS_MAXIMUM))
+    for number, payment in enumerate(payments(options.senders, 0, options.count)):
+        is_large = options.large_every and number % options.large_every == 0
+        action = MultiTransfer(payees) if is_large else Transfer(wallets.addresses[payment.payee], payment.amount)
+        tip = number + 1 if options.rising else 1
+        unsigned = Transaction(wallets.keys[payment.sender], payment.nonce, FEE, tip, action, bytes(64))
+        signature = ecdsa.sign(secret_of(payment.sender), unsigned.id(network.chain_id))
+        yield replace(unsigned, signature=signature).encode()
+
+
 async def run(options: argparse.Namespace) -> None:
     network = kept_network(options.network)
-    wallets = Wallets(network, options.senders)
-    load = Load([each.encode() for each in wallets.transfers(0, options.count)], options.senders)
+    load = Load(list(prepared(network, options)), options.senders)
     stop: asyncio.Event = asyncio.Event()
     key = NodeKey(ecdsa.public_key(SECRET), lambda digest: ecdsa.sign(SECRET, digest), ecdsa.verify)
 
@@ -117,7 +133,7 @@ async def run(options: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory(prefix="neuroshard-load-") as folder:
         config = SwitchConfig(
-            network.chain_id, Path(folder) / "peers", fail, seeds=tuple(options.peers), agent="bench", allow_local=True
+            network.chain_id, Path(folder) / "peers", fail, seeds=tuple(options.peers), agent=BENCH, allow_local=True
         )
         load.switch = Switch(config, key, load)
         await load.switch.start()
@@ -141,6 +157,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True, help="transfers that are signed before the start")
     parser.add_argument("--window", type=int, required=True, help="transfers under way at most")
     parser.add_argument("--rate", type=float, default=0, help="transfers a second at most; 0: no bound")
+    parser.add_argument("--large-every", type=int, default=0, help="every so many is a payment to 256")
+    parser.add_argument("--rising", action="store_true", help="each offers a higher tip than the one before")
     parser.add_argument("--wait", type=float, default=1.0, help="seconds between connecting and the first transfer")
     asyncio.run(run(parser.parse_args()))
 

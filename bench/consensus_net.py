@@ -30,6 +30,7 @@ from node.network_file import kept_network
 from node.store import Store
 
 START_SECONDS = 120.0
+BENCH = "bench"  # agent of peers that are no nodes
 MIB = 1 << 20
 
 
@@ -122,12 +123,13 @@ class Net:
         return found
 
     async def traffic(self) -> list[tuple[int, int]]:
-        """Messages and bytes, sent and received together, of each node with the others of the network."""
+        """Messages and bytes, sent and received together, of each node with the other nodes, since they met."""
         found = []
         for member in self.running:
-            peers = (await self.ask(member, "/v1/peers"))["peers"]
-            keys = ("messages_in", "messages_out"), ("bytes_in", "bytes_out")
-            found.append((sum(p[k] for p in peers for k in keys[0]), sum(p[k] for p in peers for k in keys[1])))
+            peers = [each for each in (await self.ask(member, "/v1/peers"))["peers"] if each["agent"] != BENCH]
+            words = ("messages_in", "messages_out"), ("bytes_in", "bytes_out")
+            messages, size = (sum(peer[word] for peer in peers for word in pair) for pair in words)
+            found.append((messages, size))
         return found
 
     def processor_seconds(self) -> list[float]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.consensus_live import Add, share, since
+from bench.consensus_live import INTERVAL_MS, Add, share, since
 from bench.consensus_net import Net, running
 from bench.ledger_chain import Wallets
 
@@ -31,6 +31,7 @@ TICK_SECONDS = 0.05
 GOAL_PER_S = 1_000
 SIGNED_PER_S = 2_000  # prepared for each second of the measurement
 API_CLIENTS = 40  # addresses, because the API takes fifty questions a second from each
+TRANSFER_BYTES = 160
 ROOT = Path(__file__).parents[1]
 
 
@@ -61,11 +62,12 @@ class LoadPeer:
 
 
 @asynccontextmanager
-async def loaded(net: Net, count: int, window: int, rate: float = 0) -> AsyncIterator[LoadPeer]:
-    """A peer of all nodes that keeps so many transfers under way, or hands in so many a second."""
+async def loaded(net: Net, count: int, **options: object) -> AsyncIterator[LoadPeer]:
+    """A peer of all nodes that hands transfers in, as the options of `bench.consensus_load` say."""
     peers = [member.place.listen for member in net.crew.members]
-    words = ["--network", str(net.crew.plan.network), "--peers", *peers, "--senders", str(SENDERS)]
-    words += ["--count", str(count), "--window", str(window), "--rate", str(rate)]
+    words = ["--network", str(net.crew.plan.network), "--peers", *peers, "--count", str(count)]
+    for name, value in ({"senders": SENDERS} | options).items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.consensus_load", *words, stdin=pipe, stdout=pipe, cwd=ROOT
@@ -144,7 +146,7 @@ async def throughput(seconds: float, add: Add) -> None:
     """As fast as it goes, from a peer."""
     count = int(SIGNED_PER_S * (seconds + WARM_SECONDS))
     async with running(NUMBERS, senders) as net:
-        async with loaded(net, count, WINDOW) as load:
+        async with loaded(net, count, window=WINDOW) as load:
             measured = await measure(net, seconds)
         answer = load.answer
     note = f"final on all of 4 validators for {seconds:.0f} s, {WINDOW} under way, handed in by a peer; reference: the goal"
@@ -155,8 +157,9 @@ async def throughput(seconds: float, add: Add) -> None:
 async def throughput_at_goal(seconds: float, add: Add) -> None:
     """What blocks need when exactly the goal comes in."""
     count = int(GOAL_PER_S * (seconds + WARM_SECONDS + 5))
-    async with running(NUMBERS, senders) as net, loaded(net, count, 4 * WINDOW, GOAL_PER_S):
-        measured = await measure(net, seconds)
+    async with running(NUMBERS, senders) as net:
+        async with loaded(net, count, window=4 * WINDOW, rate=GOAL_PER_S):
+            measured = await measure(net, seconds)
     note = f"of {GOAL_PER_S} a second handed in by a peer for {seconds:.0f} s; reference: what came in"
     add("final_at_goal_per_s", measured.per_s, "transfers/s", GOAL_PER_S, note)
     tell(measured, None, "_at_goal", add)
@@ -207,3 +210,42 @@ async def _client(
             await answer.read()
             if answer.status == 429:
                 await asyncio.sleep(0.2)
+
+
+async def traffic(seconds: float, add: Add) -> None:
+    """Bytes that a validator sends and receives for a block, without transfers and with a hundred."""
+    numbers = NUMBERS | {"chain.block_interval_ms": INTERVAL_MS, "chain.block_interval_max_ms": INTERVAL_MS}
+    rate = 100 * 1000 / INTERVAL_MS
+    async with running(numbers, senders) as net:
+        empty = await _traffic(net, seconds)
+        async with loaded(net, int(rate * (seconds + 15)), window=4 * WINDOW, rate=rate):
+            await asyncio.sleep(3)
+            full = await _traffic(net, seconds)
+    note = "payloads of messages sent and received, without what WebSocket and TLS add; 4 validators, empty blocks"
+    add("bytes_per_block_per_validator", empty.bytes, "bytes", None, note)
+    add("messages_per_block_per_validator", empty.messages, "messages")
+    note = f"{full.transfers:.0f} transfers a block; reference: their own bytes"
+    add("bytes_per_block_per_validator_100tx", full.bytes, "bytes", TRANSFER_BYTES * full.transfers, note)
+    add("messages_per_block_per_validator_100tx", full.messages, "messages")
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Of one validator, for one block, in the mean."""
+
+    messages: float
+    bytes: float
+    transfers: float
+
+
+async def _traffic(net: Net, seconds: float) -> Traffic:
+    before = await net.traffic()
+    began = [(len(watch.blocks), watch.transactions) for watch in net.watches]
+    await asyncio.sleep(seconds)
+    after = await net.traffic()
+    blocks = sum(len(watch.blocks) - then for watch, (then, _) in zip(net.watches, began, strict=True))
+    transfers = sum(watch.transactions - then for watch, (_, then) in zip(net.watches, began, strict=True))
+    messages, size = (
+        sum(now[place] - then[place] for now, then in zip(after, before, strict=True)) / blocks for place in (0, 1)
+    )
+    return Traffic(messages, size, transfers / blocks)
