@@ -100,6 +100,7 @@ def test_when_it_is_killed_its_nodes_end_too_and_the_next_start_goes_on(running:
     nodes = running.addresses()
     running.reaches(nodes, 2)
     height = running.height(nodes[0])
+    os.kill(nodes[2]["pid"], signal.SIGSTOP)  # One that stands still has to notice too.
     running.process.kill()
     running.process.communicate()
     until(lambda: not any(is_alive(node["pid"]) for node in nodes), lambda: "a node is left running")
