@@ -23,8 +23,8 @@ stand on the finalized one. NOTARIZE followed by NULLIFY is legal and needed, an
 
 **Why it goes on.** After the network is well again, all honest members reach a view within one message delay of each
 other, because certificates are passed on; an honest leader then has what the gap rule asks for; its block is notarized
-before any clock runs out once Δ is large enough, and Δ grows by half (up to a cap) with each view given up, and shrinks
-by a third after ten finalizations.
+before any clock runs out once Δ is large enough, and Δ grows by half (up to a cap) with each view given up that follows
+another, and shrinks by a third after ten finalizations.
 
 **What is checked when.** A certificate is checked when it comes, unless we hold one that says as much. A vote waits
 unchecked until the votes for its block would be a quorum if all were true; then their sum is checked, once for all of

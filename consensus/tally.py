@@ -47,8 +47,9 @@ def insert(draft: Draft, certificate: Certificate) -> None:
     elif certificate.kind == NULLIFY:
         state.nullified = {**state.nullified, view: certificate}
         views.note_nullified(state, view)
-        # A leader known to be silent says nothing about how slow the network is.
-        if view == state.view and not draft.is_silent(state.turn.leader):
+        # A leader known to be silent says nothing about how slow the network is, nor does one view between good ones:
+        # else a single bad leader would make everybody wait the longest time in each of its views.
+        if view == state.view and view > state.highest + 1 and not draft.is_silent(state.turn.leader):
             state.delta_ms = min(draft.epoch.timing.cap_ms, state.delta_ms * 3 // 2)
             state.calm = 0
     elif state.final is None or state.final.view < view:

@@ -42,11 +42,6 @@ class Assembly:
     def block_hash(self) -> bytes:
         return self.compact.proposal.block_hash
 
-    def stop(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
 
 def _block_of(compact: CompactProposal, encoded: list[bytes], checked: set[int], chain_id: bytes) -> Block | None:
     """The block, None if these are not its transactions. `checked`: places of those that came from the mempool."""
@@ -107,7 +102,7 @@ class Assemblies:
         """A block is here whole: whoever offered it has kept his word."""
         offers = self._offers.pop(block.header.hash(), [])
         for each in offers:
-            each.stop()
+            self._stop(each)
         if offers:
             self.complete([(each.key, each.compact.proposal) for each in offers], block)
 
@@ -122,8 +117,7 @@ class Assemblies:
             if key + message.block_hash not in self._settled:
                 self.runtime.blame(key, UNASKED, "sent transactions of a block that nobody asked for")
             return
-        assembly.stop()
-        self._settled.add(key + message.block_hash)
+        self._stop(assembly)
         names = [assembly.compact.names[index] for index in assembly.indices]
         if list(map(name_of, message.transactions)) != names:
             self.runtime.blame(key, INVALID, "sent other transactions of a block than those asked for")
@@ -155,7 +149,9 @@ class Assemblies:
         if not assembly.indices:
             self._join(assembly)
             return
-        assembly.timer = self.runtime.later(PATIENCE_MS, lambda: self._timed_out(assembly))
+        # A line that carries 200 KB/s is fast enough.
+        patience_ms = PATIENCE_MS + len(assembly.indices)
+        assembly.timer = self.runtime.later(patience_ms, lambda: self._timed_out(assembly))
         request = MissingRequest(assembly.block_hash, assembly.indices)
         self.runtime.send(assembly.key, MISSING_REQUEST, request.encode())
 
@@ -185,12 +181,19 @@ class Assemblies:
         else:
             self._drop(assembly)
 
+    def _stop(self, assembly: Assembly) -> None:
+        """Its transactions are not awaited any more; if they come, for they may be on their way, that is no offence."""
+        if assembly.timer is not None:
+            assembly.timer.cancel()
+            assembly.timer = None
+            self._settled.add(assembly.key + assembly.block_hash)
+
     def _is_open(self, assembly: Assembly) -> bool:
         return assembly in self._offers.get(assembly.block_hash, [])
 
     def _drop(self, assembly: Assembly) -> None:
         """Give an offer up; the next one of the same block takes its place."""
-        assembly.stop()
+        self._stop(assembly)
         offers = self._offers.get(assembly.block_hash, [])
         if assembly not in offers:
             return

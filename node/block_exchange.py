@@ -141,8 +141,12 @@ class BlockExchange:
         voted = vote.kind, vote.epoch, vote.view, vote.block_hash
         if voted != (NOTARIZE, proposal.epoch, proposal.view, proposal.block_hash):
             raise DecodeError("a proposal does not come with its leader's vote for it")
+        if not again and header.proposer != vote.signer:
+            raise DecodeError("a proposal names another proposer than its leader")
         if header.chain_id != self.network.chain_id:
             raise DecodeError("a proposal for another network")
+        if proposal.parent_view >= proposal.view:
+            raise DecodeError("a proposal of a block on a later one")
 
     def _assembled(self, offers: list[tuple[bytes, Proposal]], block: Block) -> None:
         self._fetches.came(block)

@@ -1,12 +1,37 @@
 """Blocks that are not final and may become so: of proposals, and fetched because a certificate names them."""
 
 from chain.block import Block
-from consensus.messages import Certificate, Proposal
-from consensus.state import State
+from chain.crypto import bls
+from consensus.certificate import verify_vote
+from consensus.committee import later_turn
+from consensus.messages import NOTARIZE, Certificate, Proposal
+from consensus.state import VIEWS_AHEAD, Epoch, State
 from node.ledger_view import LedgerView
 
 PER_VIEW = 2  # blocks of one view that are kept: the second may be the one that a quorum saw
 BLOCKS_MAXIMUM = 256
+
+
+def is_worth_it(proposal: Proposal, state: State, epoch: Epoch) -> bool:
+    """Whether a proposal of this epoch is of a view to come and by who leads it. Raises BadVote.
+
+    The leader's signature is checked before anything is read, fetched or kept for the proposal, so that nobody else can
+    cause that. Where signatures are slow it waits for the step.
+    """
+    vote, ahead = proposal.leader_vote, proposal.view - state.view
+    if not 0 <= ahead <= VIEWS_AHEAD or vote.signer != later_turn(epoch.committee, state.turn, ahead).leader:
+        return False
+    if vote != state.ballots(NOTARIZE, proposal.view).proven.get(vote.signer) and bls.back_end() != "py_ecc":
+        verify_vote(vote, epoch.committee, epoch.chain_id)
+    return True
+
+
+def is_new(proposal: Proposal, before: State, now: State) -> bool:
+    """Whether consensus has taken a proposal on in this step: what comes again must make nobody wait or pass it on."""
+    view = proposal.view
+    was_known = view < before.view or view in before.proposals
+    # Whose proposal completes a quorum leaves the view at once.
+    return not was_known and (now.proposals.get(view) == proposal or now.view > view)
 
 
 class Candidates:
@@ -34,8 +59,10 @@ class Candidates:
             # The farthest ahead is the last to be needed.
             del self._blocks[max(self._blocks, key=lambda each: self._blocks[each].header.height)]
 
-    def withdraw(self, block_hash: bytes) -> None:
-        """The proposal was bad: free its place."""
+    def refused(self, block_hash: bytes, state: State) -> None:
+        """A proposal was bad: free its place, unless a good one has offered the same block."""
+        if block_hash in state.links:
+            return
         for hashes in self._proposed.values():
             if block_hash in hashes:
                 hashes.remove(block_hash)
@@ -77,9 +104,9 @@ class Candidates:
             at = block.header.parent_hash
         return at
 
-    def tidy(self, state: State) -> None:
+    def tidy(self, state: State, epoch: Epoch) -> None:
         """Forget the proposals of views that are over, and their blocks unless something still stands on them."""
-        for place in [each for each in self._proposed if each[1] < state.view]:
+        for place in [each for each in self._proposed if each < (epoch.number, state.view)]:
             for block_hash in self._proposed.pop(place):
                 if block_hash not in state.links:
                     self._blocks.pop(block_hash, None)

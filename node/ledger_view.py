@@ -112,7 +112,7 @@ class LedgerView:
 
     def final_certificate(self, height: int) -> bytes:
         """The finalization certificate of a final block; empty if a descendant's covers it, or it is not here."""
-        return self.store.certificate(height) if 0 < height <= self.tip.height else b""
+        return self.store.find_certificate(height) or b"" if 0 < height <= self.tip.height else b""
 
     def refused(self, block: Block, reason: str) -> None:
         """A block of somebody else breaks a rule: say so in the log, for it is the proposer's fault or ours."""

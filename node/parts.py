@@ -5,6 +5,7 @@ from typing import Protocol
 
 from chain.errors import BadSignature, DecodeError, NeuroError
 from network.peer import Peer
+from node.errors import NodeError
 from node.runtime import INVALID, MALFORMED, Runtime
 
 Handler = Callable[[bytes, bytes], None]  # key of the peer, payload
@@ -46,6 +47,8 @@ class Parts:
             return  # A kind of a later version, or one that we do not serve.
         try:
             handler(key, payload)
+        except NodeError as error:
+            self.runtime.fail(error)  # A fault of this machine, whoever's message has brought it to light.
         except (DecodeError, BadSignature) as error:
             self.runtime.blame(key, MALFORMED, str(error))
         except NeuroError as error:

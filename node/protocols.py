@@ -75,6 +75,7 @@ class Protocols:
     def _on_final(self, applied: Applied) -> None:
         """A block is final. The mempool and the pool of claims follow it before anybody else hears of it."""
         state = self.own.view.state()
+        state.changes.update(applied.state.changes)  # What the block wrote need not be read from the disk again.
         self.mempool.follow(state, applied.state.changes)
         self.reporting.follow(state)
         self.hooks.on_final(applied)

@@ -14,15 +14,16 @@ from chain.crypto import bls
 from chain.errors import NeuroError
 from chain.transition import Applied, epoch_of
 from consensus import events as ev
-from consensus.committee import next_turn
 from consensus.messages import NOTARIZE, Certificate, CertificateRequest, Message, Proposal, Vote, vote_message
-from consensus.state import VIEWS_AHEAD, Epoch, State
+from consensus.state import Epoch, State
 from consensus.step import start, step
 from network.kinds import CERTIFICATE, CERTIFICATE_REQUEST, VOTE
 from network.peer import Peer
 from node.block_exchange import BlockExchange
-from node.candidates import Candidates
+from node.block_sync import BEHIND_BLOCKS
+from node.candidates import Candidates, is_new, is_worth_it
 from node.doppelganger import MARGIN_MS, Doppelganger
+from node.early import Early
 from node.epochs import epoch_at_tip
 from node.errands import Errands
 from node.errors import NodeError
@@ -39,7 +40,6 @@ from node.vote_relay import VoteRelay
 
 STEPS = "steps"  # lane of consensus steps where signatures take long
 EVENTS_MAXIMUM = 8_192  # waiting: above this, messages are dropped, which is as if the network had lost them
-EARLY_MAXIMUM = 1_024  # messages of the next epoch that are kept until we are in it
 
 
 class Replica:
@@ -55,6 +55,7 @@ class Replica:
         self.errands = Errands(Judging(runtime, own, self.candidates, self.late), self.pacing, blocks, self.candidates)
         wait_ms = self.network.params.block_interval_max_ms + MARGIN_MS if own.has_peers else 0
         self.doppelganger = Doppelganger(runtime, wait_ms, own.identity.validator_public_key, own.sign_state)
+        self.doppelganger.is_over_elsewhere = self._is_left_behind
         self.voice = Voice(runtime, standing, blocks, self.candidates)
         self.timers = ViewTimers(runtime)
         self.relay = VoteRelay(runtime, standing, self.network.chain_id)
@@ -62,11 +63,11 @@ class Replica:
         self.state: State | None = None  # None: between two epochs
         self._events: deque[ev.Event] = deque()
         self._effects: deque[ev.Effect] = deque()
-        self._early: deque[tuple[bytes, Message, Block | None]] = deque(maxlen=EARLY_MAXIMUM)
+        self._early = Early()
         self._busy = False
         self._stopped = False
         self._life = 0  # counts epochs begun: answers to questions of an earlier one are void
-        blocks.on_proposal, blocks.wants = self.receive_proposal, self._wants
+        blocks.on_proposal, blocks.wants = self._receive, self._wants
 
     # ---- Life
 
@@ -94,9 +95,11 @@ class Replica:
 
     def joined(self, peer: Peer) -> None:
         self.doppelganger.heard()
+        if self.state is not None and self.epoch is not None:
+            self.relay.remind(peer.key, self.epoch.committee, self.state)
 
     def left(self, key: bytes) -> None:
-        """Nothing is kept of a peer here."""
+        self._early.left(key)
 
     def synced(self, certificate: Certificate, height: int) -> None:
         """Block sync has made everything up to this block final, whose own certificate is given."""
@@ -106,33 +109,25 @@ class Replica:
             self._end_epoch()
         elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
-        # Else that epoch is over here already; ours must not begin twice, its first votes may be on their way.
+        # Else its epoch is over here already. Ours must not begin twice: its first votes may be on their way.
 
     # ---- Messages in
 
-    def receive_proposal(self, key: bytes, proposal: Proposal, block: Block) -> None:
-        """A proposal has come, and its block, whose header says the same."""
-        self._receive(key, proposal, block)
-
     def _wants(self, key: bytes, proposal: Proposal) -> bool:
-        """Whether a proposal is worth getting its block: it is of a view to come, by who leads it."""
+        """Whether a proposal is worth getting its block. Raises BadVote."""
         state, epoch = self.state, self.epoch
         if state is None or epoch is None or proposal.epoch != epoch.number:
-            return epoch is not None and proposal.epoch == epoch.number + 1
-        if not state.view <= proposal.view <= state.view + VIEWS_AHEAD:
-            return False
-        turn = state.turn
-        for _ in range(proposal.view - state.view):
-            turn = next_turn(epoch.committee, turn)
-        return proposal.leader_vote.signer == turn.leader
+            return epoch is not None and proposal.epoch == epoch.number + 1 and self._early.wants(key, proposal)
+        return is_worth_it(proposal, state, epoch)
 
     def _receive(self, key: bytes, message: Message, block: Block | None = None) -> None:
+        """A message has come. With a proposal comes its block, whose header says the same."""
         number = epoch_of(self.view.tip.height + 1, self.network.params) if self.epoch is None else self.epoch.number
         if self._stopped:
             return
         if self.state is None or message.epoch == number + 1:
             if number <= message.epoch <= number + 1:
-                self._early.append((key, message, block))
+                self._early.add(key, message, block)
             return
         if message.epoch < number:
             self._answer_old(key, message)
@@ -147,7 +142,7 @@ class Replica:
     def _take(self, key: bytes, message: Message, block: Block | None) -> None:
         """A message of the present epoch."""
         assert self.epoch is not None and self.state is not None
-        self.doppelganger.look(message, self.epoch)
+        self.doppelganger.look(message, self.epoch, self.state)
         if isinstance(message, Vote):
             self.late.add(message, self.state, self.epoch.committee)
             self.relay.pass_on(message, key, self.epoch.committee, self.state)
@@ -190,8 +185,8 @@ class Replica:
                     self._stepped(event, step(self.state, event, self.epoch))
                 else:
                     break
-        except NodeError as error:
-            self.runtime.fail(error)
+        except NeuroError as error:
+            self.runtime.fail(error)  # Strangers' errors end within the step: this one is ours, whoever set it off.
         self._busy = False
 
     def _resume(self, life: int) -> None:
@@ -213,21 +208,21 @@ class Replica:
 
     def _stepped(self, event: ev.Event, result: tuple[State, tuple[ev.Effect, ...]]) -> None:
         assert self.state is not None and self.epoch is not None
-        before = self.state.view
+        before = self.state
         self.state, effects = result
         if isinstance(event, ev.Signed):
             self.late.add(event.vote, self.state, self.epoch.committee)
-        if self.state.view != before:
-            self.candidates.tidy(self.state)
+        if self.state.view != before.view:
+            self.candidates.tidy(self.state, self.epoch)
         if isinstance(event, ev.Received) and isinstance(event.message, Proposal):
-            self._proposal_stepped(event.peer, event.message, effects)
+            self._proposal_stepped(event.peer, event.message, before)
         self._effects.extend(effects)
 
-    def _proposal_stepped(self, key: bytes, proposal: Proposal, effects: tuple[ev.Effect, ...]) -> None:
+    def _proposal_stepped(self, key: bytes, proposal: Proposal, before: State) -> None:
         assert self.state is not None and self.epoch is not None
-        if any(isinstance(effect, ev.Blame) for effect in effects):
-            self.candidates.withdraw(proposal.block_hash)
-        elif self.state.proposals.get(proposal.view) == proposal:
+        if self.state is before:  # Refused. Blame alone says less: forged votes of others are found in this step, too.
+            self.candidates.refused(proposal.block_hash, self.state)
+        elif is_new(proposal, before, self.state):
             self.pacing.block_came()
             self.late.add(proposal.leader_vote, self.state, self.epoch.committee)
             self.relay.pass_proposal_on(proposal, key, self.blocks, self.candidates.find(proposal.block_hash))
@@ -267,18 +262,21 @@ class Replica:
 
     def _accuse(self, effect: ev.Effect) -> None:
         match effect:
-            case ev.Report(evidence):
-                self.hooks.report(evidence)
-            case ev.Accuse(first, second):
-                self.hooks.accuse(first, second)
-            case ev.Blame(key, reason):
-                self.runtime.blame(key, INVALID, reason)
+            case ev.Report():
+                self.hooks.report(effect.evidence)
+            case ev.Accuse():
+                self.hooks.accuse(effect.first, effect.second)
+            case ev.Blame():
+                self.runtime.blame(effect.peer, INVALID, effect.reason)
             case ev.Halt(reason):
                 raise NodeError(f"finality is contradicted: {reason}; stop and ask the other operators")
 
     def _cast(self, effect: ev.CastVote) -> None:
         assert self.epoch is not None and self.epoch.us is not None
         us = self.epoch.us
+
+        if self._is_left_behind():
+            return  # It is asked for again if the view lasts.
 
         def record() -> Vote | None:
             if (effect.epoch, effect.view) <= self.sign_state.floor:
@@ -287,6 +285,10 @@ class Replica:
             return self._signed(effect, us)
 
         self.runtime.offload(VOTES, record, self._answer(ev.Signed))
+
+    def _is_left_behind(self) -> bool:
+        """Whether our votes come too late for anybody. Who has lost its record may have said something else here."""
+        return self.state is not None and self.standing.are_others_above(self.state.root.height + BEHIND_BLOCKS)
 
     def _signed(self, cast: ev.CastVote, us: int) -> Vote:
         message = vote_message(self.network.chain_id, cast.kind, cast.epoch, cast.view, cast.block_hash)
@@ -331,13 +333,10 @@ class Replica:
         header = applied.block.header
         self.candidates.drop_up_to(header.height)
         if header.height % self.network.params.epoch_blocks == 0:
-            self._forget_votes(header.epoch, header.view)
+            # In the lane of votes: a record that is being replaced must not miss one that is being written.
+            self.runtime.offload(VOTES, lambda: self.sign_state.prune(header.epoch, header.view), lambda _: None)
         self.standing.changed()
         self.hooks.on_final(applied)
-
-    def _forget_votes(self, epoch: int, view: int) -> None:
-        """In the lane of votes: a record that is being replaced must not miss one that is being written."""
-        self.runtime.offload(VOTES, lambda: self.sign_state.prune(epoch, view), lambda _: None)
 
     def _fire(self, kind: str, view: int) -> Callable[[], None]:
         return self._answer(lambda: ev.TimerFired(kind, view))
@@ -390,6 +389,5 @@ class Replica:
         self.state, effects = start(epoch, root, own, self.view.kept(), final=known)
         self._effects.extend(effects)
         self._pump()
-        early, self._early = self._early, deque(maxlen=EARLY_MAXIMUM)
-        for key, message, block in early:
+        for key, message, block in self._early.take():
             self._receive(key, message, block)

@@ -124,6 +124,10 @@ class Store:
         """A finalized block's own finalization certificate; empty if a descendant's covers it."""
         return self._need(b"f" + number(height))
 
+    def find_certificate(self, height: int) -> bytes | None:
+        """The same; None if this node has nothing of that height, as below a snapshot."""
+        return self.database.get(b"f" + number(height))
+
     def block(self, height: int) -> Stored | None:
         """A finalized block; None if there is none at this height, or its body is not kept."""
         data = self.database.get(b"b" + number(height))

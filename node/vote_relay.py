@@ -4,6 +4,7 @@ Only what verifies is passed on: a peer that gets a forgery blames whoever it ca
 """
 
 from chain.block import Block
+from chain.crypto import bls
 from consensus.certificate import verify_vote
 from consensus.committee import Committee
 from consensus.errors import ConsensusError
@@ -15,6 +16,7 @@ from node.runtime import Runtime
 from node.standing import Standing
 
 SEEN_MAXIMUM = 16_384
+REMINDED = 24  # kinds and views
 
 
 class VoteRelay:
@@ -34,6 +36,27 @@ class VoteRelay:
             payload = vote.encode()
             for key in keys:
                 self.runtime.send(key, VOTE, payload)
+
+    def remind(self, key: bytes, committee: Committee, state: State) -> None:
+        """Show a validator that comes its own votes on what is not final: if its record is older, it has to know."""
+        validator = self.standing.validators.get(key)
+        place = None if validator is None else committee.place_of(validator)
+        if place is None:
+            return
+        newest = sorted(state.votes, key=lambda place: place[1])[-REMINDED:]
+        for ballots in map(state.votes.__getitem__, newest):
+            vote, is_proven = ballots.vote_of(place), place in ballots.proven
+            if vote is not None and (is_proven or self._is_true(vote, committee)):
+                self.runtime.send(key, VOTE, vote.encode())
+
+    def _is_true(self, vote: Vote, committee: Committee) -> bool:
+        if bls.back_end() == "py_ecc":
+            return False
+        try:
+            verify_vote(vote, committee, self.chain_id)
+        except ConsensusError:
+            return False
+        return True
 
     def pass_proposal_on(self, proposal: Proposal, source: bytes, blocks: BlockExchange, block: Block | None) -> None:
         """Send a proposal that consensus has taken on to everybody that lacks its leader."""

@@ -1,6 +1,7 @@
 """`neuroshard` without a command: open the home, run the node, show it, end cleanly."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -28,6 +29,8 @@ from node.status import as_json, status_of
 from node.template import Learning
 from node.wallet_files import Secrets
 
+COLLECTED_AFTER = 20_000  # objects more than before: a block of a thousand transactions makes as many
+
 
 def start(settings: Settings, token: str | None, password: str | None) -> None:
     """Run a node until Ctrl-C, SIGTERM or the wanted round. Raises an error of the family if it cannot go on."""
@@ -40,11 +43,19 @@ def start(settings: Settings, token: str | None, password: str | None) -> None:
         with Logs(home.directory / "logs", settings.logs, console):
             _greet(home, console)
             _warn(home, settings)
+            _spare_collector()
             status = _on_loop(_run(home, settings, console))
     finally:
         home.directory.unlock()
     if settings.as_json:
         print(json.dumps(status))
+
+
+def _spare_collector() -> None:
+    """The collector of cycles need not look at modules again and again, nor at every few transactions."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
 
 
 def _check_torch(settings: Settings) -> None:

@@ -74,7 +74,22 @@ def test_giving_up_makes_the_clocks_slower_up_to_a_cap():
         state, _ = feed(state, LAST, *nullify(LAST, view, [0, 1, 2]))
         state.heard_floor = view  # Nobody is silent.
         seen.append(state.delta_ms)
-    assert seen == [1500, 2250, 3375, 5062, 7593, 11389, 17083, 25624, 30000, 30000, 30000]
+    assert seen == [1000, 1500, 2250, 3375, 5062, 7593, 11389, 17083, 25624, 30000, 30000]
+
+
+def test_a_single_leader_that_is_given_up_again_and_again_makes_no_clock_slower():
+    state, parent = begun()[0], ANCHOR
+    state.delta_ms = 1_800
+    for view in range(1, 41):
+        state.heard_floor = view  # Nobody is silent.
+        if view % 4 == 2:
+            state, _ = feed(state, FOUR, *nullify(FOUR, view, [0, 2, 3]))
+        else:
+            block = a_block(f"block {view}")
+            certificate = a_certificate(FOUR, FINALIZE, view, OTHERS, block)
+            state, _ = feed(state, FOUR, certificate, Linked(block, parent, state.root.height + 1))
+            parent = block
+    assert state.delta_ms == 1_000
 
 
 def test_ten_finalizations_make_the_clocks_faster_down_to_the_base():
@@ -97,7 +112,7 @@ def test_a_leader_silent_for_many_views_is_given_up_at_once_and_does_not_slow_th
         state, effects = feed(state, epoch, *nullify(epoch, view, [0, 2, 3]))
         silent = view >= SILENT_VIEWS and view % 4 == 1  # Member 1, who leads views 2, 6, 10, …
         assert (SetTimer(LEADER, view + 1, 0) in effects) == silent
-        assert (state.delta_ms == before) == (view in (10, 14))
+        assert (state.delta_ms == before) == (view in (1, 10, 14))
 
 
 def test_who_was_away_takes_nobody_for_silent():

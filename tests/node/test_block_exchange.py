@@ -241,6 +241,35 @@ def test_a_leader_that_does_not_send_what_is_missing_is_slow_and_its_answer_then
     assert follower.points(leader) == SLOW
 
 
+def test_transactions_on_their_way_when_the_block_comes_from_elsewhere_are_no_offence() -> None:
+    places = Places("leader", "holder", "follower")
+    leader, holder, follower = places.all
+    block = a_block()
+    holder.holds(block)
+    places.loses(MISSING_REQUEST)
+    leader.runtime.say(follower.runtime, PROPOSAL, compact(proposal_of(block), block).encode())
+    places.network.run(10)
+    found = fetched(follower, block)
+    follower.exchange.hint(block.header.hash(), holder.key)
+    places.network.run(100)
+    assert found == [block] and len(follower.exchange._assemblies) == 0
+    late = Missing(block.header.hash(), tuple(each.encode() for each in block.body.transactions))
+    leader.runtime.say(follower.runtime, MISSING, late.encode())
+    places.network.run()
+    assert follower.points(leader) == 0
+
+
+def test_many_missing_transactions_are_waited_for_a_millisecond_longer_each(pair: Places) -> None:
+    leader, follower = pair.all
+    block = a_block()
+    pair.loses(MISSING_REQUEST)
+    leader.exchange.propose(proposal_of(block), block)
+    pair.network.run(block_assembly.PATIENCE_MS + MANY + 4)
+    assert follower.points(leader) == 0
+    pair.network.run(2)
+    assert follower.points(leader) == SLOW
+
+
 def test_other_transactions_than_those_asked_for_are_blamed(pair: Places) -> None:
     leader, follower = pair.all
     block = a_block()

@@ -1,5 +1,6 @@
 """Claims between nodes: each checked, passed on once, kept until the ledger has it; nobody has more than his places."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -242,6 +243,40 @@ def test_a_claim_of_the_next_round_is_kept_and_a_vote_waits_until_its_set_is_kno
     places.follow()
     places.network.run(50)
     assert vote in node.held and vote in other.held and is_early(vote, chain.state)
+
+
+def test_of_a_flood_of_forged_votes_only_the_first_costs_a_pairing_once_its_sender_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And none of them stands in the lane in which this node's own votes are written."""
+    chain = a_training_chain(NODE, network=a_network(validators=1))
+    train(chain)
+    commit(chain)
+    places = Places(2, chain)
+    liar, node = places.all
+    checked: list[Claimed] = []
+    lanes: set[str] = set()
+    offload = node.runtime.offload
+    is_signed = claims.is_signed
+
+    def counted(claim: Claimed, public_key: bytes, chain_id: bytes) -> bool:
+        checked.append(claim)
+        return is_signed(claim, public_key, chain_id)
+
+    def noted(lane: str, work: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        lanes.add(lane)
+        offload(lane, work, done)
+
+    def banned(key: bytes, points: int, reason: str) -> None:
+        assert points == MALFORMED
+        places.network.disconnect(liar.runtime, node.runtime)
+
+    monkeypatch.setattr(claims, "is_signed", counted)
+    node.runtime.offload = noted  # type: ignore[assignment, method-assign]
+    node.runtime.blame = banned  # type: ignore[method-assign]
+    true = an_availability_vote(chain)
+    node.hears(liar, *(replace(true, signature=bytes(94) + number.to_bytes(2, "big")) for number in range(200)))
+    assert len(checked) == 1 and lanes == {claims.CHECKS} and node.held == []
 
 
 def test_what_comes_early_is_bounded_per_peer_and_in_all(monkeypatch: pytest.MonkeyPatch) -> None:

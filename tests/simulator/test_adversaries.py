@@ -34,9 +34,3 @@ def test_two_votes_that_exclude_each_other_are_proof_against_who_signed_them() -
 def test_who_changes_messages_is_blamed_and_a_silent_leader_is_not() -> None:
     assert played("mutator").machines[0].blamed
     assert not played("silent_leader").machines[0].blamed
-
-
-def test_a_validator_that_hears_its_own_key_from_elsewhere_ends() -> None:
-    world = played("", "chaos_ms=3000")
-    node = world.machines[0].node
-    assert node is not None and not node.replica.doppelganger.waiting

@@ -15,4 +15,4 @@ class Behaviour(Adversary):
         """It does not listen for a second machine with its key, and so never stops because of it."""
         node = self.machine.node
         assert node is not None
-        node.replica.doppelganger.look = lambda message, epoch: None  # type: ignore[method-assign]
+        node.replica.doppelganger.look = lambda message, epoch, state: None  # type: ignore[method-assign]
