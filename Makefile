@@ -9,9 +9,10 @@ ARGS :=
 N :=
 OUT :=
 SEED :=
+SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup run test soak crash chaos localnet mutations portability check format lint types contracts lock clean
+.PHONY: help bench setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,11 +62,23 @@ crash: $(VENV)/dev.stamp ## end a node at every failpoint and N times at random:
 chaos: $(VENV)/dev.stamp ## strike a network of 7 processes until N were killed: make chaos N=200 SEED=1 OUT=chaos.json
 	@$(BIN)/python -m tests.chaos $(if $(N),--kills $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+handover: $(VENV)/dev.stamp ## four processes: one founder and no money at first, at the end the chain goes on without it
+	@$(BIN)/python -m tests.handover $(ARGS)
+
 localnet: $(VENV)/run.stamp ## run a network of many nodes on this machine: make localnet ARGS="--nodes 4 --no-training"
 	@$(BIN)/neuroshard localnet $(ARGS)
 
+sim: $(VENV)/dev.stamp ## run real nodes in a simulated world, by seed: make sim SEED=7 SET="crash_ms=0" ARGS=--trace
+	@$(BIN)/python -m tests.simulator --seed $(or $(SEED),1) $(if $(SET),--set $(SET)) $(ARGS)
+
+sim-many: $(VENV)/dev.stamp ## the same for N seeds from SEED on: make sim-many N=1000 ARGS="--out runs.jsonl"
+	@$(BIN)/python -m tests.simulator --seed $(or $(SEED),1) --many $(or $(N),500) $(ARGS)
+
 mutations: $(VENV)/dev.stamp ## put known bugs into a copy of the ledger, one at a time: does a test name each?
 	@$(BIN)/python -m tests.mutations $(ARGS)
+
+model: $(BIN)/python ## let spin look at every state of the vote rules, and refute broken ones
+	@$(BIN)/python -m tests.model $(ARGS)
 
 portability: $(VENV)/dev.stamp ## run the tests on LMDB, py_ecc and cryptography, and without torch on the other Python
 	@$(BIN)/python -m tests.portability $(ARGS)

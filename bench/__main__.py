@@ -19,8 +19,10 @@ NAMES = {
     "mempool": "taking transactions in, refusing them, memory when full",
     "relay": "a transfer from the mempool of one node to a block of another",
     "snapshot": "a snapshot of many accounts, made and restored",
+    "sync": "catching up from peers against local replay and restore; bytes that a light client reads",
     "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
+    "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
     "drift": "how far two honest machines drift apart on one segment",
 }

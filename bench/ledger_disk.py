@@ -41,6 +41,16 @@ class Unsynced(LevelDb):
                     batch.put(key, value)
 
 
+def fund(store: Store, addresses: Sequence[bytes]) -> None:
+    """Give money to addresses in a ledger without blocks, as part of its genesis."""
+    changes = funding(store.state(), addresses)
+    tree = Update(store.node)
+    root = tree.apply(store.database.get(GENESIS_ROOT) or ZERO, changes)
+    nodes = dict.fromkeys(tree.stale) | tree.fresh
+    batch = {b"t" + digest: record for digest, record in nodes.items()}
+    store.database.write(batch | {b"s" + key: value for key, value in changes.items()} | {GENESIS_ROOT: root})
+
+
 class Archive:
     """A ledger directory, and the way of a node that is its network's only validator."""
 
@@ -48,18 +58,8 @@ class Archive:
         self.network = network
         self.store = Store(database, network)
         if not self.store.height and self.store.state().account(wallets.addresses[0]).balance == 0:
-            self._fund(wallets)
+            fund(self.store, wallets.addresses)
         self.view = LedgerView(self.store, network)
-
-    def _fund(self, wallets: Wallets) -> None:
-        """Before block 1, as part of the genesis."""
-        changes = funding(self.store.state(), wallets.addresses)
-        tree = Update(self.store.node)
-        database = self.store.database
-        root = tree.apply(database.get(GENESIS_ROOT) or ZERO, changes)
-        nodes = dict.fromkeys(tree.stale) | tree.fresh
-        batch = {b"t" + digest: record for digest, record in nodes.items()}
-        database.write(batch | {b"s" + key: value for key, value in changes.items()} | {GENESIS_ROOT: root})
 
     def block(self, transactions: Sequence[Transaction] = (), proofs: Sequence[Proof] = ()) -> None:
         """Build, hold, notarize and finalize a block, with every write that a node makes for it."""

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="neuroshard-snapshot-"))
     try:
-        _fill(folder / "home", options.accounts)
+        fill(folder / "home", options.accounts)
         made, seconds, memory = _archive("snapshot", folder / "copy", folder / "home")
         note = f"{options.accounts} accounts, {made['chunks']} chunks"
         report("snapshot_bytes", made["bytes"], "B", note=note)
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
         shutil.rmtree(folder)
 
 
-def _fill(home: Path, accounts: int) -> None:
+def fill(home: Path, accounts: int) -> None:
     """A ledger of one block over a state with many accounts, as no genesis would hold: only the block is real."""
     directory = DataDirectory(home)
     directory.create()

@@ -23,7 +23,7 @@ from consensus.certificate import certify, check_vote_form, verify_vote
 from consensus.committee import later_turn
 from consensus.errors import BadProposal
 from consensus.events import Blame, Broadcast, Report
-from consensus.messages import KIND_NAMES, NOTARIZE, Certificate, Proposal, Vote, vote_message
+from consensus.messages import KIND_NAMES, NOTARIZE, NULLIFY, Certificate, Proposal, Vote, vote_message
 from consensus.state import SILENT_VIEWS, VIEWS_AHEAD, VIEWS_BEHIND, Draft, Link
 
 
@@ -55,10 +55,15 @@ def receive_vote(draft: Draft, peer: bytes, vote: Vote) -> None:
 
 
 def signed(draft: Draft, vote: Vote) -> None:
-    """Send our own vote, which is on record by now, and count it. As leader's NOTARIZE it travels as the proposal."""
+    """Send our own vote, which is on record by now, and count it. As leader's NOTARIZE it travels as the proposal.
+
+    A vote for what is final meanwhile decides nothing, but the next leader shows who was present.
+    """
     state, us = draft.state, draft.epoch.us
     assert vote.signer == us
     if vote.epoch != draft.epoch.number or vote.view <= state.root.view:
+        if vote.epoch == draft.epoch.number and vote.kind != NULLIFY:
+            draft.emit(Broadcast(vote))
         return
     message: Vote | Proposal = vote
     height = draft.height_of(vote.block_hash)

@@ -103,7 +103,10 @@ class BlobServer:
             response.content_length = end - first
             if not whole:
                 response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
-            await response.prepare(request)
+            try:
+                await response.prepare(request)
+            except ConnectionError:
+                return response  # The client has gone meanwhile.
             is_done = request.method == "HEAD" or await self._send(response, client, root, (first, end))
             if not is_done and request.transport is not None:
                 # The length has been promised: only an end of the connection says that it will not be kept.

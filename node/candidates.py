@@ -4,7 +4,7 @@ from chain.block import Block
 from chain.crypto import bls
 from consensus.certificate import verify_vote
 from consensus.committee import later_turn
-from consensus.messages import NOTARIZE, Proposal
+from consensus.messages import NOTARIZE, Certificate, Proposal
 from consensus.state import VIEWS_AHEAD, Epoch, State
 from node.ledger_view import LedgerView
 
@@ -75,6 +75,15 @@ class Candidates:
     def parent_of(self, block_hash: bytes) -> bytes | None:
         block = self.find(block_hash)
         return None if block is None else block.header.parent_hash
+
+    def certificates_of(self, block_hash: bytes | None, state: State | None) -> list[Certificate]:
+        """What shows that a block may be built upon: notarization and finalization, as far as they are here."""
+        if state is None or block_hash is None:
+            return []
+        known = [*state.notarized.values(), *([state.final] if state.final else [])]
+        found = [each for each in known if each.block_hash == block_hash]
+        kept = None if found else self.view.certificate_of(block_hash)
+        return found if kept is None else [kept]
 
     def path(self, block_hash: bytes) -> list[Block] | None:
         """The blocks to execute, oldest first, until this one has been; None: one of them is not here."""

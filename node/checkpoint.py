@@ -16,6 +16,7 @@ from chain.block import BOOTSTRAP, Header
 from chain.genesis import Params
 from chain.transition import Parent
 from node.errors import NodeError
+from node.store import Store
 
 WHERE_FROM = (
     "ask somebody whom you trust, or several who do not know each other, for a recent block of theirs (`checkpoint` in "
@@ -43,6 +44,13 @@ def age_words(age_ms: int) -> str:
 def checkpoint_text(height: int, block_hash: bytes) -> str:
     """A block as the user names it."""
     return f"{height}:{block_hash.hex()}"
+
+
+def newest_checkpoint(store: Store) -> str | None:
+    """The last final block that ends an epoch, which every node and light client takes as a checkpoint; None: none."""
+    blocks = store.network.params.epoch_blocks
+    height = store.height // blocks * blocks
+    return checkpoint_text(height, store.hash_at(height)) if height else None
 
 
 class Trust:

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from node.archive_cli import archive
 from node.cli_options import DATA_DIRECTORY, JSON, setting_options
 from node.cli_secrets import PASSWORD_FILE, TOKEN_FILE, password_of, token_of
+from node.light_cli import light
 from node.network_cli import localnet, network
 from node.settings import PROFILES, InEffect, in_effect, settings_of
 
@@ -116,6 +117,7 @@ def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed:
 
 
 cli.add_command(archive)
+cli.add_command(light)
 
 
 cli.add_command(network)

@@ -27,13 +27,19 @@ class _SettingType(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+def kind_of(name: str) -> click.ParamType[Any]:
+    """How a setting's value is written, for a command that has an option like it."""
+    return _SettingType(BY_NAME[name])
+
+
 def _metavar(setting: Setting) -> str:
     if isinstance(setting.kind, Choice):
         return "|".join(setting.kind.names)
     kind = setting.kind.kind if isinstance(setting.kind, Several) else setting.kind
     if isinstance(kind, Endpoint | BlockAt):
         return kind.allowed.split(",")[0]
-    words = {"api": "HOST:PORT", "threads": "N|auto", "until_round": "N", "log_files": "N", "keep_epochs": "N"}
+    words = dict.fromkeys(("until_round", "log_files", "keep_epochs", "snapshot_epochs"), "N")
+    words |= {"api": "HOST:PORT", "threads": "N|auto"}
     sizes = {"memory": "SIZE", "log_file_size": "SIZE", "data_dir": "FOLDER"}
     return (words | sizes).get(setting.name, "FILE")
 

@@ -21,15 +21,26 @@ class Errands:
         self._wish: ev.Propose | None = None  # the latest: what an earlier one waited for may come after it
 
     def propose(
-        self, wish: ev.Propose, epoch: Epoch, certificate: Certificate | None, built: Callable[[bytes], None]
+        self, wish: ev.Propose, epoch: Epoch, known: Callable[[], list[Certificate]], built: Callable[[bytes], None]
     ) -> None:
-        """Build on a certified parent once that is due. Parents that are not here are fetched first."""
-        parent_hash, self._wish = wish.parent_hash, wish
-        build = self.judging.builder(epoch, wish.view, (parent_hash, certificate), built)
+        """Build on a certified parent, of which these certificates are `known`, once that is due.
+
+        Parents that are not here are fetched first.
+        """
+        self._wish = wish
+        parent_hash, first = wish.parent_hash, known()
+
+        def newest() -> list[Certificate]:
+            return known() or first  # Consensus may have gone on, and forgotten what it no longer needs.
+
+        def awaits() -> bool:
+            return self.judging.awaits(newest(), epoch)
+
+        build = self.judging.builder(epoch, wish.view, (parent_hash, newest), built)
 
         def ready() -> None:
             if self._wish is wish:
-                self.pacing.propose(parent_hash, build)
+                self.pacing.propose(parent_hash, build, awaits)
 
         def begin() -> None:
             self.judging.execute(parent_hash, ready)

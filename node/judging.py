@@ -4,7 +4,7 @@ What is checked here and not by the ledger: that the view's leader proposed the 
 that its time is not ahead of this machine's clock. A block judged valid is on disk before the verdict is heard.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chain.block import Block, Header
 from chain.errors import NeuroError
@@ -38,11 +38,11 @@ class Judging:
     # ---- Judge
 
     def judge(
-        self, block_hash: bytes, epoch: Epoch, known: Certificate | None, verdict: Callable[[bool], None]
+        self, block_hash: bytes, epoch: Epoch, known: Sequence[Certificate], verdict: Callable[[bool], None]
     ) -> None:
         """Whether we may vote for a block that its leader proposed in its own view or, if it ends an epoch, again.
 
-        `known`: a certificate of its parent that has been checked.
+        `known`: certificates of its parent that have been checked.
         """
         block = self.candidates.find(block_hash)
         if block is None:
@@ -91,7 +91,7 @@ class Judging:
         block = self.candidates.find(block_hash)
         return 0 if block is None else block.header.time_ms
 
-    def _is_valid(self, block: Block, committee: Committee, known: Certificate | None) -> bool:
+    def _is_valid(self, block: Block, committee: Committee, known: Sequence[Certificate]) -> bool:
         block_hash = block.header.hash()
         try:
             if not self.view.knows(block_hash):
@@ -105,9 +105,9 @@ class Judging:
         self.view.hold(block_hash)
         return True
 
-    def _check_parent(self, block: Block, committee: Committee, known: Certificate | None) -> None:
+    def _check_parent(self, block: Block, committee: Committee, known: Sequence[Certificate]) -> None:
         """The certificate in the body. One that is the same as a checked one costs nothing."""
-        if known is not None and known.encode() == block.body.parent_certificate:
+        if any(each.encode() == block.body.parent_certificate for each in known):
             return
         parent = self.view.header_of(block.header.parent_hash)
         if parent is not None and parent.epoch != block.header.epoch:
@@ -144,10 +144,14 @@ class Judging:
             self.runtime.offload(LEDGER, lambda: self._executes(blocks), ready)
 
     def builder(
-        self, epoch: Epoch, view: int, parent: tuple[bytes, Certificate | None], built: Callable[[bytes], None]
+        self,
+        epoch: Epoch,
+        view: int,
+        parent: tuple[bytes, Callable[[], list[Certificate]]],
+        built: Callable[[bytes], None],
     ) -> Callable[[], None]:
-        """What builds and stores our block of a view on `parent` (hash and certificate), and then tells its hash."""
-        parent_hash, certificate = parent
+        """What builds and stores our block of a view on `parent` (hash and certificates), and then tells its hash."""
+        parent_hash, known = parent
         us = epoch.us
         assert us is not None
 
@@ -158,13 +162,14 @@ class Judging:
             state, at = found
             time_ms = max(self.runtime.wall_ms(), at.time_ms + self.network.params.block_interval_min_ms)
             gathered = self.producer.gather(state, time_ms)
+            certificate = self._certificate(known(), at, epoch)
 
             def work() -> tuple[bytes, Filled] | None:
                 if self.view.built_on(parent_hash) is None:
                     return None
                 reveal = self.identity.beacon_reveal(self.network.chain_id, epoch.number, view)
                 chosen = Proposal(epoch.number, view, time_ms, us, reveal)
-                filled = self.producer.fill(gathered, state, at, chosen, self._certificate(certificate, at, epoch))
+                filled = self.producer.fill(gathered, state, at, chosen, certificate())
                 block_hash = self.view.build(parent_hash, chosen, filled.body).block.header.hash()
                 self.view.hold(block_hash)
                 return block_hash, filled
@@ -178,15 +183,20 @@ class Judging:
 
         return begin
 
-    def _certificate(self, certificate: Certificate | None, at: Parent, epoch: Epoch) -> bytes:
-        """What the body says of its parent: who is for it. Nothing for the child of the genesis."""
+    def awaits(self, known: list[Certificate], epoch: Epoch) -> bool:
+        """Whether somebody's vote for the parent may still come. Those of the epoch before are not counted any more."""
+        return all(each.epoch == epoch.number for each in known) and self.late.awaits(known, epoch.committee)
+
+    def _certificate(self, known: list[Certificate], at: Parent, epoch: Epoch) -> Callable[[], bytes]:
+        """What finds, in a thread, what the body says of its parent: who is for it; nothing of the genesis."""
         if at.height == 0:
-            return b""
-        if certificate is None:
+            return lambda: b""
+        if not known:
             raise NodeError(f"the certificate of block {at.height} is not here")
-        same = certificate.epoch == epoch.number
-        committee = epoch.committee if same else committee_of(self.view.state(), certificate.epoch)
-        return self.late.complete(certificate, committee).encode()
+        if known[0].epoch != epoch.number:
+            return known[0].encode
+        gathered = self.late.gather(known, epoch.committee)
+        return lambda: self.late.complete(gathered, epoch.committee).encode()
 
     # ---- Make final
 

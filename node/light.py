@@ -11,7 +11,7 @@ The state is then read from the newest header by proofs. Start reading at `follo
 what to ask the peer and is sent the answer.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
@@ -181,15 +181,11 @@ def check_values(header: Header, asked: StateRequest, found: ProvenState) -> tup
 
 # ---- Conversations
 
-Heard = Callable[[Trusted], None]
 
+def follow(trusted: Trusted, keys: tuple[bytes, ...], context: Context) -> Conversation[Followed]:
+    """Verify one peer's newest block, from what is believed on, and read records there.
 
-def follow(
-    trusted: Trusted, keys: tuple[bytes, ...], context: Context, progress: Heard = lambda _: None
-) -> Conversation[Followed]:
-    """Verify one peer's newest block, from what is believed on, and read records there. Raises an error of the family.
-
-    `progress` is told what can be believed on the way.
+    Raises an error of the family; ConflictError if it does not stand on the last block that was verified.
     """
     asked = StateRequest(0, 0, keys)
     found = yield asked
@@ -202,7 +198,7 @@ def follow(
         raise BehindError(f"height {tip.header.height} is below height {trusted.height}, which is verified already")
     way: list[EpochEnd] = []
     before = trusted
-    trusted = yield from _advance(trusted, goal, context, way, progress)
+    trusted = yield from _advance(trusted, goal, context, way)
     trusted = replace(accept(trusted, tip, context.network), verified_ms=context.now_ms)
     followed = Followed(trusted, check_values(tip.header, asked, found), tuple(way))
     if before.newest:
@@ -210,9 +206,7 @@ def follow(
     return followed
 
 
-def _advance(
-    trusted: Trusted, goal: int, context: Context, way: list[EpochEnd], progress: Heard
-) -> Conversation[Trusted]:
+def _advance(trusted: Trusted, goal: int, context: Context, way: list[EpochEnd]) -> Conversation[Trusted]:
     """Believe the set of epoch `goal`."""
     while trusted.epoch < goal:
         skipped = None
@@ -223,7 +217,6 @@ def _advance(
         else:
             trusted = skipped
         trusted = replace(trusted, verified_ms=context.now_ms)
-        progress(trusted)
     return trusted
 
 
@@ -255,8 +248,31 @@ def _walk(trusted: Trusted, goal: int, context: Context, way: list[EpochEnd]) ->
     return trusted
 
 
+def begin(kept: Trusted | None, context: Context) -> Conversation[Trusted]:
+    """What to follow a peer from: what was verified earlier, the checkpoint, or the genesis.
+
+    Raises CheckpointError, or an error of the family if the peer is not on the chain of the checkpoint.
+    """
+    if context.trust.checkpoint is None:
+        return kept or genesis_trust(context.network)
+    if kept is None or kept.height < context.trust.checkpoint[0] or context.refusal(kept) is not None:
+        return (yield from anchor(context))
+    yield from _asked_end(context)
+    return kept
+
+
 def anchor(context: Context) -> Conversation[Trusted]:
-    """Believe what the checkpoint leads to. Raises CheckpointError, or an error of the family if the peer lies."""
+    """Believe what the checkpoint leads to. Raises as `begin`."""
+    end, members = yield from _asked_end(context)
+    refusal = context.trust.refusal(end.header, 0, context.now_ms)
+    if refusal is not None:
+        raise CheckpointError(refusal)
+    start = Trusted(epoch_of(end.header.height, context.network.params), members, (), 0)
+    return replace(pass_by(start, end, context.network), verified_ms=context.now_ms)
+
+
+def _asked_end(context: Context) -> Conversation[tuple[EpochEnd, Members]]:
+    """The block of the checkpoint, as the peer knows it, and the set of its epoch, which is not checked."""
     checkpoint = context.trust.checkpoint
     assert checkpoint is not None
     height, wanted = checkpoint
@@ -277,12 +293,7 @@ def anchor(context: Context) -> Conversation[Trusted]:
             f"its block {height} is {end.header.hash().hex()}, not the one of the checkpoint: the peer lies, or the "
             "checkpoint is wrong"
         )
-    start = Trusted(height // blocks - 1, found.members, (), 0)
-    trusted = pass_by(start, end, context.network)
-    refusal = context.trust.refusal(end.header, 0, context.now_ms)
-    if refusal is not None:
-        raise CheckpointError(refusal)
-    return replace(trusted, verified_ms=context.now_ms)
+    return end, found.members
 
 
 def confirm(mine: Followed, theirs: Followed, context: Context) -> Conversation[bool]:

@@ -20,7 +20,7 @@ from node.light import (
     Followed,
     Told,
     Trusted,
-    anchor,
+    begin,
     confirm,
     follow,
 )
@@ -66,27 +66,25 @@ class Findings:
 class LightClient:
     """A part. Begins with every peer that joins; `finish` weighs what they have said and calls `done` once.
 
-    `trusted` None: it is what the checkpoint leads to. `progress` is told what may be kept for the next time.
-    Raises CheckpointError if what is trusted is too old.
+    `kept`: what was verified the last time. Raises CheckpointError if that is too old and there is no checkpoint.
     """
 
     def __init__(
         self,
         runtime: Runtime,
-        trusted: Trusted | None,
+        kept: Trusted | None,
         keys: tuple[bytes, ...],
         context: Context,
         done: Callable[[Verdict], None],
     ) -> None:
-        refusal = None if trusted is None else context.refusal(trusted)
-        if refusal is not None:
+        refusal = None if kept is None else context.refusal(kept)
+        if refusal is not None and context.trust.checkpoint is None:
             raise CheckpointError(refusal)
         self.runtime = runtime
-        self.trusted = trusted
+        self.kept = kept
         self.keys = keys
         self.context = context
         self.done = done
-        self.progress: Callable[[Trusted], None] = lambda trusted: None
         self._numbers = count(1)
         self._talks: dict[bytes, Talk] = {}
         self._found = Findings()
@@ -97,6 +95,11 @@ class LightClient:
     def settled(self) -> int:
         """Peers of which it is known what they have to say."""
         return len(self._found.followed) + len(self._found.failed)
+
+    @property
+    def is_talking(self) -> bool:
+        """Whether somebody is being asked."""
+        return bool(self._talks)
 
     # ---- What the node tells
 
@@ -124,10 +127,12 @@ class LightClient:
     # ---- Conversations
 
     def _first(self) -> Conversation[Followed]:
-        trusted = self.trusted
-        if trusted is None:
-            trusted = yield from anchor(self.context)
-        return (yield from follow(trusted, self.keys, self.context, self.progress))
+        trusted = yield from begin(self.kept, self.context)
+        followed = yield from follow(trusted, self.keys, self.context)
+        if trusted is not self.kept and self.kept is not None and self.kept.newest:
+            # The checkpoint has led here: what was believed before must be on the way.
+            yield from confirm(Followed(self.kept, (), ()), followed, self.context)
+        return followed
 
     def _begin(self, key: bytes, conversation: Conversation[Any], then: Callable[[Any], None]) -> None:
         self._talks[key] = Talk(conversation, then)
@@ -202,6 +207,7 @@ class LightClient:
 
     def _followed(self, key: bytes, followed: Followed) -> None:
         self._found.followed[key] = followed
+        self._found.failed.pop(key, None)  # of an earlier connection
         if self._is_closing:
             self._weigh()
 
@@ -233,5 +239,5 @@ class LightClient:
 
     def _tell(self, verdict: Verdict) -> None:
         if not self._is_over:
-            self._is_over = True
+            self._is_over = self._is_closing = True
             self.done(verdict)

@@ -4,17 +4,20 @@ Start reading at `Membership.start`. A node without `--peer` and `--listen` has 
 """
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 from chain.crypto import ecdsa
 from chain.errors import NeuroError
+from chain.transition import Applied
 from network.address import format_address
-from network.blob_server import BlobServer
+from network.blob_server import BlobServer, BlobSource
 from network.errors import NetworkError
 from network.peer import ARCHIVE, TRAINER, VALIDATOR, NodeKey
 from network.switch import Switch
 from network.switch_config import SwitchConfig
 from network.tls import client_context
-from node.blob_source import FileSource
+from node.blob_source import FileSource, Sources
 from node.blobs import Blobs
 from node.checkpoint import Trust
 from node.errors import NodeError
@@ -23,8 +26,9 @@ from node.journal import program_version
 from node.loop_runtime import LoopRuntime
 from node.outcomes import Outcomes
 from node.own import Hooks, Own
-from node.protocols import Protocols
+from node.protocols import Protocols, Services
 from node.settings import Settings
+from node.snapshot_keeper import SnapshotKeeper
 from node.standing import make_voucher, read_voucher
 
 
@@ -37,20 +41,65 @@ def _text(address: tuple[str, int] | None) -> str:
     return "" if address is None else format_address(*address)
 
 
+def _both(first: Callable[[Applied], None], second: Callable[[Applied], None]) -> Callable[[Applied], None]:
+    def hear(applied: Applied) -> None:
+        first(applied)
+        second(applied)
+
+    return hear
+
+
+def switch_config(
+    home: Home,
+    settings: Settings,
+    on_error: Callable[[BaseException], None],
+    is_validator: Callable[[bytes, bytes], bool] = lambda key, voucher: False,
+) -> SwitchConfig:
+    """Whom to meet and what to say of ourselves."""
+    identity, chain_id = home.identity, home.network.chain_id
+    roles = (TRAINER if settings.training else 0) | (VALIDATOR if settings.validator_intent else 0)
+    return SwitchConfig(
+        chain_id=chain_id,
+        folder=home.directory / "peers",
+        on_error=on_error,
+        listen=_text(settings.listen) or None,
+        advertise=_text(settings.advertise),
+        seeds=tuple(_text(peer) for peer in settings.peers),
+        agent=f"neuroshard/{program_version()}",
+        roles=roles | (0 if settings.keep_epochs else ARCHIVE),
+        voucher=make_voucher(chain_id, identity.node_public_key, identity.validator_secret),
+        is_validator=is_validator,
+        allow_local=settings.allow_local,
+    )
+
+
+def node_key(home: Home) -> NodeKey:
+    """The key that peers know this node by."""
+    identity = home.identity
+    return NodeKey(identity.node_public_key, lambda digest: ecdsa.sign(identity.node_secret, digest), ecdsa.verify)
+
+
 class Membership:
     """Made on the event loop. `failed` ends with the error that ends the node."""
 
     def __init__(self, home: Home, settings: Settings, own: Own, outcomes: Outcomes, hooks: Hooks) -> None:
         self.home, self.settings, self.outcomes = home, settings, outcomes
         self.runtime = LoopRuntime()
-        source = FileSource(outcomes.payloads.find)
-        trust = Trust(home.network.params, settings.checkpoint)
-        self.protocols = Protocols(self.runtime, own, hooks, trust, source)
+        self.trust = Trust(home.network.params, settings.checkpoint)
+        self.view = own.view
+        sources: list[BlobSource] = [FileSource(outcomes.payloads.find)]
+        keeper = self._keeper() if settings.snapshot_epochs else None
+        if keeper is not None:
+            sources.append(FileSource(keeper.find))
+            hooks = replace(hooks, on_final=_both(hooks.on_final, keeper.hear_block))
+        source = Sources(sources)
+        self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper))
         self.switch: Switch | None = None
         self._blobs: Blobs | None = None
         self._server: BlobServer | None = None
         if meets_others(settings):
-            self.switch = self.runtime.switch = Switch(self._config(), self._key(), self.protocols)
+            config = switch_config(home, settings, self.runtime.fail, self._is_validator)
+            self.switch = self.runtime.switch = Switch(config, node_key(home), self.protocols)
             self._server = BlobServer(source)
             self.switch.add_routes(self._server.routes())
 
@@ -60,6 +109,7 @@ class Membership:
 
     async def start(self) -> None:
         """Take part in consensus, and meet others. Raises NodeError if it cannot listen."""
+        self._check_checkpoint()
         self.protocols.start()
         if self.switch is None:
             return
@@ -71,6 +121,12 @@ class Membership:
             await self.switch.start()
         except NetworkError as error:
             raise NodeError(str(error)) from error
+
+    def _check_checkpoint(self) -> None:
+        """Raise CheckpointError if the ledger that is here already is another than the one that the user trusts."""
+        checkpoint, tip = self.settings.checkpoint, self.view.tip
+        if checkpoint is not None and 0 < checkpoint[0] <= tip.height:
+            self.trust.check(checkpoint[0], self.view.store.hash_at(checkpoint[0]))
 
     async def stop(self) -> None:
         """Leave. Afterwards nothing touches the files any more."""
@@ -84,6 +140,11 @@ class Membership:
         await self.runtime.stop()
 
     # ---- For people
+
+    @property
+    def refusal(self) -> str:
+        """Why this node does not catch up although others are ahead; empty if nothing is in the way."""
+        return self.protocols.sync.refusal or ""
 
     @property
     def peers(self) -> int:
@@ -101,28 +162,11 @@ class Membership:
         best = self.protocols.standing.best()
         return 0 if best is None else best[1].height
 
-    # ---- What the switch is told
+    # ---- What the switch and the protocols are told
 
-    def _config(self) -> SwitchConfig:
-        settings, identity, chain_id = self.settings, self.home.identity, self.home.network.chain_id
-        roles = (TRAINER if settings.training else 0) | (VALIDATOR if settings.validator_intent else 0)
-        return SwitchConfig(
-            chain_id=chain_id,
-            folder=self.home.directory / "peers",
-            on_error=self.runtime.fail,
-            listen=_text(settings.listen) or None,
-            advertise=_text(settings.advertise),
-            seeds=tuple(_text(peer) for peer in settings.peers),
-            agent=f"neuroshard/{program_version()}",
-            roles=roles | (0 if settings.keep_epochs else ARCHIVE),
-            voucher=make_voucher(chain_id, identity.node_public_key, identity.validator_secret),
-            is_validator=self._is_validator,
-            allow_local=settings.allow_local,
-        )
-
-    def _key(self) -> NodeKey:
-        identity = self.home.identity
-        return NodeKey(identity.node_public_key, lambda digest: ecdsa.sign(identity.node_secret, digest), ecdsa.verify)
+    def _keeper(self) -> SnapshotKeeper:
+        folder, models = self.home.directory / "snapshots", self.outcomes.models
+        return SnapshotKeeper(self.runtime, self.view.store, models, folder, self.settings.snapshot_epochs or 0)
 
     def _is_validator(self, key: bytes, voucher: bytes) -> bool:
         try:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from chain.genesis import Network
@@ -15,6 +16,7 @@ from chain.state import NodeRecord, State, node_key
 from chain.transition import Applied
 from consensus.messages import Certificate
 from node.attendance import Attendance
+from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
 from node.declarations import Candidacy, Declarations, Registration
 from node.errors import StoreError
@@ -28,6 +30,7 @@ from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.own import Hooks, Own
+from node.past_rounds import payloads_of
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.readings import Readings
@@ -80,6 +83,7 @@ class Node:
         self.view = LedgerView(self.store, home.network)
         self.payloads = PayloadStore(directory / "payloads")
         self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
+        self.outcomes.past = partial(payloads_of, self.store)
         self.attendance = Attendance(self.outcomes, self.news, self._adopted)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
@@ -100,6 +104,7 @@ class Node:
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
+        self.checkpoint = newest_checkpoint(self.store) or ""
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
 
@@ -195,6 +200,8 @@ class Node:
         """A block is final and on disk."""
         header = applied.block.header
         self.live.last_block_ms = header.time_ms
+        if header.height % self.network.params.epoch_blocks == 0:
+            self.checkpoint = checkpoint_text(header.height, header.hash())
         for receipt in applied.receipts:
             if isinstance(receipt, RoundClosed):
                 self.watch(

@@ -8,6 +8,8 @@ from node.ledger_view import LedgerView
 from node.producer import Producer
 from node.runtime import Runtime, Timer
 
+LOOK_MS = 5  # at least between two looks for late votes
+
 
 class Pacing:
     """A block at the usual interval if there is something to say, at once if a round waits for it, else a heartbeat."""
@@ -20,15 +22,16 @@ class Pacing:
         self._since_ms = -self.params.block_interval_max_ms  # when the newest block was there
         self._parent: bytes | None = None  # of the block that is wanted
         self._build: Callable[[], None] = lambda: None
+        self._awaits: Callable[[], bool] = lambda: False
         self._timer: Timer | None = None
 
     def block_came(self) -> None:
         """A block has been proposed, by us or others: the next one is not due before an interval has passed."""
         self._since_ms = self.runtime.now_ms()
 
-    def propose(self, parent_hash: bytes, build: Callable[[], None]) -> None:
-        """Call `build` once a block on this parent is due."""
-        self._parent, self._build = parent_hash, build
+    def propose(self, parent_hash: bytes, build: Callable[[], None], awaits: Callable[[], bool]) -> None:
+        """Call `build` once a block on this parent is due. `awaits`: whether more votes for the parent may come."""
+        self._parent, self._build, self._awaits = parent_hash, build, awaits
         self._look()
 
     def wake(self) -> None:
@@ -69,6 +72,13 @@ class Pacing:
             return None
         state = found[0]
         if self.producer.is_urgent(state):
-            return 0
+            return self._hurry_ms(passed_ms)
         news = self.producer.has_news(state, self.runtime.wall_ms())
         return max(0, (params.block_interval_ms if news else params.block_interval_max_ms) - passed_ms)
+
+    def _hurry_ms(self, passed_ms: int) -> int:
+        """At once, but not before those have voted for the parent who do vote, within the usual interval."""
+        left_ms = self.params.block_interval_ms - passed_ms
+        if left_ms <= 0 or not self._awaits():
+            return 0
+        return min(left_ms, max(LOOK_MS, self.params.block_interval_min_ms // 4))

@@ -3,7 +3,7 @@
 Start reading at `Protocols`. Nothing here opens a socket, a file or a clock.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chain.block import Block
 from chain.crypto.votes import Evidence
@@ -21,17 +21,26 @@ from node.relay import Relay
 from node.replica import Replica
 from node.reporting import Reporting
 from node.runtime import Runtime
+from node.snapshot_keeper import SnapshotKeeper
 from node.standing import Standing
 from node.sync_server import SyncServer
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a node does beyond the chain, if it does: whom it believes after a long absence, and what it serves."""
+
+    trust: Trust | None = None
+    source: BlobSource | None = None
+    keeper: SnapshotKeeper | None = None
 
 
 class Protocols:
     """Made in the order of need; `parts` hears what peers do."""
 
-    def __init__(
-        self, runtime: Runtime, own: Own, hooks: Hooks, trust: Trust | None = None, source: BlobSource | None = None
-    ) -> None:
+    def __init__(self, runtime: Runtime, own: Own, hooks: Hooks, services: Services | None = None) -> None:
         network, producer = own.view.network, own.producer
+        services = services or Services()
         self.runtime, self.own, self.hooks = runtime, own, hooks
         self.mempool = producer.mempool
         self.standing = Standing(runtime, network.chain_id, self._where)
@@ -41,12 +50,12 @@ class Protocols:
         self.relay = Relay(runtime, self.mempool, own.view.state, self.replica.news)
         self.claims = Claims(runtime, network, producer.pool, own.view.state, producer.driver.claims, self.replica.news)
         self.reporting = Reporting(own.identity, network, self.mempool)
-        self.sync = BlockSync(runtime, own.view, self.standing, self.replica.synced, trust)
+        self.sync = BlockSync(runtime, own.view, self.standing, self.replica.synced, services.trust)
         self.sync.hear_block.append(self.replica.passed)
         self.standing.on_status.append(self.sync.on_status)
-        server = SyncServer(runtime, own.view.store)
+        server = SyncServer(runtime, own.view.store, services.keeper)
         parts: list[Part] = [self.standing, self.blocks, self.replica, self.relay, self.claims, self.sync, server]
-        self.blobs = None if source is None else BlobExchange(runtime, source)
+        self.blobs = None if services.source is None else BlobExchange(runtime, services.source)
         if self.blobs is not None:
             parts.append(self.blobs)
         self.parts = Parts(runtime, parts)
@@ -66,6 +75,7 @@ class Protocols:
     def _on_final(self, applied: Applied) -> None:
         """A block is final. The mempool and the pool of claims follow it before anybody else hears of it."""
         state = self.own.view.state()
+        state.changes.update(applied.state.changes)  # What the block wrote need not be read from the disk again.
         self.mempool.follow(state, applied.state.changes)
         self.reporting.follow(state)
         self.hooks.on_final(applied)

@@ -235,7 +235,7 @@ class Relay:
     def _slice(self) -> None:
         """Check a few, so that votes and blocks need not wait for thousands of signatures."""
         self._is_slicing = False
-        state = self.state()
+        state = self.state().fork()  # It reads each record once.
         before = len(self.mempool)
         for _ in range(min(SLICE, len(self._arrived))):
             self._admit(self._arrived.popitem(last=False)[1], state)

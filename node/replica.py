@@ -210,6 +210,8 @@ class Replica:
         assert self.state is not None and self.epoch is not None
         before = self.state
         self.state, effects = result
+        if isinstance(event, ev.Signed):
+            self.late.add(event.vote, self.state, self.epoch.committee)
         if self.state.view != before.view:
             self.candidates.tidy(self.state, self.epoch)
         if isinstance(event, ev.Received) and isinstance(event.message, Proposal):
@@ -217,11 +219,12 @@ class Replica:
         self._effects.extend(effects)
 
     def _proposal_stepped(self, key: bytes, proposal: Proposal, before: State) -> None:
-        assert self.state is not None
+        assert self.state is not None and self.epoch is not None
         if self.state is before:  # Refused. Blame alone says less: forged votes of others are found in this step, too.
             self.candidates.refused(proposal.block_hash, self.state)
         elif is_new(proposal, before, self.state):
             self.pacing.block_came()
+            self.late.add(proposal.leader_vote, self.state, self.epoch.committee)
             self.relay.pass_proposal_on(proposal, key, self.blocks, self.candidates.find(proposal.block_hash))
 
     # ---- Effects
@@ -304,26 +307,19 @@ class Replica:
 
     def _work(self, effect: ev.Propose | ev.Judge | ev.FetchBlock) -> None:
         assert self.epoch is not None and self.state is not None
+        candidates = self.candidates
         match effect:
             case ev.Propose(view, parent_hash, _):
                 built = self._answer(lambda block_hash: ev.Built(view, block_hash))
-                self.errands.propose(effect, self.epoch, self._certificate_of(parent_hash), built)
+                self.errands.propose(
+                    effect, self.epoch, lambda: candidates.certificates_of(parent_hash, self.state), built
+                )
             case ev.Judge(view, block_hash):
                 verdict = self._answer(lambda valid: ev.Judged(view, block_hash, valid))
-                parent = self._certificate_of(self.candidates.parent_of(block_hash))
-                self.errands.judging.judge(block_hash, self.epoch, parent, verdict)
+                known = candidates.certificates_of(candidates.parent_of(block_hash), self.state)
+                self.errands.judging.judge(block_hash, self.epoch, known, verdict)
             case ev.FetchBlock(_, block_hash):
                 self.errands.fetch(block_hash, self._answer(ev.Linked))
-
-    def _certificate_of(self, block_hash: bytes | None) -> Certificate | None:
-        """What shows that a block may be built upon: its notarization or finalization, if it is here."""
-        state = self.state
-        assert state is not None
-        known: list[Certificate] = [*state.notarized.values(), *([state.final] if state.final else [])]
-        for certificate in known:
-            if certificate.block_hash == block_hash:
-                return certificate
-        return self.view.certificate_of(block_hash) if block_hash is not None else None
 
     def _finalized(self, blocks: list[Applied]) -> None:
         if self._stopped:
@@ -356,17 +352,15 @@ class Replica:
     # ---- Epochs
 
     def _end_epoch(self) -> None:
-        """The next epoch begins once the last block of this one is on disk, and every vote that is on its way there.
-
-        A vote in writing that the new life does not know of could be contradicted by it, and the record would refuse.
-        """
+        """The next epoch begins once the last block, and the votes on their way, are on disk."""
         self._drop_epoch()
         life = self._life
 
-        def votes_written() -> None:
-            self.runtime.offload(VOTES, lambda: None, lambda _: self._begin_epoch() if life == self._life else None)
+        def begin(_: None) -> None:
+            if life == self._life:
+                self._begin_epoch()
 
-        self.runtime.offload(LEDGER, lambda: None, lambda _: votes_written())
+        self.runtime.offload(LEDGER, lambda: None, lambda _: self.runtime.offload(VOTES, lambda: None, begin))
 
     def _drop_epoch(self) -> None:
         self._life += 1

@@ -72,18 +72,29 @@ class RoundDriver:
         current = state.round(state.ledger.round)
         if self.ask is None or current is None:
             return
-        record = state.find(NodeRecord, node_key(self.node))
-        is_participant = record is not None and record.registered_height <= current.opened_height
-        # A model that is still being fetched must not be trained: the work would start from another base.
-        takes_part = is_participant and self.outcomes.model_root == current.base.outer_root
-        if current.phase == TRAINING and takes_part:
+        if self._takes_part(state, current):
             if self.work.round != current.number:
                 self.work = Work(current.number)
                 self.ask(Train(current.number, current.mix, str(self.outcomes.model_path)))
-            elif current.deadline_height - height <= WRAP_UP_BLOCKS:
+            is_late = current.phase == TRAINING and current.deadline_height - height <= WRAP_UP_BLOCKS
+            if is_late or (self._owes_reveal(state, current) and self.work.done is None):
                 self.ask(WrapUp(current.number))
         elif self.work.round == current.number and self.work.done is None and current.phase > TRAINING:
             self.ask(Abandon(current.number))
+
+    def _takes_part(self, state: State, current: Round) -> bool:
+        """Whether the trainer has to do with the round."""
+        record = state.find(NodeRecord, node_key(self.node))
+        is_participant = record is not None and record.registered_height <= current.opened_height
+        is_on = current.phase == TRAINING or (current.phase == REVEALING and self._owes_reveal(state, current))
+        # A model that is still being fetched must not be trained: the work would start from another base.
+        return is_participant and is_on and self.outcomes.model_root == current.base.outer_root
+
+    def _owes_reveal(self, state: State, current: Round) -> bool:
+        """Whether we have committed to work that nobody has seen: after a restart the trainer has it on its disk."""
+        claim = state.find(Claim, claim_key(current.number, self.node))
+        is_shown = any(revealed.node == self.node for revealed in current.revealed)
+        return claim is not None and claim.commitment != ZERO and not is_shown
 
     def add_segment(self, segment: SegmentDone) -> None:
         if segment.round == self.work.round and segment.segment == len(self.work.segments):
@@ -272,5 +283,5 @@ class RoundDriver:
 def _proof_time(finished_ms: int, now_ms: int, window_ms: int) -> int:
     """When a segment was finished; one finished long ago is claimed lately, and for a while at the same time."""
     if now_ms - finished_ms <= window_ms * 3 // 4:
-        return min(finished_ms, now_ms)
+        return max(0, min(finished_ms, now_ms))
     return now_ms - now_ms % max(1, window_ms // 4)

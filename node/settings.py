@@ -161,6 +161,14 @@ SETTINGS = (
         "Forget blocks before this many epochs, as `archive prune` does.",
         "every block is kept",
     ),
+    Setting(
+        "snapshot_epochs",
+        "--snapshot-epochs",
+        Whole(1, 2**48),
+        None,
+        "Make a snapshot for new nodes every so many epochs, and serve the last two.",
+        "none are made",
+    ),
     Setting("json", "--json", YesOrNo(), "false", "Print one JSON object on stdout."),
     Setting("log_level", "--log-level", Choice(LEVELS), "info", "The least that is written to logs/node.log."),
     Setting("log_format", "--log-format", Choice(("text", "json")), "text", "Lines for people, or JSON objects."),
@@ -197,6 +205,7 @@ class Settings:
     until_round: int | None
     memory: int | None = None
     keep_epochs: int | None = None  # None: an archive
+    snapshot_epochs: int | None = None  # None: no snapshots are made
     as_json: bool = False
     logs: LogSettings = field(default_factory=LogSettings)
     peers: tuple[tuple[str, int], ...] = ()  # hosts and ports to dial
@@ -300,6 +309,7 @@ def settings_of(found: Mapping[str, InEffect]) -> Settings:
         until_round=value["until_round"],
         memory=value["memory"],
         keep_epochs=value["keep_epochs"],
+        snapshot_epochs=value["snapshot_epochs"],
         as_json=value["json"],
         logs=logs,
         peers=value["peer"] or (),

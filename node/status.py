@@ -53,6 +53,8 @@ class Status:
     peers: int
     listen: str  # HOST:PORT where others can connect; empty: this node only dials out
     peer_height: int  # the highest block that a peer says is final; 0: nobody has said anything
+    checkpoint: str  # HEIGHT:HASH of the last block that ended an epoch, for --checkpoint elsewhere; empty: none yet
+    sync_refusal: str  # why this node does not catch up although others are ahead; empty: nothing is in the way
     finality_ms: int | None  # from a block's time until it was final here, median of the newest
     device: str
     self_verified: bool
@@ -78,6 +80,8 @@ def status_of(node: Node) -> Status:
         peers=0 if membership is None else membership.peers,
         listen="" if membership is None else membership.listens_at,
         peer_height=0 if membership is None else membership.peer_height,
+        checkpoint=node.checkpoint,
+        sync_refusal="" if membership is None else membership.refusal,
         finality_ms=readings.finality_ms,
         waiting_transactions=len(node.mempool),
         uptime_seconds=int(readings.uptime_seconds),

@@ -23,7 +23,12 @@ ROOT = Path(__file__).parent.parent
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 PACKAGES = ("chain", "consensus", "network", "node", "training", "wallet")
 INTEGERS = {1: "u8", 2: "u16", 4: "u32", 8: "u64", 16: "u128"}
-CHOICES = {"Transaction.action": "action", "Body.rounds": "round input"}
+CHOICES = {
+    "Transaction.action": "action",
+    "Body.rounds": "round input",
+    "CompactProposal.rounds": "round input",
+    "ClaimMessage.claim": "claim",
+}
 
 
 def type_name(field, place: str) -> str:

@@ -69,6 +69,8 @@ class Status(Answer):
     peers = whole()
     listen = text()
     peer_height = whole()
+    checkpoint = text()
+    sync_refusal = text()
     finality_ms = maybe(whole())
     device = text()
     self_verified = truth()

@@ -1,6 +1,7 @@
 """`neuroshard` without a command: open the home, run the node, show it, end cleanly."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -23,9 +24,12 @@ from node.node import Node
 from node.progress import Screen
 from node.settings import Settings
 from node.settings_file import misspelt_variables
+from node.snapshot_start import start_from_snapshot
 from node.status import as_json, status_of
 from node.template import Learning
 from node.wallet_files import Secrets
+
+COLLECTED_AFTER = 20_000  # objects more than before: a block of a thousand transactions makes as many
 
 
 def start(settings: Settings, token: str | None, password: str | None) -> None:
@@ -39,11 +43,19 @@ def start(settings: Settings, token: str | None, password: str | None) -> None:
         with Logs(home.directory / "logs", settings.logs, console):
             _greet(home, console)
             _warn(home, settings)
+            _spare_collector()
             status = _on_loop(_run(home, settings, console))
     finally:
         home.directory.unlock()
     if settings.as_json:
         print(json.dumps(status))
+
+
+def _spare_collector() -> None:
+    """The collector of cycles need not look at modules again and again, nor at every few transactions."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
 
 
 def _check_torch(settings: Settings) -> None:
@@ -97,7 +109,21 @@ class _Ending:
             self.node.trainer.kill()
 
 
+async def _from_snapshot(home: Home, settings: Settings, console: Console) -> bool:
+    """Whether the node is to be opened: not, if the user ended it while its ledger was being restored."""
+    if settings.sync != "snapshot":
+        return True
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await start_from_snapshot(home, settings, stop, console.print)
+    return not stop.is_set()
+
+
 async def _run(home: Home, settings: Settings, console: Console) -> dict[str, object]:
+    if not await _from_snapshot(home, settings, console):
+        console.print("Stopped. What has come of the snapshot is kept; the same command goes on from there.")
+        return {"stopped": "while the ledger was being restored"}
     node, journal = Node(home, settings, console.print), Journal()
     node.hear_block.append(journal.hear_block)
     node.hear_trainer.append(journal.hear_trainer)

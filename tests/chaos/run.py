@@ -30,6 +30,10 @@ from wallet.keys import Wallet
 
 # Blocks come fast, so that many faults meet many blocks.
 NUMBERS = ("chain.block_interval_ms=100", "chain.block_interval_max_ms=200")
+# A trainer earns fast enough to pay others within the run. Rounds do not wait long for the wallets that the client
+# registers, which never train.
+EARNING = ("chain.rate_batch_nanos=2000000000", "chain.base_work_batches=100", "chain.vest_rounds=1")
+EARNING += ("chain.train_blocks=60",)
 LATE_EPISODE = 3
 
 
@@ -53,7 +57,7 @@ class Results:
     shape: Shape
     hosts: str = ""
     episodes: int = 0
-    recovery_seconds: list[float] = field(default_factory=list)
+    recoveries: list[tuple[float, str]] = field(default_factory=list)  # seconds, and after which faults
     broken: list[str] = field(default_factory=list)
     seconds: float = 0.0
     more: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +69,8 @@ class Results:
             "validators": self.shape.founders,
             "lines": self.hosts,
             "episodes": self.episodes,
-            "recovery_seconds": spread(self.recovery_seconds),
+            "recovery_seconds": spread([seconds for seconds, _ in self.recoveries]),
+            "slowest_recoveries": [[round(seconds, 1), after] for seconds, after in sorted(self.recoveries)[:-6:-1]],
             **self.more,
             "promises_broken": self.broken,
             "seconds": round(self.seconds),
@@ -76,7 +81,7 @@ class Results:
 async def fleet_of(shape: Shape, root: Path, results: Results) -> AsyncIterator[Fleet]:
     """The processes and their lines; all is taken down at the end."""
     small = tuple(n for n in (shape.founders - 1, shape.nodes - 2) if "full disk" in shape.faults and _disk(root, n))
-    plan = prepared(root, Wishes(shape.nodes, shape.founders, "lab", NUMBERS))
+    plan = prepared(root, Wishes(shape.nodes, shape.founders, "lab", NUMBERS + EARNING * shape.train))
     with ExitStack() as stack:
         links: Links
         places, links, results.hosts = _lines(shape, root, stack, plan)
@@ -124,6 +129,7 @@ class Run:
             home = fleet.plan.home(0)
             wallet = Wallet.load(home / "keystore.json", (home / "keystore.password").read_text())
             self.client.payer = Identity.of(wallet)
+        self.closed_rounds = 0
         self.late = [shape.nodes - 1] if shape.nodes > shape.founders else []
 
     async def whole(self) -> None:
@@ -184,9 +190,10 @@ class Run:
         if fell := self.fleet.fell():
             raise Broken(f"ended without being struck: {fell}")
         try:
-            self.results.recovery_seconds.append(await recovered(self.fleet))
+            seconds = await recovered(self.fleet)
         except Broken as broken:
             raise Broken(f"after {after}: {broken.words}") from broken
+        self.results.recoveries.append((seconds, ", ".join(after or ["a start of all"])))
         for number in self.fleet.numbers:
             await self.chain.compare(number)
         if self.chain.forks:
@@ -206,6 +213,8 @@ class Run:
                 raise Broken(f"node {number} does not show its blocks")
         self.results.broken += self.chain.forks
         self.results.broken += await self.client.lost(self.chance.choice(self.fleet.numbers))
+        status = await self.fleet.get(0, "/v1/status") or {}
+        self.closed_rounds = int(status.get("closed_rounds", 0))
 
     def _note(self) -> None:
         self.results.more = {
@@ -216,6 +225,7 @@ class Run:
             "blocks_compared": sum(self.chain.compared.values()),
             "transactions_acknowledged": len(self.client.acknowledged),
             "transfers_among_them": self.client.transfers,
+            "rounds_closed": self.closed_rounds,
             "seconds_to_finality_of_a_transaction": spread(self.client.seconds),
             "notes": self.striker.notes,
         }

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from chain.crypto.hashing import ZERO
 from consensus.events import (
     LEADER,
@@ -87,9 +89,16 @@ def test_the_epoch_ends_with_the_finality_of_its_last_block_and_only_answers_aft
 def test_our_own_votes_of_another_epoch_or_below_the_root_come_too_late():
     state = start(LAST, Root(5, A, 4), scheme=SCHEME)[0]
     later = replace(LAST, number=1)
-    for vote in (a_vote(later, NULLIFY, 6, 3), a_vote(LAST, NULLIFY, 5, 3)):
+    for vote in (a_vote(later, FINALIZE, 6, 3, A), a_vote(LAST, NULLIFY, 5, 3)):
         assert feed(state, LAST, Signed(vote)) == (state, ())
     assert feed(state, LAST, Signed(a_vote(LAST, NULLIFY, 6, 3)))[1]
+
+
+@pytest.mark.parametrize("kind", [NOTARIZE, FINALIZE])
+def test_our_own_vote_for_what_is_final_meanwhile_is_sent_all_the_same_for_it_shows_that_we_are_present(kind):
+    state = start(LAST, Root(5, A, 4), scheme=SCHEME)[0]
+    late = a_vote(LAST, kind, 5, 3, A)
+    assert feed(state, LAST, Signed(late)) == (state, (Broadcast(late),))
 
 
 def test_views_restart_in_each_epoch():

@@ -137,7 +137,7 @@ def test_a_liar_is_found_at_a_cost_that_grows_with_the_logarithm_of_the_votes():
     assert len(state.ballots(NULLIFY, 1).proven) == 43 and not state.ballots(NOTARIZE, 1).unproven
 
 
-@pytest.mark.parametrize("block", [A, B])
+@pytest.mark.parametrize("block", [A, B], ids=["same-block", "another-block"])
 def test_a_forged_vote_never_keeps_the_true_one_out(block):
     state, _ = begun()
     for signer in OTHERS:

@@ -17,7 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutations.entries import MUTATIONS, Edit, Mutation
+from tests.mutations.edits import Edit, Mutation
+from tests.mutations.entries import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs/results/mutations.md"

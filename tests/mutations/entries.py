@@ -1,27 +1,10 @@
-"""Bugs to put into the ledger one at a time, and where the tests are that must see them.
+"""Bugs to put into the code one at a time, and where the tests are that must see them: of the ledger here.
 
 Each is what somebody could really write. An edit's old text stands exactly once in its file.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """Replace a text in a file of the repository."""
-
-    file: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """An injected bug. `tests`: what to run, in this order, until a test fails."""
-
-    name: str
-    edits: tuple[Edit, ...]
-    tests: tuple[str, ...]
+from tests.mutations.consensus import CONSENSUS
+from tests.mutations.edits import Edit, Mutation
 
 
 def mutation(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
@@ -30,7 +13,7 @@ def mutation(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
     return Mutation(name, (Edit(file, old, new),), tuple(paths))
 
 
-MUTATIONS = (
+LEDGER = (
     mutation(
         "two thirds of the power are enough to close a round",
         "chain/rounds.py",
@@ -214,3 +197,5 @@ MUTATIONS = (
         "test_slashing",
     ),
 )
+
+MUTATIONS = (*LEDGER, *CONSENSUS)

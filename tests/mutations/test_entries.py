@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.mutations.__main__ import edited
-from tests.mutations.entries import MUTATIONS, Edit
+from tests.mutations.edits import Edit
+from tests.mutations.entries import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 

@@ -285,7 +285,8 @@ def test_a_forged_late_vote_does_not_keep_the_true_one_out_of_the_next_block() -
                 late.add(unsigned(NOTARIZE, 0, state.view, other, true.signer), state, epoch.committee)
         late.add(true, state, epoch.committee)
         alone = Certificate(NOTARIZE, 0, state.view, HASH, b"\x00", b"\x80" + bytes(95))
-        assert late.complete(alone, epoch.committee).bitmap == bytes((1 << true.signer,))
+        whole = late.complete(late.gather([alone], epoch.committee), epoch.committee)
+        assert whole.bitmap == bytes((1 << true.signer,))
 
 
 # ---- Whose fault it is

@@ -158,25 +158,25 @@ def test_a_few_blocks_are_left_to_consensus_and_the_end_of_an_epoch_is_not() -> 
 def test_after_a_restart_it_goes_on_where_the_ledger_ends() -> None:
     world = World()
     node = Syncing(world, 0)
-    node.meet(Serving(world, "peer"), 304)
-    node.reach(100)
+    node.meet(Serving(world, "peer"), 104)
+    node.reach(40)
     tip, records = node.view.tip.height, node.view.store.database
-    assert 100 <= tip < 304
+    assert 40 <= tip < 104
     again = Syncing(World(), 0)
     again.view = again.sync.view = LedgerView(Store(records, grown().network), grown().network)
     peer = Serving(again.world, "peer")
-    again.meet(peer, 304)
-    again.reach(304)
+    again.meet(peer, 104)
+    again.reach(104)
     assert min(each.first for each in peer.asked) == tip + 1
-    assert same_ledger(again.view, grown().view(304))
+    assert same_ledger(again.view, grown().view(104))
 
 
 def test_it_runs_beside_consensus_that_makes_the_same_blocks_final() -> None:
     """Whichever is slower passes over what is final; a draft under which the ledger has moved is begun anew."""
     world = World()
     node = Syncing(world, 0)
-    node.meet(Serving(world, "peer"), 304)
-    faster = iter(range(1, 305))
+    node.meet(Serving(world, "peer", 104), 104)
+    faster = iter(range(1, 105))
     full = grown()
 
     def one_more() -> None:
@@ -189,14 +189,14 @@ def test_it_runs_beside_consensus_that_makes_the_same_blocks_final() -> None:
             members = full.sets[block.header.epoch]
             node.view.finalize(block.header.hash(), certify(full.network, block.header, members))
 
-        if node.view.tip.height < 290:
+        if node.view.tip.height < 96:
             node.offload(LEDGER, work, lambda _: None)
             world.after(7, one_more)
 
     one_more()
-    node.reach(304)
-    assert same_ledger(node.view, full.view(304)) and not node.blamed
-    assert 1 < len(node.blocks) < 304
+    node.reach(104)
+    assert same_ledger(node.view, full.view(104)) and not node.blamed
+    assert 1 < len(node.blocks) < 104
 
 
 def test_a_job_in_the_ledgers_lane_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +427,7 @@ def test_a_peer_that_lowers_its_claim_holds_up_nobody() -> None:
 
 def test_fifty_silent_peers_do_not_starve_the_one_that_delivers() -> None:
     world = World()
-    node = Syncing(world, 0)
+    node = Syncing(world, 200)
     for i in range(50):
         node.meet(Serving(world, f"silent {i}", height=0, lie=lambda asked, store: None), 10**9)
     node.meet(Serving(world, "peer"), 304)
@@ -529,8 +529,8 @@ def test_an_old_node_syncs_only_with_a_checkpoint_and_says_so() -> None:
 
     fresh = World(started_ms=grown().blocks[height - 1].header.time_ms + 1_000)
     node = Syncing(fresh, height, Trust(params))
-    node.meet(Serving(fresh, "peer"), 304)
-    node.reach(304)
+    node.meet(Serving(fresh, "peer"), 160)
+    node.reach(160)
     assert node.sync.refusal is None
 
 
@@ -546,8 +546,8 @@ def test_with_a_checkpoint_an_old_node_syncs_up_to_it_and_further_only_if_it_is_
     trust = Trust(params, checkpoint)
     recent = World(started_ms=full.blocks[at - 1].header.time_ms + trust.period_ms - 10_000)
     node = Syncing(recent, height, trust)
-    node.meet(Serving(recent, "peer"), 304)
-    node.reach(304)
+    node.meet(Serving(recent, "peer"), 160)
+    node.reach(160)
 
 
 def test_another_block_than_the_checkpoints_ends_the_node() -> None:
@@ -564,7 +564,7 @@ def test_a_long_sync_from_the_genesis_may_be_interrupted() -> None:
     """The founders vouch for the beginning; what stands on it is old and trusted, for the trusting period."""
     trust = Trust(grown().network.params)
     node = Syncing(World(), 0, trust)
-    node.meet(Serving(node.world, "peer"), 304)
+    node.meet(Serving(node.world, "peer"), 160)
     node.reach(staked() + 1)
     records, now = node.view.store.database, node.wall_ms()
     assert records.get(TRUSTED) is not None
@@ -573,10 +573,10 @@ def test_a_long_sync_from_the_genesis_may_be_interrupted() -> None:
         copy = Records(dict(records.items(b"")))
         again = Syncing(World(started_ms=now + after_ms), 0, trust)
         again.view = again.sync.view = LedgerView(Store(copy, grown().network), grown().network)
-        again.meet(Serving(again.world, "peer"), 304)
+        again.meet(Serving(again.world, "peer"), 160)
         return again
 
-    restarted(trust.period_ms - 5_000).reach(304)
+    restarted(trust.period_ms - 5_000).reach(160)
     late = restarted(trust.period_ms + 1)
     late.world.run(HOUR)
-    assert late.sync.refusal and late.view.tip.height < 304
+    assert late.sync.refusal and late.view.tip.height < 160

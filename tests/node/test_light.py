@@ -222,7 +222,7 @@ def test_an_old_set_that_few_have_stayed_in_is_reached_in_smaller_steps() -> Non
 
 def altered(change: Callable[[Any], Any], kind: type[Wire], store: Store | None = None) -> Server:
     """An honest server but for answers of one kind."""
-    honest = served_by(store or store_at())
+    honest = served_by(store or store_at(104))
 
     def answer(asked: Wire) -> Wire:
         told = honest(asked)
@@ -346,7 +346,7 @@ def test_a_checkpoint_of_another_chain_an_old_one_or_one_inside_an_epoch_is_refu
         talk(anchor(context(period_ms=1, checkpoint=(height, block_hash))), served_by(store_at()))
     with pytest.raises(CheckpointError, match="last block of an epoch"):
         talk(anchor(context(checkpoint=(height + 1, block_hash))), served_by(store_at()))
-    wrong_set = altered(lambda told: replace(told, members=grown().sets[0][:1]), EpochRange)
+    wrong_set = altered(lambda told: replace(told, members=grown().sets[0][:1]), EpochRange, store_at())
     with pytest.raises(InvalidBlock):
         talk(anchor(context(checkpoint=(height, block_hash))), wrong_set)
 
@@ -375,8 +375,7 @@ def asked_of(
 ) -> tuple[Verdict, SimNode]:
     found: list[Verdict] = []
     node = SimNode(world, "light", LIGHT)
-    start = trusted or (None if more and more.trust.checkpoint else genesis_trust(grown().network))
-    client = LightClient(node, start, (RICH,), more or context(), found.append)
+    client = LightClient(node, trusted, (RICH,), more or context(), found.append)
     node.run_parts(client)
     for peer in peers:
         node.connect(peer)
@@ -394,6 +393,20 @@ def test_peers_that_are_not_equally_far_confirm_one_another() -> None:
     )
     assert verdict.followed is not None and verdict.followed.tip.header.height == 304
     assert len(verdict.agreeing) == 3 and not verdict.failed and verdict.error is None and not node.blamed
+
+
+def test_with_a_checkpoint_what_was_kept_must_be_on_its_way(tmp_path: Path) -> None:
+    full, world = grown(), World()
+    peer = Peerish(world, "peer")
+    for kept in (None, believed(12), believed(30)):
+        verdict, _ = asked_of(world, peer, trusted=kept, more=context(checkpoint=checkpoint_at(20)))
+        assert verdict.followed is not None and verdict.followed.tip.header.height == 304
+    other = replace(full.blocks[12 * EPOCH - 1].header, state_root=bytes(32))
+    certified = Certified(other, certify(full.network, other, full.sets[11]).encode())
+    for checkpoint, kept in ((20, replace(believed(12), newest=(certified,))), (8, believed(12))):
+        wrong = checkpoint_at(checkpoint) if checkpoint == 20 else (8 * EPOCH, bytes(32))
+        verdict, _ = asked_of(world, peer, trusted=kept, more=context(checkpoint=wrong))
+        assert verdict.followed is None and (verdict.error is not None or verdict.failed)
 
 
 def test_a_liar_beside_an_honest_peer_is_blamed_and_named() -> None:
@@ -421,7 +434,7 @@ def test_two_certified_histories_are_kept_as_evidence_and_nothing_is_believed(tm
 
     found: list[Verdict] = []
     node = SimNode(world, "light", LIGHT)
-    client = LightClient(node, genesis_trust(full.network), (), context(), found.append)
+    client = LightClient(node, None, (), context(), found.append)
     node.run_parts(client)
     for peer in (Peerish(world, "honest"), Peerish(world, "twin", answer=twin)):
         node.connect(peer)

@@ -20,7 +20,9 @@ from tests.simulator.scenario import generate, with_settings
 from tests.simulator.world import simulate
 
 # Four validators, no faults: what --bench measures.
-NO_FAULTS = "resend lose double reorder bytes_per_ms crash_ms power_cut_ms partition_ms disconnect_ms skew_ms"
+NO_FAULTS = (
+    "resend lose double reorder bytes_per_ms crash_ms blackout_ms power_cut_ms partition_ms disconnect_ms skew_ms"
+)
 QUIET = (
     *("founders=4", "stakers=0", "observers=0", "trainers=0", "adversary=", "latency_ms=5", "jitter_ms=5"),
     *(f"{name}=0" for name in NO_FAULTS.split(" ")),

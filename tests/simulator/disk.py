@@ -95,8 +95,9 @@ class Disk:
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         cut = self.passes()
-        before = self._apply(changes, wanted=not self.syncs_records)
-        if not self.syncs_records:
+        is_lazy = not self.syncs_records
+        before = self._apply(changes, wanted=is_lazy)
+        if is_lazy:
             self.undo.append(before)
         if cut:
             raise PowerCut

@@ -25,6 +25,7 @@ class Faults:
         scenario = self.world.scenario
         for mean_ms, fault in (
             (scenario.crash_ms, self._crash),
+            (scenario.blackout_ms, self._crash_all),
             (scenario.power_cut_ms, self._cut_power),
             (scenario.partition_ms, self._divide),
             (scenario.disconnect_ms, self._disconnect),
@@ -64,11 +65,15 @@ class Faults:
         return self.random.choice(up) if up else None
 
     def _crash(self) -> None:
-        """One machine, or now and then all at once."""
-        victims = [self._victim()] if self.random.random() < 0.9 else list(self.world.machines)
-        for victim in victims:
-            if victim is not None:
-                victim.crash(self.away_ms())
+        victim = self._victim()
+        if victim is not None:
+            victim.crash(self.away_ms())
+
+    def _crash_all(self) -> None:
+        """At one moment, and they come back at about the same time: nobody remembers what is on no disk."""
+        back_ms = self.random.randrange(50, 500)
+        for machine in self.world.machines:
+            machine.crash(back_ms + self.random.randrange(200))
 
     def _cut_power(self) -> None:
         victim = self._victim()

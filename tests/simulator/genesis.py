@@ -17,7 +17,7 @@ from tests.simulator.scenario import Scenario
 
 CREATED_MS = 1_700_000_000_000
 MINIMUM = 10**7  # nanos of a bond, and of a founder's phantom power at the start
-UNEQUAL = (10, 17, 25, 13)  # tenths of MINIMUM that stakers have
+UNEQUAL = (10, 40, 17, 25)  # tenths of MINIMUM that stakers have
 PARAMS = {
     "block_interval_min_ms": 50,
     "block_interval_ms": 150,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RESEND_MS = 200  # what a lost packet costs at least
 DIAL_MS = 1_000  # between two tries to connect
 NOTICE_MS = 4_000  # until a peer that fell silent is taken for gone
-BAN_SCORE, BAN_MS = 100, 600_000
+BAN_SCORE, BAN_MS = 100, 5_000  # short, so that who does wrong comes back and does more of it
 
 
 @dataclass(frozen=True, slots=True)

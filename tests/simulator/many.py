@@ -65,11 +65,14 @@ class _spread:
 
 
 def _read(out: Path | None) -> list[dict[str, Any]]:
+    """What has been done before."""
     if out is None or not out.exists():
         return []
-    # The last line may have been cut short.
-    lines = out.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    text = out.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        out.write_text(whole)  # The last line was cut short.
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def summary(lines: list[dict[str, Any]], wall_seconds: float) -> Summary:
@@ -125,6 +128,9 @@ def _kind(failure: str) -> str:
 
 def _simplifications(scenario: Scenario) -> list[str]:
     numbers = "trainers observers stakers bytes_per_ms reorder double lose resend skew_ms disconnect_ms partition_ms"
-    words = ["adversary=", *(f"{name}=0" for name in [*numbers.split(), "power_cut_ms", "crash_ms", "transaction_ms"])]
+    words = [
+        "adversary=",
+        *(f"{name}=0" for name in [*numbers.split(), "power_cut_ms", "blackout_ms", "crash_ms", "transaction_ms"]),
+    ]
     words += ["jitter_ms=0", "latency_ms=1", "founders=1", "founders=4"]
     return words + [f"chaos_ms={scenario.chaos_ms * share // 10}" for share in (2, 4, 6, 8)]

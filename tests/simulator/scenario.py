@@ -31,6 +31,7 @@ class Scenario:
     reorder: int = 0
     bytes_per_ms: int = 0
     crash_ms: int = 0
+    blackout_ms: int = 0  # all crash at once
     power_cut_ms: int = 0  # a crash in the middle of writing
     partition_ms: int = 0
     disconnect_ms: int = 0
@@ -87,6 +88,7 @@ def generate(seed: int) -> Scenario:
         reorder=maybe(0.5, 1) if wild else 0,
         bytes_per_ms=maybe(0.2, 50, 500),
         crash_ms=maybe(0.6, 2_000, 6_000, 15_000),
+        blackout_ms=maybe(0.2, 5_000, 15_000),
         power_cut_ms=maybe(0.4, 2_000, 6_000, 15_000),
         partition_ms=maybe(0.5, 3_000, 10_000),
         disconnect_ms=maybe(0.4, 300, 2_000, 8_000),

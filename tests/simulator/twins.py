@@ -1,9 +1,11 @@
 """Twins (after Bano et al., "Twins: BFT Systems Made Robust", OPODIS 2021): two machines with one key, no other liar.
 
-A scenario says for each view who leads it and into which groups the machines fall; a message reaches whoever is in
-its sender's group of the message's view. Afterwards all reach each other. Only the bare core runs: blocks are hashes,
-every block is valid, and what is signed is believed. Safety: the finalized chains are prefixes of each other. And once
-the network is whole, the honest finalize again.
+A scenario says who leads which view and, for each round of time, into which groups the machines fall and how many
+messages come, in any order, before clocks run out. A message reaches only who is in its sender's group when it comes;
+others wait or get lost. (In the paper groups go by view; here a view without a quorum would last for ever.)
+Afterwards all reach each other. Only the bare core runs: blocks are hashes, every block is valid, and what is signed is
+believed. Safety: the finalized chains are prefixes of each other. And once the network is whole, the honest finalize
+again.
 
     python -m tests.simulator.twins --scenarios 50000 --seed 1 --out twins.json
 """
@@ -21,8 +23,8 @@ from random import Random
 from time import process_time
 from typing import Any
 
-from consensus import events as ev
 from consensus import counting as counting_module
+from consensus import events as ev
 from consensus import step as step_module
 from consensus import tally as tally_module
 from consensus import views as views_module
@@ -32,7 +34,9 @@ from consensus.state import Epoch, State, Timing
 from consensus.step import start, step
 
 VALIDATORS = 4  # and one twin, of validator 0
-VIEWS = 7  # that the scenario rules
+VIEWS = 8  # whose leaders the scenario names
+ROUNDS = 24  # of time that it rules
+MESSAGES = 30  # that come in a round at most, before clocks run out
 HEALED = 60  # rounds of time that follow
 HEIGHT = 10_000  # of the epoch's last block: never reached
 CHAIN, ANCHOR = sha256(b"twins").digest(), sha256(b"anchor").digest()
@@ -58,19 +62,20 @@ BELIEVING = Believing()
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """For each view its leader, and the group of each machine; the fifth machine is the twin of the first."""
+    """For each view its leader, for each round the group of each machine; the fifth is the twin of the first."""
 
     leaders: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
     powers: tuple[int, ...]
-    order: int  # chance that decides whose message is handled next
+    loss: float  # of messages, within a group
+    order: int  # chance that decides whose message is handled next, and whose clock runs out
 
     @classmethod
     def draw(cls, chance: Random) -> "Twins":
         leaders = tuple(chance.randrange(VALIDATORS) for _ in range(VIEWS))
-        sizes = [chance.choice((1, 2, 2, 3)) for _ in range(VIEWS)]
+        sizes = [chance.choice((1, 2, 2, 3)) for _ in range(ROUNDS)]
         groups = tuple(tuple(chance.randrange(size) for _ in range(VALIDATORS + 1)) for size in sizes)
-        return cls(leaders, groups, chance.choice(POWERS), chance.randrange(1 << 30))
+        return cls(leaders, groups, chance.choice(POWERS), chance.choice((0, 0.1, 0.3)), chance.randrange(1 << 30))
 
 
 @dataclass(eq=False)
@@ -93,11 +98,13 @@ class Play:
         self.random = Random(scenario.order)
         self.machines: list[Machine] = []
         self.parents: dict[bytes, tuple[bytes, int]] = {}  # block → parent and height
-        self.messages: deque[tuple[int, int, Message]] = deque()  # sender, receiver, message
+        self.messages: list[tuple[int, int, Message]] = []  # sender, receiver, message
         self.events: deque[tuple[Machine, ev.Event]] = deque()
         self.held: list[tuple[Machine, ev.Event]] = []
         self.chain: dict[int, bytes] = {}
+        self.waiting: list[tuple[int, int, Message]] = []  # messages that do not reach their receiver now
         self.healed = False
+        self.round = 0
         self.wanted = 1 << 30  # final blocks of every honest machine, for the end
         self.broken = ""
         self.steps = 0
@@ -112,16 +119,14 @@ class Play:
 
     def run(self) -> str:
         """Let the scenario happen, then heal. Returns what is broken; empty: nothing."""
-        for _ in range(3 * VIEWS):
-            self._settle()
-            if self.broken or min(machine.state.view for machine in self.machines) > VIEWS:
-                break
+        for self.round in range(ROUNDS):
+            self._settle(self.random.randrange(MESSAGES))
             self._tick()
         self.healed = True
         self.wanted = max(len(machine.final) for machine in self.machines) + 1
         self.events.extend(self.held)
         for _ in range(HEALED):
-            self._settle()
+            self._settle(1 << 30)
             if self.broken or self._has_recovered():
                 return self.broken
             self._tick()
@@ -130,25 +135,33 @@ class Play:
     def _has_recovered(self) -> bool:
         return all(len(machine.final) >= self.wanted for machine in self.machines[1:VALIDATORS])
 
-    def _settle(self) -> None:
-        """Handle everything that is under way."""
+    def _settle(self, messages: int) -> None:
+        """Handle what machines ask of themselves, and so many messages in any order."""
         while (self.events or self.messages) and not self.broken and not self._has_recovered():
             if self.events:
                 machine, event = self.events.popleft()
-            else:
-                if self.random.random() < 0.3:
-                    self.messages.rotate(-1)
-                sender, receiver, message = self.messages.popleft()
+            elif messages:
+                messages -= 1
+                place = self.random.randrange(len(self.messages))
+                self.messages[place], self.messages[-1] = self.messages[-1], self.messages[place]
+                sender, receiver, message = self.messages.pop()
+                if not self._reaches(sender, receiver):
+                    if self.random.random() < 0.5:
+                        self.waiting.append((sender, receiver, message))
+                    continue
                 machine, event = self.machines[receiver], ev.Received(b"%d" % sender, message)
+            else:
+                break
             self.steps += 1
             machine.state, effects = step(machine.state, event, machine.epoch, BELIEVING)
             self._perform(machine, effects)
 
     def _tick(self) -> None:
-        """Time passes: the clocks of those that are farthest behind run out."""
-        lowest = min(machine.state.view for machine in self.machines)
+        """Time passes: clocks run out, of some sooner than of others; what could not reach its receiver may now."""
+        self.messages += self.waiting
+        self.waiting.clear()
         for machine in self.machines:
-            if self.healed or machine.state.view == lowest:
+            if self.healed or self.random.random() < 0.3:
                 timers, machine.timers = machine.timers, {}
                 for kind, view in timers.items():
                     self.events.append((machine, ev.TimerFired(kind, view)))
@@ -189,14 +202,12 @@ class Play:
         return block_hash
 
     def _send(self, sender: Machine, receiver: int, message: Message) -> None:
-        if receiver == sender.place:
-            return
-        if not self.healed:
-            view = min(max(getattr(message, "view", sender.state.view), 1), VIEWS)
-            groups = self.scenario.groups[view - 1]
-            if groups[sender.place] != groups[receiver]:
-                return
-        self.messages.append((sender.place, receiver, message))
+        if receiver != sender.place and (self.healed or self.random.random() >= self.scenario.loss):
+            self.messages.append((sender.place, receiver, message))
+
+    def _reaches(self, sender: int, receiver: int) -> bool:
+        groups = self.scenario.groups[self.round]
+        return self.healed or groups[sender] == groups[receiver]
 
     def _finalize(self, machine: Machine, block_hash: bytes, height: int) -> None:
         machine.final.append(block_hash)

@@ -1,8 +1,8 @@
 """All of one run: machines, network, faults, clients, and the watch over what must always hold. Start at `simulate`."""
 
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from time import process_time
@@ -135,13 +135,20 @@ class World:
         self.watch.end()
 
 
-def simulate(scenario: Scenario, tell: Callable[[str], None] | None = None) -> Result:
-    """Let a scenario happen and say what came of it. The same scenario always gives the same trace."""
-    began = process_time()
+@contextmanager
+def surroundings(scenario: Scenario) -> Iterator[None]:
+    """Within, files are simulated, and signatures are cheap unless real ones are asked for."""
     with ExitStack() as stack:
         stack.enter_context(simulated_files())
         if not scenario.real_crypto:
             stack.enter_context(cheap_signatures())
+        yield
+
+
+def simulate(scenario: Scenario, tell: Callable[[str], None] | None = None) -> Result:
+    """Let a scenario happen and say what came of it. The same scenario always gives the same trace."""
+    began = process_time()
+    with surroundings(scenario):
         world = World(scenario, tell)
         failure = place = ""
         try:

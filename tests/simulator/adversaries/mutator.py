@@ -1,6 +1,7 @@
-"""Changes some of what it sends: a bit, a byte, the length, or the kind."""
+"""Changes some of what it sends: a bit, the length, the kind, or just the signature of a vote."""
 
-from network.kinds import KINDS
+from chain.crypto.bls import SIGNATURE_BYTES
+from network.kinds import KINDS, VOTE
 from tests.simulator.adversaries import Adversary, Outgoing
 
 SHARE = 0.1  # of its messages
@@ -13,6 +14,10 @@ class Behaviour(Adversary):
             yield key, kind, payload
             return
         changed = bytearray(payload)
+        if kind == VOTE and chance.random() < 0.5:
+            changed[-1 - chance.randrange(SIGNATURE_BYTES - 1)] ^= 1 << chance.randrange(8)
+            yield key, kind, bytes(changed)
+            return
         match chance.randrange(5):
             case 0 | 1 if changed:
                 changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)

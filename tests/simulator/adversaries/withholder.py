@@ -1,4 +1,5 @@
-"""Shows proposals, blocks and certificates to one half of the others, and its votes to hardly anybody, for a while."""
+"""Shows proposals, blocks and certificates to one half of the others, and its votes to some, for a while; in the end it
+falls silent, with what it has said and nobody else can show."""
 
 from network.kinds import BLOCK, CERTIFICATE, MISSING, PROPOSAL, RANGE, VOTE
 from tests.simulator.adversaries import Adversary, Outgoing
@@ -10,6 +11,8 @@ SPELL_MS = 3_000  # for so long it behaves, then for so long it does not
 class Behaviour(Adversary):
     def outgoing(self, key: bytes, kind: int, payload: bytes) -> Outgoing:
         favoured = key in self.half()
+        if self.machine.world.faults.over and kind in WITHHELD | {VOTE}:
+            return
         is_mean = self.machine.world.clock.now_ms // SPELL_MS % 2
         if kind in WITHHELD and not favoured:
             return
