@@ -12,7 +12,7 @@ SEED :=
 SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup run test soak crash sim sim-many chaos localnet mutations model portability check format lint types contracts lock clean
+.PHONY: help bench setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ crash: $(VENV)/dev.stamp ## end a node at every failpoint and N times at random:
 
 chaos: $(VENV)/dev.stamp ## strike a network of 7 processes until N were killed: make chaos N=200 SEED=1 OUT=chaos.json
 	@$(BIN)/python -m tests.chaos $(if $(N),--kills $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+handover: $(VENV)/dev.stamp ## four processes: one founder and no money at first, at the end the chain goes on without it
+	@$(BIN)/python -m tests.handover $(ARGS)
 
 localnet: $(VENV)/run.stamp ## run a network of many nodes on this machine: make localnet ARGS="--nodes 4 --no-training"
 	@$(BIN)/neuroshard localnet $(ARGS)

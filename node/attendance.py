@@ -11,7 +11,7 @@ from typing import Any
 
 from chain.receipts import RoundClosed
 from chain.rounds import counted
-from chain.state import CLOSED, HOLDING, RESULT, Revealed, State
+from chain.state import HOLDING, RESULT, Revealed, State
 from node.errors import StoreError
 from node.outcomes import Claimed, Outcomes
 
@@ -32,6 +32,7 @@ class Attendance:
         self.trouble = ""  # why the ledger's model is not here, for people
         self._state: State | None = None
         self._foreseen: tuple[Claimed, int, bytes] | None = None
+        self._rebuilding: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
 
     def closed(self, receipt: RoundClosed) -> bool:
@@ -137,16 +138,20 @@ class Attendance:
         await self._check(missing)
 
     async def _catch_up(self, state: State) -> bool:
-        """Rebuild the ledger's model from the last one that we have and the payloads since."""
-        for number in range(self.outcomes.model_round + 1, state.ledger.ended_round + 1):
-            current = state.round(number)
-            if current is not None and current.phase == CLOSED:
-                await self._check_again(counted(state, current))
+        """Rebuild the ledger's model from the newest one that we have and the payloads since."""
         try:
-            await asyncio.to_thread(self.outcomes.restore, state)
+            await self.outcomes.bring(await asyncio.to_thread(self.outcomes.since, state))
+            await self._rebuild(state)
         except StoreError as error:
             self.trouble = str(error)
             return False
         self.trouble = ""
         self.adopted()
         return True
+
+    async def _rebuild(self, state: State) -> None:
+        """One at a time: a thread goes on although nobody waits for it any more, and what it makes is the next base."""
+        if self._rebuilding is not None:
+            await asyncio.wait([self._rebuilding])
+        self._rebuilding = asyncio.ensure_future(asyncio.to_thread(self.outcomes.restore, state))
+        await asyncio.shield(self._rebuilding)

@@ -26,6 +26,8 @@ class Doppelganger:
         self.wait_ms = wait_ms
         self.public_key = public_key
         self.sign_state = sign_state
+        # Whether the others have left this place of the chain, where we do not vote then: we hear of our earlier life.
+        self.is_over_elsewhere: Callable[[], bool] = lambda: False
         self._over = wait_ms == 0
         self._timer: Timer | None = None
         self._then: Callable[[], None] = lambda: None
@@ -91,6 +93,8 @@ class Doppelganger:
             self._found(certificate.epoch, certificate.view)
 
     def _found(self, epoch: int, view: int) -> None:
+        if self.is_over_elsewhere():
+            return
         raise NodeError(
             f"a vote with this node's validator key in epoch {epoch}, view {view} is not in {self.sign_state.path}: "
             "either another machine runs with the same words, or this record was restored from an old copy; "

@@ -78,13 +78,18 @@ class Judging:
         If all clocks were set back together, waiting for them would stop the chain for as long: then the earliest time
         that the parent allows is good enough, and no leader can put the chain's time further ahead.
         """
-        now_ms = self.runtime.wall_ms()
-        parent = self.candidates.find(header.parent_hash)
-        if parent is not None and parent.header.time_ms > now_ms + WRONG_MS:
-            least_ms = parent.header.time_ms + self.network.params.block_interval_min_ms
-            if header.time_ms <= least_ms:
-                return 0
+        now_ms, parent_ms = self.runtime.wall_ms(), self._time_of(header.parent_hash)
+        least_ms = parent_ms + self.network.params.block_interval_min_ms
+        if parent_ms > now_ms + WRONG_MS and header.time_ms <= least_ms:
+            return 0
         return header.time_ms - DRIFT_MS - now_ms
+
+    def _time_of(self, block_hash: bytes) -> int:
+        """The time of a block; 0 if it is not here."""
+        if block_hash == self.view.tip.hash:
+            return self.view.tip.time_ms
+        block = self.candidates.find(block_hash)
+        return 0 if block is None else block.header.time_ms
 
     def _is_valid(self, block: Block, committee: Committee, known: Sequence[Certificate]) -> bool:
         block_hash = block.header.hash()

@@ -77,6 +77,17 @@ class ModelStore:
                 return saved
         return None
 
+    def newest_sound(self, round_number: int) -> SavedOuter | None:
+        """The newest accepted state up to this round, if there is a sound file of one."""
+        for number in reversed(self._rounds()):
+            try:
+                saved = load_base(self.path(number), self.learning)
+            except CheckpointError:
+                continue
+            if saved.round <= round_number:
+                return saved
+        return None
+
     def newest(self) -> Path | None:
         """The file of the newest accepted state, if there is any."""
         rounds = self._rounds()

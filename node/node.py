@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from chain.genesis import Network
@@ -29,6 +30,7 @@ from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.own import Hooks, Own
+from node.past_rounds import payloads_of
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.readings import Readings
@@ -81,6 +83,7 @@ class Node:
         self.view = LedgerView(self.store, home.network)
         self.payloads = PayloadStore(directory / "payloads")
         self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
+        self.outcomes.past = partial(payloads_of, self.store)
         self.attendance = Attendance(self.outcomes, self.news, self._adopted)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)

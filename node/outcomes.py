@@ -47,6 +47,18 @@ class Claimed:
 Fetch = Callable[[bytes, int, Callable[[bytes | Path | None], None]], None]
 
 
+# The roots of the payloads that a round counted, by node id; none if it was void. Raises StoreError.
+Past = Callable[[State, int], list[bytes]]
+
+
+def _still_in_state(state: State, number: int) -> list[bytes]:
+    """For who has no blocks to look into, see `node.past_rounds`."""
+    current = state.round(number)
+    if current is None:
+        raise StoreError(f"the ledger has released round {number}")
+    return [each.payload_root for each in counted(state, current)] if current.phase == CLOSED else []
+
+
 class _Coming:
     """A payload that is looked for."""
 
@@ -68,6 +80,7 @@ class Outcomes:
         self.models = models
         self.payloads = payloads
         self.fetch = fetch
+        self.past: Past = _still_in_state
         self.payload_bytes = payload_size(models.learning.fragment_sizes)  # of every payload of this network
         self.model: OuterState | None = None
         self.model_root = b""
@@ -203,14 +216,8 @@ class Outcomes:
         model, number = self._older(state)
         while number < state.ledger.ended_round:
             number += 1
-            current = state.round(number)
-            if current is None:
-                raise StoreError(
-                    f"the model of round {number} is lost and the ledger has released that round: "
-                    "run `neuroshard archive verify`, which rebuilds it from the payloads"
-                )
-            chosen = [payload.payload_root for payload in counted(state, current)]
-            if current.phase == CLOSED:
+            chosen = self.past(state, number)
+            if chosen:
                 model = step_from_payloads(model, chosen, self.payloads, self.models.learning)
         outcome = self.models.learning.outcome(state.ledger.model.counted_root, model)
         if outcome.outer_root != wanted:
@@ -218,14 +225,16 @@ class Outcomes:
         self.models.save(model, number, wanted)
         self._take(model, wanted, number)
 
+    def since(self, state: State) -> list[bytes]:
+        """The payloads that lead from the newest model that is here to the ledger's. Raises StoreError."""
+        _, number = self._older(state)
+        rounds = range(number + 1, state.ledger.ended_round + 1)
+        return [root for each in rounds for root in self.past(state, each)]
+
     def _older(self, state: State) -> tuple[OuterState, int]:
-        """The newest sound state below the ledger's, or the born model."""
-        for number in range(state.ledger.ended_round, 0, -1):
-            current = state.round(number)
-            saved = None if current is None else self.models.find(current.base.outer_root)
-            if saved is not None and current is not None:
-                return saved.state, number - 1
-        return self.models.learning.born(), 0
+        """The newest sound state that is not above the ledger's, or the born model; and its round."""
+        saved = self.models.newest_sound(state.ledger.ended_round)
+        return (self.models.learning.born(), 0) if saved is None else (saved.state, saved.round)
 
     def _take(self, state: OuterState, root: bytes, round_number: int) -> None:
         self.model, self.model_root, self.model_round = state, root, round_number

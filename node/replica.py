@@ -20,6 +20,7 @@ from consensus.step import start, step
 from network.kinds import CERTIFICATE, CERTIFICATE_REQUEST, VOTE
 from network.peer import Peer
 from node.block_exchange import BlockExchange
+from node.block_sync import BEHIND_BLOCKS
 from node.candidates import Candidates, is_new, is_worth_it
 from node.doppelganger import MARGIN_MS, Doppelganger
 from node.early import Early
@@ -54,6 +55,7 @@ class Replica:
         self.errands = Errands(Judging(runtime, own, self.candidates, self.late), self.pacing, blocks, self.candidates)
         wait_ms = self.network.params.block_interval_max_ms + MARGIN_MS if own.has_peers else 0
         self.doppelganger = Doppelganger(runtime, wait_ms, own.identity.validator_public_key, own.sign_state)
+        self.doppelganger.is_over_elsewhere = self._is_left_behind
         self.voice = Voice(runtime, standing, blocks, self.candidates)
         self.timers = ViewTimers(runtime)
         self.relay = VoteRelay(runtime, standing, self.network.chain_id)
@@ -65,7 +67,7 @@ class Replica:
         self._busy = False
         self._stopped = False
         self._life = 0  # counts epochs begun: answers to questions of an earlier one are void
-        blocks.on_proposal, blocks.wants = self.receive_proposal, self._wants
+        blocks.on_proposal, blocks.wants = self._receive, self._wants
 
     # ---- Life
 
@@ -107,13 +109,9 @@ class Replica:
             self._end_epoch()
         elif certificate.epoch == self.epoch.number:
             self._post(ev.Installed(certificate, height))
-        # Else that epoch is over here already; ours must not begin twice, its first votes may be on their way.
+        # Else its epoch is over here already. Ours must not begin twice: its first votes may be on their way.
 
     # ---- Messages in
-
-    def receive_proposal(self, key: bytes, proposal: Proposal, block: Block) -> None:
-        """A proposal has come, and its block, whose header says the same."""
-        self._receive(key, proposal, block)
 
     def _wants(self, key: bytes, proposal: Proposal) -> bool:
         """Whether a proposal is worth getting its block. Raises BadVote."""
@@ -123,6 +121,7 @@ class Replica:
         return is_worth_it(proposal, state, epoch)
 
     def _receive(self, key: bytes, message: Message, block: Block | None = None) -> None:
+        """A message has come. With a proposal comes its block, whose header says the same."""
         number = epoch_of(self.view.tip.height + 1, self.network.params) if self.epoch is None else self.epoch.number
         if self._stopped:
             return
@@ -263,18 +262,21 @@ class Replica:
 
     def _accuse(self, effect: ev.Effect) -> None:
         match effect:
-            case ev.Report(evidence):
-                self.hooks.report(evidence)
-            case ev.Accuse(first, second):
-                self.hooks.accuse(first, second)
-            case ev.Blame(key, reason):
-                self.runtime.blame(key, INVALID, reason)
+            case ev.Report():
+                self.hooks.report(effect.evidence)
+            case ev.Accuse():
+                self.hooks.accuse(effect.first, effect.second)
+            case ev.Blame():
+                self.runtime.blame(effect.peer, INVALID, effect.reason)
             case ev.Halt(reason):
                 raise NodeError(f"finality is contradicted: {reason}; stop and ask the other operators")
 
     def _cast(self, effect: ev.CastVote) -> None:
         assert self.epoch is not None and self.epoch.us is not None
         us = self.epoch.us
+
+        if self._is_left_behind():
+            return  # It is asked for again if the view lasts.
 
         def record() -> Vote | None:
             if (effect.epoch, effect.view) <= self.sign_state.floor:
@@ -283,6 +285,10 @@ class Replica:
             return self._signed(effect, us)
 
         self.runtime.offload(VOTES, record, self._answer(ev.Signed))
+
+    def _is_left_behind(self) -> bool:
+        """Whether our votes come too late for anybody. Who has lost its record may have said something else here."""
+        return self.state is not None and self.standing.are_others_above(self.state.root.height + BEHIND_BLOCKS)
 
     def _signed(self, cast: ev.CastVote, us: int) -> Vote:
         message = vote_message(self.network.chain_id, cast.kind, cast.epoch, cast.view, cast.block_hash)
@@ -327,13 +333,10 @@ class Replica:
         header = applied.block.header
         self.candidates.drop_up_to(header.height)
         if header.height % self.network.params.epoch_blocks == 0:
-            self._forget_votes(header.epoch, header.view)
+            # In the lane of votes: a record that is being replaced must not miss one that is being written.
+            self.runtime.offload(VOTES, lambda: self.sign_state.prune(header.epoch, header.view), lambda _: None)
         self.standing.changed()
         self.hooks.on_final(applied)
-
-    def _forget_votes(self, epoch: int, view: int) -> None:
-        """In the lane of votes: a record that is being replaced must not miss one that is being written."""
-        self.runtime.offload(VOTES, lambda: self.sign_state.prune(epoch, view), lambda _: None)
 
     def _fire(self, kind: str, view: int) -> Callable[[], None]:
         return self._answer(lambda: ev.TimerFired(kind, view))

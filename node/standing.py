@@ -157,6 +157,17 @@ class Standing:
             ]
         return [key for key in self._lacking[signer, everybody] if key != but]
 
+    def are_others_above(self, height: int) -> bool:
+        """Whether members with more than a third of the power say that they are farther: at least one is honest.
+
+        Each counts once, however many peers speak for it.
+        """
+        if self._committee is None:
+            return False
+        ahead = {self.validators.get(key) for key, status in self.statuses.items() if status.height > height}
+        power = sum(member.power for member in self._committee.members if member.public_key in ahead)
+        return 3 * power > self._committee.total_power
+
     def best(self) -> tuple[bytes, Status] | None:
         """The peer that claims the highest final block; None: nobody has said anything."""
         if not self.statuses:

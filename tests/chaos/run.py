@@ -30,8 +30,10 @@ from wallet.keys import Wallet
 
 # Blocks come fast, so that many faults meet many blocks.
 NUMBERS = ("chain.block_interval_ms=100", "chain.block_interval_max_ms=200")
-# A trainer earns fast enough to pay others within the run.
+# A trainer earns fast enough to pay others within the run. Rounds do not wait long for the wallets that the client
+# registers, which never train.
 EARNING = ("chain.rate_batch_nanos=2000000000", "chain.base_work_batches=100", "chain.vest_rounds=1")
+EARNING += ("chain.train_blocks=60",)
 LATE_EPISODE = 3
 
 

@@ -75,14 +75,15 @@ class Localnet:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Localnet]:
-    net = Localnet(tmp_path / "net", "--nodes", "3", "--validators", "1", "--set", BLOCKS)
+def running(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Localnet]:
+    net = Localnet(tmp_path / "net", "--nodes", str(request.param), "--validators", "1", "--set", BLOCKS)
     yield net
     if net.process.poll() is None:
         net.process.kill()
         net.process.communicate()
 
 
+@pytest.mark.parametrize("running", [3], indirect=True)
 def test_nodes_share_one_chain_a_dead_one_is_seen_and_ctrl_c_ends_all(running: Localnet) -> None:
     nodes = running.addresses()
     running.reaches(nodes, 2)
@@ -96,14 +97,16 @@ def test_nodes_share_one_chain_a_dead_one_is_seen_and_ctrl_c_ends_all(running: L
     assert all(row["listen"] == node["listen"] for row, node in zip(found["nodes"], nodes, strict=True))
 
 
+@pytest.mark.parametrize("running", [2], indirect=True)
 def test_when_it_is_killed_its_nodes_end_too_and_the_next_start_goes_on(running: Localnet) -> None:
     nodes = running.addresses()
     running.reaches(nodes, 2)
     height = running.height(nodes[0])
+    os.kill(nodes[1]["pid"], signal.SIGSTOP)  # One that stands still has to notice too.
     running.process.kill()
     running.process.communicate()
     until(lambda: not any(is_alive(node["pid"]) for node in nodes), lambda: "a node is left running")
-    again = Localnet(running.root, "--nodes", "2", "--until-height", str(height + 1))
+    again = Localnet(running.root, "--nodes", "1", "--until-height", str(height + 1))
     out, err = again.process.communicate(timeout=PATIENCE_SECONDS)
     assert again.process.returncode == 0, err
     assert all(row["height"] > height for row in json.loads(out)["nodes"])

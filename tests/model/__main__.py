@@ -20,6 +20,7 @@ MODEL = Path(__file__).with_name("simplex.pml")
 MEMORY_MIB = 8_000
 COMPILE = ("gcc", "-O2", "-w", "-DSAFETY", "-DNOFAIR", f"-DMEMLIM={MEMORY_MIB}")
 VIEWS = 3
+LIMIT_S = 3_600
 HOLDS, FORKS, BOTH, POSSIBLE = "holds", "two final blocks beside each other", "a view final and given up", "possible"
 
 
@@ -109,7 +110,7 @@ def end_of(case: Case, text: str) -> str:
     violated = re.search(r"assertion violated\s+(.*)", text)
     if violated is None:
         return HOLDS if figure(r"errors: (\d+)", text) == 0 else "another failure"
-    if violated[1].startswith("(parent[at]>="):
+    if violated[1].startswith("0"):
         return FORKS
     return POSSIBLE if any(flag.startswith("CLAIM") for flag in case.flags) else BOTH
 
@@ -138,7 +139,7 @@ def memory(text: str) -> float:
 
 
 def run(command: list[str], folder: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     if done.returncode and command[0] != "./pan":
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -143,9 +143,8 @@ inline stands() {
     itself(up);
     do
     :: at == goal -> break
-    :: at != goal ->
-        assert(parent[at] >= CHILD); /* it would stand on the anchor beside the other */
-        itself(parent[at] - CHILD)
+    :: at != goal && parent[at] >= CHILD -> itself(parent[at] - CHILD)
+    :: at != goal && parent[at] < CHILD -> assert(false); break /* it stands on the anchor, beside the other */
     od
 }
 

@@ -6,6 +6,7 @@ nodes say otherwise goes through the real relay and claims over a little network
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from node.ledger_view import LedgerView
 from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Outcomes
+from node.past_rounds import payloads_of
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.relay import Relay
@@ -73,6 +75,7 @@ class Member:
         self.learning = Learning.of(network)
         self.payloads = PayloadStore(self.folder / "payloads")
         self.outcomes = Outcomes(ModelStore(self.folder / "model", self.learning), self.payloads)
+        self.outcomes.past = partial(payloads_of, self.store)
         self.outcomes.restore(self.state)
         self.driver = RoundDriver(network, self.identity, self.outcomes)
         self.driver.ask = self.asked.append

@@ -1,5 +1,6 @@
 """What one malicious peer or validator can try against the shell around consensus, and that the chain goes on."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -17,7 +18,10 @@ from node.relay_messages import CompactProposal
 from tests.node.little_network import LittleNetwork
 from tests.node.quiet_world import QuietWorld, quiet_world, unsigned
 from tests.simulator.adversaries import Outgoing
+from tests.simulator.disk import Disk
+from tests.simulator.genesis import first_records
 from tests.simulator.machine import Machine
+from tests.simulator.runtime import SimRuntime
 
 HASH = b"\x07" * 32
 HOUR_MS = 3_600_000
@@ -183,6 +187,54 @@ def test_who_comes_back_with_an_old_record_while_nothing_becomes_final_is_told_i
         assert [type(error) for error in world.ended] == [NodeError]
 
 
+def test_who_lost_its_disk_and_catches_up_from_the_first_block_votes_in_no_epoch_that_is_over() -> None:
+    """Nor does it end because it hears what it said there in an earlier life. Its line is slow, so that it has time."""
+    with quiet_world(epoch_blocks=6) as world:
+        world.boot()
+        world.pass_ms(20_000)
+        victim = world.v[0]
+        victim.crash()
+        world.pass_ms(10_000)
+        world.corrupt(victim)
+        world.note_end(victim)
+        victim.disk = Disk(world.clock.random("a new disk"))
+        victim.disk.fill(first_records(world.network, world.stakes))
+        said: list[Vote] = []
+        assert victim.adversary is not None
+        victim.adversary.outgoing = noted(said)  # type: ignore[method-assign]
+        present = world.now(world.v[1])[1].number
+        slow_down(world, victim, 2_000)
+        victim.boot()
+        world.pass_ms(10_000)
+        assert victim.node is not None and 0 < victim.node.view.tip.epoch < present - 1
+        world.pass_ms(30_000)
+        assert not world.ended and victim.node.view.tip.epoch > present
+        assert said and min(vote.epoch for vote in said) >= present - 1
+
+
+def noted(said: list[Vote]) -> Callable[[bytes, int, bytes], Outgoing]:
+    def outgoing(key: bytes, kind: int, payload: bytes) -> Outgoing:
+        if kind == VOTE:
+            said.append(Vote.decode(payload))
+        yield key, kind, payload
+
+    return outgoing
+
+
+def slow_down(world: QuietWorld, machine: Machine, latency_ms: int) -> None:
+    """Everything to and from this machine takes longer."""
+    links, send = world.links, world.links.send
+
+    def slowly(sender: SimRuntime, receiver: Machine, kind: int, payload: bytes) -> None:
+        usual = links.quality
+        if machine in (sender.machine, receiver):
+            links.quality = replace(usual, latency_ms=latency_ms)
+        send(sender, receiver, kind, payload)
+        links.quality = usual
+
+    links.send = slowly  # type: ignore[method-assign]
+
+
 # ---- What cannot be checked yet
 
 
@@ -233,7 +285,8 @@ def test_a_forged_late_vote_does_not_keep_the_true_one_out_of_the_next_block() -
                 late.add(unsigned(NOTARIZE, 0, state.view, other, true.signer), state, epoch.committee)
         late.add(true, state, epoch.committee)
         alone = Certificate(NOTARIZE, 0, state.view, HASH, b"\x00", b"\x80" + bytes(95))
-        assert late.complete(late.gather([alone], epoch.committee), epoch.committee).bitmap == bytes((1 << true.signer,))
+        whole = late.complete(late.gather([alone], epoch.committee), epoch.committee)
+        assert whole.bitmap == bytes((1 << true.signer,))
 
 
 # ---- Whose fault it is

@@ -12,6 +12,7 @@ from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
 from chain.state import CLOSED, HOLDING, REVEALING, NodeRecord, node_key, round_key
 from node import attendance
+from node.past_rounds import payloads_of
 from node.round_driver import HOLD_BLOCKS, RoundDriver
 from node.trainer_messages import Command, Train, WrapUp
 from tests.node.many_nodes import Cluster
@@ -167,19 +168,52 @@ def test_who_lacks_a_payload_waits_for_it_does_not_train_and_then_goes_on(made: 
     assert roots(cluster) == {closed.outcome.outer_root} and late.is_training
 
 
-def test_who_lacks_payloads_of_several_rounds_catches_up_over_all_of_them(made: Make) -> None:
-    cluster = made(3, 2, vest_rounds=10, **SHORT)
+@pytest.mark.parametrize("vest_rounds", [10, 1], ids=["rounds in the state", "rounds that the ledger has released"])
+def test_who_lacks_payloads_of_several_rounds_catches_up_over_all_of_them(made: Make, vest_rounds: int) -> None:
+    """Such a one also joins late: it has the blocks from its peers, and asks for the payloads that they count."""
+    cluster = made(3, 2, vest_rounds=vest_rounds, **SHORT)
     cluster.register()
     late, others = cluster.members[2], cluster.members[:2]
-    payloads = cluster.train(without=(late,))
-    cluster.blocks_until(RoundClosed)
-    cluster.block()
-    payloads |= cluster.train(*others, without=(late,))
-    closed = cluster.blocks_until(RoundClosed)
-    assert closed.round == 2 and late.outcomes.model_round == 0
+    payloads = {}
+    for number in (1, 2, 3):
+        payloads |= cluster.train(*others, without=(late,))
+        closed = cluster.blocks_until(RoundClosed)
+        assert closed.round == number and late.outcomes.model_round == 0
+        cluster.block()
+    assert (cluster.state.round(1) is None) is (vest_rounds == 1)
+    assert not late.attend() and "is missing" in late.attendance.trouble
     for payload in payloads.values():
         late.payloads.put(payload)
-    assert late.attend() and roots(cluster) == {closed.outcome.outer_root} and late.outcomes.model_round == 2
+    assert late.attend() and roots(cluster) == {closed.outcome.outer_root} and late.outcomes.model_round == 3
+
+
+def test_blocks_tell_what_a_released_round_counted(made: Make) -> None:
+    """A whole round, one with a payload that too few held, a void one, and one over the end of an epoch."""
+    cluster = made(3, 2, vest_rounds=1, **SHORT)
+    cluster.register()
+    first, second, third = cluster.members
+    counted_then = {}
+
+    def note(closed: RoundClosed) -> None:
+        current = cluster.state.round(closed.round)
+        assert current is not None
+        counted_then[closed.round] = [each.payload_root for each in counted(cluster.state, current)]
+        cluster.block()
+
+    cluster.train()
+    note(cluster.blocks_until(RoundClosed))
+    cluster.train(first, second)
+    cluster.train(third, without=(second,))
+    note(cluster.blocks_until(RoundClosed))
+    counted_then[cluster.blocks_until(RoundVoid).round] = []
+    cluster.block()
+    for _ in range(4):
+        cluster.train()
+        note(cluster.blocks_until(RoundClosed))
+    released = cluster.state.ledger.released_round
+    assert released >= 5 and [len(counted_then[number]) for number in (1, 2, 3)] == [3, 2, 0]
+    for number, expected in counted_then.items():
+        assert payloads_of(first.store, cluster.state, number) == expected
 
 
 def test_a_validator_that_waits_for_a_payload_votes_before_the_deadline(made: Make) -> None:

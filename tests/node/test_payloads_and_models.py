@@ -1,6 +1,7 @@
 """Payloads and models on disk: whatever is lost or damaged is made again from the payloads, or told in words."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from node.errors import StoreError
 from node.model_store import ModelStore, check_outcome, load_base
 from node.outcomes import NORM_SLACK_PERCENT, Claimed, Outcomes, Prepared
+from node.past_rounds import payloads_of
 from node.payload_store import PayloadStore, payload_root
 from node.store import Store
 from tests.node.lone_node import LoneNode, with_rounds
@@ -233,12 +235,28 @@ def test_a_model_that_lacks_a_payload_is_told_in_words(node: LoneNode) -> None:
         restored(node)
 
 
-def test_a_model_of_released_rounds_needs_the_archive_and_says_so(tmp_path: Path) -> None:
+def test_a_model_of_released_rounds_is_rebuilt_with_what_the_blocks_say_of_them(tmp_path: Path) -> None:
     node = with_rounds(tmp_path / "node", 4, vest_rounds=1)
+    assert node.state.round(1) is None
     for path in (node.folder / "model").iterdir():
         path.unlink()
-    with pytest.raises(StoreError, match="archive verify"):
+    with pytest.raises(StoreError, match="has released round 1"):
         restored(node)
+    outcomes = Outcomes(ModelStore(node.folder / "model", node.learning), node.payloads)
+    outcomes.past = partial(payloads_of, node.store)
+    outcomes.restore(node.state)
+    assert outcomes.model_root == node.state.ledger.model.outer_root
+
+
+def test_a_model_of_released_rounds_whose_blocks_are_not_kept_is_told_in_words(tmp_path: Path) -> None:
+    node = with_rounds(tmp_path / "node", 4, vest_rounds=1)
+    last = node.store.height_of_round(1)
+    assert last is not None and payloads_of(node.store, node.state, 1)
+    node.database.write({b"b" + last.to_bytes(8, "big"): None})
+    with pytest.raises(StoreError, match=f"block {last} is not kept here"):
+        payloads_of(node.store, node.state, 1)
+    with pytest.raises(StoreError, match="has released round 0"):
+        payloads_of(node.store, node.state, 0)
 
 
 def test_a_replayed_round_of_other_roots_is_refused(node: LoneNode) -> None:

@@ -177,7 +177,7 @@ BUGS = (
                 "pass",
             ),
         ),
-        "adversary=mutator",
+        "adversary=forger",
     ),
     Bug(
         "votes are believed",

@@ -1,15 +1,17 @@
-"""Proposes blocks that break a rule, with everything around them in order: the right view, hash, vote and signature."""
+"""Proposes blocks that break a rule, with all around them in order: the right view, hash, vote and signature. Now and
+then it shows a certificate that nobody has signed."""
 
 from dataclasses import replace
 
 from chain.block import Header, certificate_root
 from chain.crypto import bls
 from chain.crypto.votes import Certificate, Vote, vote_message
-from network.kinds import PROPOSAL
+from network.kinds import CERTIFICATE, PROPOSAL, VOTE
 from node.relay_messages import CompactProposal
 from tests.simulator.adversaries import Adversary, Outgoing
 
 DAY_MS = 86_400_000
+FORGED = 0.05  # of its votes, that a made-up certificate goes before
 
 
 class Behaviour(Adversary):
@@ -17,6 +19,8 @@ class Behaviour(Adversary):
         self._last: tuple[bytes, bytes] = (b"", b"")  # a proposal, and what goes out in its place
 
     def outgoing(self, key: bytes, kind: int, payload: bytes) -> Outgoing:
+        if kind == VOTE and self.random.random() < FORGED:
+            yield key, CERTIFICATE, self._certificate(Vote.decode(payload))
         if kind != PROPOSAL:
             yield key, kind, payload
             return
@@ -59,6 +63,14 @@ class Behaviour(Adversary):
         spoilt = replace(certificate, signature=signature).encode()
         header = replace(offer.header, certificate_root=certificate_root(spoilt))
         return replace(offer, header=header, parent_certificate=spoilt)
+
+    def _certificate(self, vote: Vote) -> bytes:
+        """All members are said to have voted as it has."""
+        committee = self.machine.world.watch.committees.get(vote.epoch)
+        size = len(committee.members) if committee is not None else 1
+        bitmap = ((1 << size) - 1).to_bytes((size + 7) // 8, "little")
+        signature = vote.signature[:32] + self.random.randbytes(64)
+        return Certificate(vote.kind, vote.epoch, vote.view, vote.block_hash, bitmap, signature).encode()
 
     def _is_anothers(self, vote: Vote) -> bool:
         committee = self.machine.world.watch.committees.get(vote.epoch)

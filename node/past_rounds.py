@@ -1,0 +1,102 @@
+"""Which payloads a round counted. The state forgets a round once its rewards are released; the blocks never do.
+
+Start reading at `payloads_of`. A node whose model is lost, or that joins later, follows the rounds with it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from chain.block import AvailabilityVote, Outcome, PayloadCommit, PayloadReveal, ResultVote, RoundInput
+from chain.crypto.hashing import merkle_root
+from chain.errors import InvalidRoundInput
+from chain.round_inputs import read_bitmap
+from chain.rounds import counted
+from chain.state import CLOSED, State, ValidatorSet, set_key
+from node.errors import StoreError
+from node.store import Store
+
+ADVICE = "begin anew from a snapshot, with another --data-dir"
+
+
+def payloads_of(store: Store, state: State, number: int) -> list[bytes]:
+    """The roots of the payloads that a round counted, by node id; none if it was void.
+
+    `state`: a final one after the round's end. Raises StoreError if the blocks of that time are not here.
+    """
+    current = state.round(number)
+    if current is not None:
+        return [each.payload_root for each in counted(state, current)] if current.phase == CLOSED else []
+    last = store.height_of_round(number)
+    if last is None:
+        raise StoreError(f"the ledger has released round {number}, and its blocks are not kept here; {ADVICE}")
+    said = _Said(number)
+    # Rounds follow one another without a gap: all of this one lies above the end of the one before.
+    for height in range((store.height_of_round(number - 1) or 0) + 1, last + 1):
+        stored = store.block(height)
+        if stored is None:
+            raise StoreError(f"the ledger has released round {number}, and block {height} is not kept here; {ADVICE}")
+        for item in stored.block.body.rounds:
+            said.take(item, stored.block.header.epoch)
+    return said.counted(state)
+
+
+@dataclass(slots=True)
+class _Said:
+    """What blocks hold of one round: all of it was valid where it stands."""
+
+    number: int
+    reveals: dict[bytes, bytes] = field(default_factory=dict)  # node → payload root
+    held: dict[int, bytes] = field(default_factory=dict)  # validator → bitmap
+    results: dict[int, Outcome] = field(default_factory=dict)
+    committed_epoch: int = 0  # of the last commitment
+    revealed_epoch: int = 0  # of the first reveal
+
+    def take(self, item: RoundInput, epoch: int) -> None:
+        if item.round != self.number:
+            return
+        match item:
+            case PayloadCommit():
+                self.committed_epoch = epoch
+            case PayloadReveal():
+                self.revealed_epoch = self.revealed_epoch if self.reveals else epoch
+                self.reveals[item.node] = item.payload_root
+            case AvailabilityVote():
+                self.held[item.validator] = item.bitmap
+            case ResultVote():
+                self.results[item.validator] = item.outcome
+
+    def counted(self, state: State) -> list[bytes]:
+        """The set that attested the round is that of an epoch between the last commitment and the first reveal."""
+        for epoch in range(self.committed_epoch, self.revealed_epoch + 1):
+            members = state.find(ValidatorSet, set_key(epoch))
+            found = None if members is None else self._counted_by([member.power for member in members.members])
+            if found:
+                return found
+        return []
+
+    def _counted_by(self, powers: Sequence[int]) -> list[bytes] | None:
+        """What this set has counted, if it has agreed on the outcome of just that."""
+        total = sum(powers)
+        nodes = sorted(self.reveals)
+        holding = [0] * len(nodes)
+        for validator, bitmap in self.held.items():
+            try:
+                flags = read_bitmap(bitmap, len(nodes))
+            except InvalidRoundInput:
+                return None
+            for place, flag in enumerate(flags):
+                holding[place] += flag * _power(powers, validator)
+        chosen = [node for node, power in zip(nodes, holding, strict=True) if 3 * power > 2 * total]
+        root = merkle_root([node + self.reveals[node] for node in chosen])
+        for outcome in self._outcomes():
+            agreed = sum(_power(powers, validator) for validator, each in self.results.items() if each == outcome)
+            if outcome.counted_root == root and 3 * agreed > 2 * total:
+                return [self.reveals[node] for node in chosen]
+        return None
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        yield from dict.fromkeys(self.results.values())
+
+
+def _power(powers: Sequence[int], validator: int) -> int:
+    return powers[validator] if validator < len(powers) else 0
