@@ -18,11 +18,19 @@ from typing import Any
 
 import psutil
 
-from bench import consensus_flood, consensus_live, consensus_throughput
+from bench import (
+    consensus_flood,
+    consensus_growth,
+    consensus_live,
+    consensus_others,
+    consensus_regions,
+    consensus_throughput,
+)
 from bench.figure import report
 from bench.ledger import processor
 from chain.crypto import bls, ecdsa
 
+Add = Callable[..., None]
 COMMAND = ".venv/bin/python -m bench consensus --only "
 
 
@@ -68,28 +76,39 @@ def machine() -> dict[str, Any]:
     }
 
 
-def sections(options: argparse.Namespace) -> dict[str, Callable[[Callable[..., None]], None]]:
+def sections(options: argparse.Namespace) -> dict[str, Callable[[Add], None]]:
     """What each part does, in the order in which all are run."""
     seconds = options.seconds
     return {
         "finality": lambda add: asyncio.run(consensus_live.finality(options.views, add)),
-        "finality_py_ecc": lambda add: asyncio.run(consensus_live.finality(options.slow_views, add, slow=True)),
         "one_dead": lambda add: asyncio.run(consensus_live.one_dead(seconds, add)),
         "throughput": lambda add: asyncio.run(consensus_throughput.throughput(seconds, add)),
         "throughput_at_goal": lambda add: asyncio.run(consensus_throughput.throughput_at_goal(seconds, add)),
+        "throughput_api": lambda add: asyncio.run(consensus_throughput.throughput_api(seconds, add)),
         "bytes": lambda add: asyncio.run(consensus_throughput.traffic(seconds, add)),
         "flood": lambda add: asyncio.run(consensus_flood.flood(seconds, add)),
-        "throughput_api": lambda add: asyncio.run(consensus_throughput.throughput_api(seconds, add)),
+        "finality_py_ecc": lambda add: asyncio.run(consensus_live.finality(options.slow_views, add, slow=True)),
+        "regions_25": lambda add: consensus_regions.regions(25, options.blocks, add),
+        "regions_100": lambda add: consensus_regions.regions(100, max(2, options.blocks // 4), add),
+        "growth": consensus_growth.growth,
+        "simulator": consensus_others.simulator,
+        "sync": lambda add: consensus_others.sync(10_000, 100_000, add),
     }
+
+
+PARTS = (
+    *("finality", "one_dead", "throughput", "throughput_at_goal", "throughput_api", "bytes", "flood"),
+    *("finality_py_ecc", "regions_25", "regions_100", "growth", "simulator", "sync"),
+)
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench consensus")
-    names = list(sections(argparse.Namespace(seconds=0, views=0, slow_views=0)))
-    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seconds", type=float, default=60, help="of each measurement under load")
     parser.add_argument("--views", type=int, default=400, help="over which finality is measured")
     parser.add_argument("--slow-views", type=int, default=100, help="the same with py_ecc")
+    parser.add_argument("--blocks", type=int, default=40, help="among validators in ten regions")
     parser.add_argument("--record", type=Path, help="write all figures there; those not measured now are kept")
     options = parser.parse_args(arguments)
     parts = sections(options)
@@ -97,3 +116,5 @@ def main(arguments: list[str]) -> None:
         figures = Figures(options.record, name)
         parts[name](figures.add)
         figures.write()
+    if options.record and "growth" in options.only:
+        consensus_growth.draw(options.record)

@@ -139,7 +139,8 @@ async def one_dead(seconds: float, add: Add) -> None:
     add("finality_one_dead_p50_ms", two, "ms", None, f"{len(heights(after))} blocks, {nullified} views given up")
     add("finality_one_dead_p99_ms", share([each.finality_ms for each in after], 99), "ms")
     before_gap, after_gap = (share(gaps(found), 50) for found in (before, after))
-    note = f"p50 of the time between blocks, {before_gap:.0f} ms before and {after_gap:.0f} ms after; reference: the goal"
+    times = f"{before_gap:.0f} ms before and {after_gap:.0f} ms after"
+    note = f"p50 of the time between blocks, {times}; reference: the goal"
     add("blocks_one_dead_ratio", after_gap / before_gap, "", 2, note)
     mean = [sum(gaps(found)) / len(gaps(found)) for found in (before, after)]
     add("blocks_one_dead_mean_ratio", mean[1] / mean[0], "", None, f"means {mean[0]:.0f} and {mean[1]:.0f} ms")

@@ -93,7 +93,8 @@ class Net:
                 if all(each["peers"] >= others and each["height"] >= height for each in found):
                     return
             await asyncio.sleep(0.2)
-        raise SystemExit(f"no blocks within {START_SECONDS:.0f} s: the machine is too busy, or see {self.crew.plan.root}")
+        root = self.crew.plan.root
+        raise SystemExit(f"no blocks within {START_SECONDS:.0f} s: the machine is too busy, or see {root}")
 
     def listen(self) -> None:
         """Follow the event streams of all nodes."""

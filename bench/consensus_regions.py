@@ -1,4 +1,4 @@
-"""Finality among validators in ten regions of the world: real protocols, made-up signatures, a clock that only events move.
+"""Finality among validators in ten regions of the world: real protocols, made-up signatures, a simulated clock.
 
 The delays are the average round trips between the ten regions of IBM Cloud from 17 August to 15 September 2024, as IBM
 publishes them in the documentation of its virtual private cloud; half of one is taken for one way.

@@ -149,7 +149,7 @@ async def throughput(seconds: float, add: Add) -> None:
         async with loaded(net, count, window=WINDOW) as load:
             measured = await measure(net, seconds)
         answer = load.answer
-    note = f"final on all of 4 validators for {seconds:.0f} s, {WINDOW} under way, handed in by a peer; reference: the goal"
+    note = f"final on all of 4 validators for {seconds:.0f} s, {WINDOW} under way, from a peer; reference: the goal"
     add("sustained_tx_per_s", measured.per_s, "transfers/s", GOAL_PER_S, note)
     tell(measured, answer["cpu_s"] / (seconds + WARM_SECONDS), "", add)
 
@@ -157,9 +157,8 @@ async def throughput(seconds: float, add: Add) -> None:
 async def throughput_at_goal(seconds: float, add: Add) -> None:
     """What blocks need when exactly the goal comes in."""
     count = int(GOAL_PER_S * (seconds + WARM_SECONDS + 5))
-    async with running(NUMBERS, senders) as net:
-        async with loaded(net, count, window=4 * WINDOW, rate=GOAL_PER_S):
-            measured = await measure(net, seconds)
+    async with running(NUMBERS, senders) as net, loaded(net, count, window=4 * WINDOW, rate=GOAL_PER_S):
+        measured = await measure(net, seconds)
     note = f"of {GOAL_PER_S} a second handed in by a peer for {seconds:.0f} s; reference: what came in"
     add("final_at_goal_per_s", measured.per_s, "transfers/s", GOAL_PER_S, note)
     tell(measured, None, "_at_goal", add)
@@ -173,7 +172,8 @@ async def throughput_api(seconds: float, add: Add) -> None:
         prepared = [each.encode().hex() for each in wallets.transfers(0, int(SIGNED_PER_S * (seconds + WARM_SECONDS)))]
         async with _clients(API_CLIENTS) as sessions:
             tasks = [
-                asyncio.create_task(_client(net, session, place, prepared, numbers)) for place, session in enumerate(sessions)
+                asyncio.create_task(_client(net, session, place, prepared, numbers))
+                for place, session in enumerate(sessions)
             ]
             measured = await measure(net, seconds)
             for task in tasks:
@@ -198,9 +198,7 @@ async def _clients(count: int) -> AsyncIterator[Sequence[aiohttp.ClientSession]]
             await session.close()
 
 
-async def _client(
-    net: Net, session: aiohttp.ClientSession, place: int, prepared: Sequence[str], numbers: Any
-) -> None:
+async def _client(net: Net, session: aiohttp.ClientSession, place: int, prepared: Sequence[str], numbers: Any) -> None:
     """Hand in one transfer after another: each sender's all to one node, in order."""
     while True:
         number = next(numbers)

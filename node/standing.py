@@ -73,6 +73,10 @@ class Standing:
         self.on_joined: list[Callable[[Peer], None]] = []
         self._light: set[bytes] = set()
         self._reach: dict[bytes, frozenset[bytes]] = {}  # key of the peer → validator keys that it is connected to
+        self._read: dict[bytes, tuple[int, bytes]] = {}  # key of the peer → epoch and bits that say so
+        # What follows from the above, asked for with every vote.
+        self._members: list[bytes] | None = None
+        self._lacking: dict[tuple[int, bool], list[bytes]] = {}
         self._committee: Committee | None = None
         self._epoch = 0
         self._us: bytes | None = None
@@ -87,6 +91,7 @@ class Standing:
         return {STATUS: self._hear}
 
     def joined(self, peer: Peer) -> None:
+        self._others()
         if peer.roles & LIGHT:
             self._light.add(peer.key)
         if peer.voucher:
@@ -100,7 +105,8 @@ class Standing:
             hear(peer)
 
     def left(self, key: bytes) -> None:
-        for table in (self.statuses, self.validators, self._reach):
+        self._others()
+        for table in (self.statuses, self.validators, self._reach, self._read):
             table.pop(key, None)
         self._light.discard(key)
         self.changed(PAUSE_MS)
@@ -109,7 +115,13 @@ class Standing:
         """An epoch has begun: its committee counts from now on."""
         self._epoch, self._committee = epoch, committee
         self._us = None if us is None else committee.members[us].public_key
+        self._others()
         self.changed(0)
+
+    def _others(self) -> None:
+        """Who is who, or who reaches whom, is about to be another."""
+        self._members = None
+        self._lacking.clear()
 
     def changed(self, wait_ms: int = PAUSE_MS) -> None:
         """We are somewhere else: say so soon."""
@@ -126,22 +138,24 @@ class Standing:
 
     def members(self) -> list[bytes]:
         """The peers that are in the committee, by key."""
-        wanted = self._keys()
-        return sorted(
-            key for key, validator in self.validators.items() if validator in wanted and key not in self._light
-        )
+        if self._members is None:
+            wanted = self._keys()
+            voters = (key for key, validator in self.validators.items() if validator in wanted)
+            self._members = sorted(key for key in voters if key not in self._light)
+        return self._members
 
     def lacking(self, signer: int, but: bytes, everybody: bool = False) -> list[bytes]:
         """The peers (members, or everybody that follows) that are not connected to this member, `but` aside."""
         if self._committee is None or signer >= len(self._committee.members):
             return []
-        who = self._committee.members[signer].public_key
-        found = self.full_peers() if everybody else self.members()
-        return [
-            key
-            for key in found
-            if key != but and self.validators.get(key) != who and who not in self._reach.get(key, frozenset((who,)))
-        ]
+        if (signer, everybody) not in self._lacking:
+            who = self._committee.members[signer].public_key
+            self._lacking[signer, everybody] = [
+                key
+                for key in (self.full_peers() if everybody else self.members())
+                if self.validators.get(key) != who and who not in self._reach.get(key, frozenset((who,)))
+            ]
+        return [key for key in self._lacking[signer, everybody] if key != but]
 
     def are_others_above(self, height: int) -> bool:
         """Whether members with more than a third of the power say that they are farther: at least one is honest.
@@ -188,11 +202,13 @@ class Standing:
     def _hear(self, key: bytes, payload: bytes) -> None:
         status = Status.decode(payload)
         self.statuses[key] = status
-        committee = self._committee
-        if committee is not None and status.epoch == self._epoch:
+        committee, said = self._committee, (status.epoch, status.reach)
+        if committee is not None and status.epoch == self._epoch and self._read.get(key) != said:
             reach = int.from_bytes(status.reach, "little")
+            self._read[key] = said
             self._reach[key] = frozenset(
                 member.public_key for place, member in enumerate(committee.members) if reach >> place & 1
             )
+            self._others()
         for hear in self.on_status:
             hear(key, status)

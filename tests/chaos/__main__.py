@@ -5,6 +5,7 @@ import asyncio
 import json
 import secrets
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.chaos.faults import WEIGHTS
@@ -19,7 +20,9 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=7)
     parser.add_argument("--validators", type=int, default=4)
     parser.add_argument("--hosts", choices=["auto", "netns", "loopback"], default="auto")
-    parser.add_argument("--train", action="store_true", help="node 0 trains, earns, and pays others")
+    has_torch = find_spec("torch") is not None
+    train = "node 0 trains, earns, and pays others; the default where torch is installed"
+    parser.add_argument("--train", action=argparse.BooleanOptionalAction, default=has_torch, help=train)
     parser.add_argument("--faults", default=",".join(WEIGHTS), help="kinds of faults, with commas")
     options = parser.parse_args()
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed

@@ -135,7 +135,7 @@ async def full_disk(striker: Striker) -> None:
             filler = striker.fleet.plan.home(number) / "filler"
             fill(filler)
             status = await striker.fleet.ended(number, FULL_DISK_SECONDS)
-            said = striker.fleet.members[number].end
+            said = striker.fleet.said(number)
             filler.unlink()
             striker.notes.append(f"full disk: {said or 'it went on'}")
             if status is not None:
@@ -170,7 +170,7 @@ async def flip(striker: Striker) -> None:
                 await fleet.up(number)
             # A table of the database is read only when it is needed: it may come up, and refuse later.
             status = await fleet.ended(number, striker.chance.uniform(0.5, 3.0))
-            said = fleet.members[number].end
+            said = fleet.said(number)
             striker.notes.append(f"spoilt {name}: {said or 'it came up and went on'}")
             if status is None:
                 fleet.kill(number)

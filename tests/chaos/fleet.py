@@ -89,6 +89,10 @@ class Fleet:
             member.process.stdin.close()
         return status
 
+    def said(self, number: int) -> str:
+        """How a node ended, without the name of the folder that all are in."""
+        return self.members[number].end.replace(f"{self.plan.root}/", "")
+
     async def ended(self, number: int, seconds: float) -> int | None:
         """The status with which a process ends by itself; None if it does not."""
         deadline = time.monotonic() + seconds

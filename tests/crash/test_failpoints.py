@@ -72,10 +72,10 @@ def test_a_first_start_that_dies_is_gone_on_with(tmp_path: Path, name: str) -> N
 # ---- The list of places
 
 # Notes that are made again when they are lost; two functions that are told the places; a local network, which is made
-# for trying things; and a command that is given again if it was cut short, as a restore is
-# (tests/node/test_archive_snapshot.py kills it).
+# short, as a restore is (tests/node/test_archive_snapshot.py and test_snapshot_sync.py end one).
+# short, as a restore is (tests/node/test_archive_snapshot.py and test_snapshot_sync.py end them in the middle).
 WITHOUT_PLACES = {"housekeeping.py", "jobs.py", "home.py", "wallet_files.py", "plan.py"}
-WITHOUT_PLACES |= {"corpus_store.py", "snapshot_restore.py"}
+WITHOUT_PLACES |= {"corpus_store.py", "snapshot_restore.py", "snapshot_sync.py", "light_store.py"}
 TOLD = {"home.py", "wallet_files.py"}
 
 

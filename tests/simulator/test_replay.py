@@ -44,15 +44,15 @@ def test_settings_are_a_part_of_the_command_that_does_it_again() -> None:
 
 
 def test_a_failure_is_told_with_a_command_and_shrinks_to_a_simpler_scenario() -> None:
-    bug = next(bug for bug in BUGS if bug.name == "votes are not restored after a crash")
+    bug = next(bug for bug in BUGS if bug.name == "a certificate is believed")
     scenario = with_settings(generate(1), bug.scenario_words())
     with injected(bug):
         result = simulate(scenario)
-        assert "votes NOTARIZE twice" in result.failure
+        assert "believes a certificate" in result.failure
         assert result.as_json()["command"].startswith("make sim SEED=1")
         simpler = shrunk(scenario, tries=20)
         assert simpler.chaos_ms < scenario.chaos_ms or simpler.transaction_ms == 0
-        assert "votes NOTARIZE twice" in simulate(simpler).failure
+        assert "believes a certificate" in simulate(simpler).failure
 
 
 def test_a_run_of_many_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Proposes blocks that break a rule, with all around them in order: the right view, hash, vote and signature. Now and then
-it shows a certificate that nobody has signed."""
+"""Proposes blocks that break a rule, with all around them in order: the right view, hash, vote and signature. Now and
+then it shows a certificate that nobody has signed."""
 
 from dataclasses import replace
 
