@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 BAN_AT, RETURN_AT, CREDIT_MAXIMUM = -100, -50, 20
+SLOW_POINTS, SLOW_AT = 10, -50  # blame of so few points takes nobody below this
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 BAN_MS, BAN_MAXIMUM_MS = HOUR_MS, DAY_MS
 SEED_BAN_MS, SEED_BAN_MAXIMUM_MS = MINUTE_MS, 10 * MINUTE_MS
@@ -88,7 +89,10 @@ class Scores:
         record = self._get(key, now_ms)
         if points >= -BAN_AT:
             record.milli = min(record.milli, 0)
-        record.milli = max(record.milli - points * 1_000, 2 * BAN_AT * 1_000)
+        # Slowness alone never bans: a machine that was paused, or whose own line is bad, finds all its peers slow, and
+        # would shut itself out of its network.
+        lowest = SLOW_AT if points <= SLOW_POINTS else 2 * BAN_AT
+        record.milli = min(record.milli, max(record.milli - points * 1_000, lowest * 1_000))
         record.address = address[:ADDRESS_CHARACTERS]
         record.reasons.append(cleaned(reason))
         return record.milli <= BAN_AT * 1_000 and not record.until_ms

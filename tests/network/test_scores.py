@@ -30,7 +30,16 @@ def test_at_minus_100_a_ban_is_due_and_not_before():
     assert blamed(100)[1] is True
     scores, _ = blamed(99)
     assert scores.score(KEY, 0) == -99
-    assert scores.blame(KEY, "", 1, "the last drop", 0)
+    assert scores.blame(KEY, "", 11, "the last drop", 0)
+
+
+def test_slowness_alone_never_bans_and_what_comes_on_top_does():
+    scores, _ = blamed(10)
+    assert not any(scores.blame(KEY, "", 10, "slow", 0) for _ in range(100))
+    assert scores.score(KEY, 0) == -50
+    assert not scores.blame(KEY, "", 20, "invalid", 0) and not scores.blame(KEY, "", 20, "invalid", 0)
+    assert not scores.blame(KEY, "", 10, "slow", 0) and scores.score(KEY, 0) == -90
+    assert scores.blame(KEY, "", 20, "invalid", 0)
 
 
 def test_half_of_a_score_is_gone_after_ten_minutes():
