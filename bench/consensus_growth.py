@@ -58,19 +58,21 @@ def _ms(work: Callable[[], object]) -> float:
 
 def growth(add: Add) -> None:
     paid = prices()
-    add("bls_check_ms", paid.check, "ms", None, f"{bls.back_end()}, one signature; {1000 * paid.key:.0f} µs a further key")
+    note = f"{bls.back_end()}, one signature; {1000 * paid.key:.0f} µs a further key"
+    add("bls_check_ms", paid.check, "ms", None, note)
     add("bls_sign_ms", paid.sign, "ms", None, bls.back_end())
     for members, blocks in BLOCKS.items():
-        measure(members, blocks, everybody(members), "all connected", f"_{members}", paid, add)
+        measure(members, blocks, everybody(members), ("all connected", f"_{members}"), paid, add)
     for members, blocks in BLOCKS_DIALLING.items():
         links = some(members, DIALLED)
-        measure(members, blocks, links, f"each dials {DIALLED}", f"_{members}_dialling_{DIALLED}", paid, add)
+        measure(members, blocks, links, (f"each dials {DIALLED}", f"_{members}_dialling_{DIALLED}"), paid, add)
 
 
 def measure(
-    members: int, blocks: int, links: Sequence[tuple[int, int]], words: str, suffix: str, paid: Prices, add: Add
+    members: int, blocks: int, links: Sequence[tuple[int, int]], named: tuple[str, str], paid: Prices, add: Add
 ) -> None:
-    """What one validator does for one block, in the mean."""
+    """What one validator does for one block, in the mean. `named`: the case in words, and the end of its figures' names."""
+    words, suffix = named
     with made_up():
         counts = Village(members, links, lambda one, two: DELAY_US).run(blocks)
     shares = blocks * members

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def _said(*words: str) -> str:
-    return subprocess.run([sys.executable, "-m", *words], stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT).stdout
+    done = subprocess.run([sys.executable, "-m", *words], stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)
+    return done.stdout
 
 
 def simulator(add: Add) -> None:

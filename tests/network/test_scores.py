@@ -106,8 +106,8 @@ def test_who_comes_back_has_half_a_ban_to_lose():
     scores, _ = blamed(200)
     scores.ban(KEY, "", False, 0)
     assert scores.score(KEY, BAN_MS) == -50
-    assert not scores.blame(KEY, "", 49, "again", BAN_MS)
-    assert scores.blame(KEY, "", 1, "again", BAN_MS)
+    assert not scores.blame(KEY, "", 39, "again", BAN_MS)
+    assert scores.blame(KEY, "", 11, "again", BAN_MS)
 
 
 def test_reasons_are_bounded_and_fit_on_one_line():
