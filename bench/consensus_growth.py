@@ -71,7 +71,7 @@ def growth(add: Add) -> None:
 def measure(
     members: int, blocks: int, links: Sequence[tuple[int, int]], named: tuple[str, str], paid: Prices, add: Add
 ) -> None:
-    """What one validator does for one block, in the mean. `named`: the case in words, and the end of its figures' names."""
+    """What one validator does for one block, in the mean. `named`: the case in words, the end of its figures' names."""
     words, suffix = named
     with made_up():
         counts = Village(members, links, lambda one, two: DELAY_US).run(blocks)
