@@ -10,7 +10,7 @@ import pytest
 import node
 from chain.codec import Wire
 from network.kinds import KIB, KINDS, MIB
-from tests.test_docs_protocol import cells, fixed_size, layout_of
+from tests.test_docs_protocol import fixed_size, layout_of, table_after
 
 TEXT = (Path(__file__).parent.parent / "docs/network.md").read_text()
 MODULES = ("standing", "relay_messages", "blob_messages", "sync_messages")
@@ -28,21 +28,9 @@ def wire_types() -> list[type[Wire]]:
     return [found[name] for name in sorted(found)]
 
 
-def table_after(line_start: str) -> list[list[str]]:
-    lines = TEXT.splitlines()
-    begin = next(i for i, line in enumerate(lines) if line.startswith(line_start))
-    first = next(i for i in range(begin, len(lines)) if lines[i].startswith("|"))
-    rows = []
-    for line in lines[first + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append(cells(line))
-    return rows
-
-
 @pytest.mark.parametrize("kind", wire_types(), ids=lambda kind: kind.__name__)
 def test_the_layout_of_every_message_is_as_documented(kind):
-    documented = [(name, form) for name, form, *_ in table_after(f"**{kind.__name__}**")]
+    documented = [(name, form) for name, form, *_ in table_after(f"**{kind.__name__}**", TEXT)]
     assert documented == layout_of(kind)
 
 
@@ -68,7 +56,7 @@ def bytes_of(text: str) -> int:
 
 def test_every_kind_of_message_stands_in_the_table_with_its_limits():
     documented = {}
-    for number, name, priority, largest, rate, volume in table_after("| Number | Kind |"):
+    for number, name, priority, largest, rate, volume in table_after("| Number | Kind |", TEXT):
         limits = bytes_of(largest), int(rate.replace(",", "")), bytes_of(volume)
         documented[int(number)] = (name, PRIORITIES.index(priority), *limits)
     assert documented == {

@@ -61,9 +61,9 @@ def cells(row: str) -> list[str]:
     return [cell.strip().strip("`") for cell in row.strip().strip("|").split("|")]
 
 
-def table_after(line_start: str) -> list[list[str]]:
+def table_after(line_start: str, text: str = PROTOCOL) -> list[list[str]]:
     """The rows of the first table after a line that begins so, without its head."""
-    lines = PROTOCOL.splitlines()
+    lines = text.splitlines()
     begin = next(i for i, line in enumerate(lines) if line.startswith(line_start))
     first = next(i for i in range(begin, len(lines)) if lines[i].startswith("|"))
     rows = []
