@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,8 @@ def main() -> int:
     faults = tuple(kind for kind in WEIGHTS if kind in options.faults.split(","))
     shape = Shape(options.nodes, options.validators, options.kills, options.hosts, options.train, faults)
     print(f"seed {seed}: the same faults again with make chaos N={options.kills} SEED={seed}", flush=True)
+    # As an error ends it: processes, small disks and namespaces are taken down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results = asyncio.run(chaos(shape, seed, options.out))
     print(json.dumps(results.summary(), indent=1))
     return 1 if results.broken else 0
