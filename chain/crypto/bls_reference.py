@@ -10,7 +10,6 @@ from typing import Any
 
 from chain.errors import BadSignature
 
-
 CACHED_MESSAGES, CACHED_KEYS = 32, 4096
 
 
