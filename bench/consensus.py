@@ -89,7 +89,7 @@ def sections(options: argparse.Namespace) -> dict[str, Callable[[Add], None]]:
         "flood": lambda add: asyncio.run(consensus_flood.flood(seconds, add)),
         "finality_py_ecc": lambda add: asyncio.run(consensus_live.finality(options.slow_views, add, slow=True)),
         "regions_25": lambda add: consensus_regions.regions(25, options.blocks, add),
-        "regions_100": lambda add: consensus_regions.regions(100, max(2, options.blocks // 4), add),
+        "regions_100": lambda add: consensus_regions.regions(100, options.blocks, add),
         "growth": consensus_growth.growth,
         "simulator": consensus_others.simulator,
         "sync": lambda add: consensus_others.sync(10_000, 100_000, add),

@@ -4,15 +4,24 @@ py_ecc takes half a second to import, so it is imported with the first call, not
 """
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any
 
 from chain.errors import BadSignature
 
+CACHED_MESSAGES, CACHED_KEYS = 32, 4096
 
+
+@cache
 def _scheme() -> Any:
-    from py_ecc.bls.ciphersuites import G2ProofOfPossession
-
-    return G2ProofOfPossession
+    ciphersuites: Any = import_module("py_ecc.bls.ciphersuites")
+    # Hashing a message to the curve is a third of a check, and each block's votes are over the same two messages.
+    ciphersuites.hash_to_G2 = lru_cache(maxsize=CACHED_MESSAGES)(ciphersuites.hash_to_G2)
+    scheme = ciphersuites.G2ProofOfPossession
+    # A committee's keys come back with every certificate.
+    scheme.KeyValidate = staticmethod(lru_cache(maxsize=CACHED_KEYS)(scheme.KeyValidate))
+    return scheme
 
 
 def public_key(secret: int) -> bytes:
