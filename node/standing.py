@@ -7,6 +7,7 @@ out is reached through those that see both ends: whoever knows that a peer lacks
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from chain.codec import U64, BlsPublicKey, BlsSignature, Hash, Var, Wire
@@ -21,6 +22,7 @@ from node.runtime import MALFORMED, Runtime, Timer
 
 PERIOD_MS = 5_000  # a status is repeated so often
 PAUSE_MS = 200  # and sent at most so often
+VOUCHERS_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def make_voucher(chain_id: bytes, node_public_key: bytes, validator_secret: byte
     return Voucher(bls.public_key(validator_secret), signature).encode()
 
 
+@lru_cache(maxsize=VOUCHERS_REMEMBERED)  # Who a peer is, is asked again and again.
 def read_voucher(chain_id: bytes, node_public_key: bytes, voucher: bytes) -> bytes:
     """The validator key that vouches for a node. Raises DecodeError or BadSignature."""
     found = Voucher.decode(voucher)
