@@ -73,7 +73,6 @@ class Standing:
         self.statuses: dict[bytes, Status] = {}
         self.validators: dict[bytes, bytes] = {}  # key of the peer → its validator key
         self.on_status: list[Callable[[bytes, Status], None]] = []
-        self.on_joined: list[Callable[[Peer], None]] = []
         self._light: set[bytes] = set()
         self._reach: dict[bytes, frozenset[bytes]] = {}  # key of the peer → validator keys that it is connected to
         self._read: dict[bytes, tuple[int, bytes]] = {}  # key of the peer → epoch and bits that say so
@@ -104,8 +103,6 @@ class Standing:
                 self.runtime.blame(peer.key, MALFORMED, str(error))
         self.runtime.send(peer.key, STATUS, self._status().encode())
         self.changed(PAUSE_MS)
-        for hear in self.on_joined:
-            hear(peer)
 
     def left(self, key: bytes) -> None:
         self._others()
