@@ -28,7 +28,7 @@ from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_loss, validatio
 from training.generate import generate
 from training.inner import InnerLoop
 from training.model import NeuroLLM, load_flat
-from training.outer import outer_step
+from training.outer import Entry, outer_step
 from training.payload import encode_payload
 from training.round import Watch, train_round
 from training.tokens import Tokenizer
@@ -71,7 +71,7 @@ class Run:
         self.loop.start(self.state.weights)
         done = train_round(self.loop, number, draw, Watch())
         payload = encode_payload(self.state.weights, done.theta, sizes)
-        self.state = outer_step(self.state, [payload], sizes, self.learning.rates)
+        self.state = outer_step(self.state, [Entry(NODE, payload, inner.round_steps)], sizes, self.learning.outer)
         self.trained_s += time.perf_counter() - begun
         before = validation_loss(self.loop.model, self.corpus.validation)
         load_flat(self.loop.model, self.state.weights)

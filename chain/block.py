@@ -120,7 +120,8 @@ class Outcome(Wire):
     outer_root: Hash
     model_root: Hash
     start_state: Hash
-    aggregate_root: Hash
+    aggregate_root: Hash  # pages root of the accepted aggregate: all that a plain trainer has to fetch
+    trust_root: Hash  # of the record of trust, or ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from chain.codec import U8, U32, U64, U128, Address, Fixed, Flag, Hash, PublicKe
 from chain.crypto.hashing import ZERO
 
 Read = Callable[[bytes], bytes | None]
-NO_OUTCOME = Outcome(ZERO, ZERO, ZERO, ZERO, ZERO)
+NO_OUTCOME = Outcome(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
 
 
 @dataclass(frozen=True, slots=True)

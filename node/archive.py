@@ -12,7 +12,6 @@ from chain.crypto.hashing import ZERO
 from chain.errors import NeuroError
 from chain.genesis import Network
 from chain.receipts import RoundClosed, RoundVoid
-from chain.rounds import counted
 from chain.state import State
 from chain.transition import Applied, apply_block, genesis_parent
 from chain.tree import Update
@@ -28,6 +27,7 @@ from node.archive_stored import (
     tip_of,
 )
 from node.certificates import check_finalization, check_parent_certificate, check_proposer, committee_of
+from node.counted import Counted, counted_in
 from node.errors import NodeError, StoreError
 from node.key_value import KeyValue
 from node.model_store import check_outcome, step_from_payloads
@@ -183,14 +183,14 @@ class Replay:
             if isinstance(receipt, RoundClosed):
                 current = applied.state.round(receipt.round)
                 assert current is not None
-                chosen = [payload.payload_root for payload in counted(applied.state, current)]
+                chosen = counted_in(applied.state, current)
                 self.counts.rounds_closed += 1
                 self.counts.payloads += len(chosen)
                 self._step(receipt, chosen)
             elif isinstance(receipt, RoundVoid):
                 self.counts.rounds_void += 1
 
-    def _step(self, closed: RoundClosed, chosen: list[bytes]) -> None:
+    def _step(self, closed: RoundClosed, chosen: list[Counted]) -> None:
         if self.payloads is None or self.model is None:
             return
         self.model = step_from_payloads(self.model, chosen, self.payloads, self.learning)

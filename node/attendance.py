@@ -12,6 +12,7 @@ from typing import Any
 from chain.receipts import RoundClosed
 from chain.rounds import counted
 from chain.state import HOLDING, RESULT, Revealed, State
+from node.counted import Counted, counted_in
 from node.errors import StoreError
 from node.outcomes import Claimed, Outcomes
 
@@ -31,7 +32,7 @@ class Attendance:
         self.adopted = adopted
         self.trouble = ""  # why the ledger's model is not here, for people
         self._state: State | None = None
-        self._foreseen: tuple[Claimed, int, bytes] | None = None
+        self._foreseen: tuple[Claimed, int, Counted] | None = None
         self._rebuilding: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
 
@@ -44,9 +45,9 @@ class Attendance:
         self._state = state
         self._wake.set()
 
-    def foresee(self, claimed: Claimed, round_number: int, node: bytes) -> None:
+    def foresee(self, claimed: Claimed, round_number: int, own: Counted) -> None:
         """Our own payload is ready: judge it before it is asked for, and for a lone trainer compute the outer step."""
-        self._foreseen = claimed, round_number, node
+        self._foreseen = claimed, round_number, own
         self._wake.set()
 
     async def run(self) -> None:
@@ -106,17 +107,16 @@ class Attendance:
             return True
         wanted = counted(state, current)
         await self._check_again(wanted)
-        pairs = [(revealed.node, revealed.payload_root) for revealed in wanted]
-        prepared = await self.outcomes.prepare(current.number, pairs)
+        prepared = await self.outcomes.prepare(current.number, counted_in(state, current))
         self.news()
         return prepared is not None
 
-    async def _look_ahead(self, claimed: Claimed, round_number: int, node: bytes) -> None:
+    async def _look_ahead(self, claimed: Claimed, round_number: int, own: Counted) -> None:
         foreseen = self._foreseen
         await self.outcomes.check(claimed)
         current = None if self._state is None else self._state.round(round_number)
         if current is not None and current.participants == 1:
-            await self.outcomes.prepare(round_number, [(node, claimed.payload_root)])
+            await self.outcomes.prepare(round_number, [own])
         if self._foreseen is foreseen:
             self._foreseen = None
         self.news()

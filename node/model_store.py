@@ -5,6 +5,7 @@ from pathlib import Path
 
 from chain.block import Outcome
 from chain.crypto.hashing import merkle_root, tagged_hash
+from node.counted import Counted
 from node.data_directory import sync_folder
 from node.errors import StoreError, disk_advice
 from node.failpoints import moments_of, reach
@@ -12,7 +13,7 @@ from node.payload_store import PayloadStore
 from node.template import Learning
 from training.checkpoint import SavedOuter, load_outer, save_outer
 from training.errors import CheckpointError
-from training.outer import OuterState, outer_step, roots
+from training.outer import Entry, OuterState, outer_step, roots
 
 KEPT = 2
 
@@ -108,10 +109,11 @@ class ModelStore:
 
 
 def step_from_payloads(
-    state: OuterState, payload_roots: Sequence[bytes], payloads: PayloadStore, learning: Learning
+    state: OuterState, chosen: Sequence[Counted], payloads: PayloadStore, learning: Learning
 ) -> OuterState:
     """The state after a round that counted these payloads. Raises StoreError or PayloadError."""
-    return outer_step(state, [payloads.get(root) for root in payload_roots], learning.fragment_sizes, learning.rates)
+    entries = [Entry(each.node, payloads.get(each.payload_root), each.steps) for each in chosen]
+    return outer_step(state, entries, learning.fragment_sizes, learning.outer)
 
 
 def check_outcome(found: Outcome, expected: Outcome, round_number: int) -> None:

@@ -18,6 +18,7 @@ from consensus.messages import Certificate
 from node.attendance import Attendance
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
+from node.counted import Counted
 from node.declarations import Candidacy, Declarations, Registration
 from node.errors import StoreError
 from node.facts import Facts
@@ -236,7 +237,9 @@ class Node:
         if done.round == self.driver.work.round:  # Else its round has ended meanwhile.
             path = sum(segment.distance for segment in self.driver.work.segments[: done.segments])
             claimed = Claimed(done.payload_root, done.payload_bytes, path)
-            self.attendance.foresee(claimed, done.round, self.driver.node)
+            steps = done.segments * self.network.params.segment_steps
+            own = Counted(self.driver.node, done.payload_root, steps)
+            self.attendance.foresee(claimed, done.round, own)
 
     def _on_trainer(self, event: TrainerEvent) -> None:
         live = self.live

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.block import Outcome
-from chain.crypto.hashing import merkle_root
-from chain.rounds import counted
 from chain.state import CLOSED, State
+from node.counted import Counted, counted_in, root_of
 from node.errors import StoreError
 from node.model_store import ModelStore, step_from_payloads
 from node.payload_store import PayloadStore
@@ -47,16 +46,16 @@ class Claimed:
 Fetch = Callable[[bytes, int, Callable[[bytes | Path | None], None]], None]
 
 
-# The roots of the payloads that a round counted, by node id; none if it was void. Raises StoreError.
-Past = Callable[[State, int], list[bytes]]
+# The payloads that a round counted, by node id; none if it was void. Raises StoreError.
+Past = Callable[[State, int], list[Counted]]
 
 
-def _still_in_state(state: State, number: int) -> list[bytes]:
+def _still_in_state(state: State, number: int) -> list[Counted]:
     """For who has no blocks to look into, see `node.past_rounds`."""
     current = state.round(number)
     if current is None:
         raise StoreError(f"the ledger has released round {number}")
-    return [each.payload_root for each in counted(state, current)] if current.phase == CLOSED else []
+    return counted_in(state, current) if current.phase == CLOSED else []
 
 
 class _Coming:
@@ -165,32 +164,32 @@ class Outcomes:
         is_short = 100 * payload_norm(numbers) <= (100 + NORM_SLACK_PERCENT) * claimed.path
         return len(payload) == claimed.payload_bytes and is_short
 
-    async def prepare(self, round_number: int, pairs: Sequence[tuple[bytes, bytes]]) -> Prepared | None:
-        """Compute and save the outer step over (node id, payload root) pairs, by node id. None if a payload is bad.
+    async def prepare(self, round_number: int, chosen: Sequence[Counted]) -> Prepared | None:
+        """Compute and save the outer step over these payloads, by node id. None if a payload is bad.
 
         Payloads that are not here are fetched first: others may hold what came too late for us to vote for it.
         """
-        await self.bring(payload for _, payload in pairs)
-        root = merkle_root([node + payload for node, payload in pairs])
+        await self.bring(each.payload_root for each in chosen)
+        root = root_of(chosen)
         async with self._busy:
             known = self._prepared.get(root)
             if known is not None and known.base_root == self.model_root:
                 return known
             assert self.model is not None
-            prepared = await asyncio.to_thread(self._compute, round_number, self.model, self.model_root, pairs)
+            prepared = await asyncio.to_thread(self._compute, round_number, self.model, self.model_root, chosen)
             if prepared is not None:
                 self._prepared = {root: prepared}
             return prepared
 
     def _compute(
-        self, round_number: int, base: OuterState, base_root: bytes, pairs: Sequence[tuple[bytes, bytes]]
+        self, round_number: int, base: OuterState, base_root: bytes, chosen: Sequence[Counted]
     ) -> Prepared | None:
         learning = self.models.learning
         try:
-            state = step_from_payloads(base, [payload for _, payload in pairs], self.payloads, learning)
+            state = step_from_payloads(base, chosen, self.payloads, learning)
         except (StoreError, PayloadError):
             return None
-        outcome = learning.outcome(merkle_root([node + payload for node, payload in pairs]), state)
+        outcome = learning.outcome(root_of(chosen), state)
         self.models.save_candidate(state, round_number, outcome.outer_root)
         return Prepared(round_number, base_root, outcome, state)
 
@@ -229,7 +228,7 @@ class Outcomes:
         """The payloads that lead from the newest model that is here to the ledger's. Raises StoreError."""
         _, number = self._older(state)
         rounds = range(number + 1, state.ledger.ended_round + 1)
-        return [root for each in rounds for root in self.past(state, each)]
+        return [counted.payload_root for each in rounds for counted in self.past(state, each)]
 
     def _older(self, state: State) -> tuple[OuterState, int]:
         """The newest sound state that is not above the ledger's, or the born model; and its round."""

@@ -7,25 +7,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chain.block import AvailabilityVote, Outcome, PayloadCommit, PayloadReveal, ResultVote, RoundInput
-from chain.crypto.hashing import merkle_root
 from chain.errors import InvalidRoundInput
 from chain.round_inputs import read_bitmap
-from chain.rounds import counted
 from chain.state import CLOSED, State, ValidatorSet, set_key
+from node.counted import Counted, counted_in, root_of
 from node.errors import StoreError
 from node.store import Store
 
 ADVICE = "begin anew from a snapshot, with another --data-dir"
 
 
-def payloads_of(store: Store, state: State, number: int) -> list[bytes]:
-    """The roots of the payloads that a round counted, by node id; none if it was void.
+def payloads_of(store: Store, state: State, number: int) -> list[Counted]:
+    """The payloads that a round counted, by node id; none if it was void.
 
     `state`: a final one after the round's end. Raises StoreError if the blocks of that time are not here.
     """
     current = state.round(number)
     if current is not None:
-        return [each.payload_root for each in counted(state, current)] if current.phase == CLOSED else []
+        return counted_in(state, current) if current.phase == CLOSED else []
     last = store.height_of_round(number)
     if last is None:
         raise StoreError(f"the ledger has released round {number}, and its blocks are not kept here; {ADVICE}")
@@ -45,7 +44,7 @@ class _Said:
     """What blocks hold of one round: all of it was valid where it stands."""
 
     number: int
-    reveals: dict[bytes, bytes] = field(default_factory=dict)  # node → payload root
+    reveals: dict[bytes, Counted] = field(default_factory=dict)  # by node
     held: dict[int, bytes] = field(default_factory=dict)  # validator → bitmap
     results: dict[int, Outcome] = field(default_factory=dict)
     committed_epoch: int = 0  # of the last commitment
@@ -59,13 +58,13 @@ class _Said:
                 self.committed_epoch = epoch
             case PayloadReveal():
                 self.revealed_epoch = self.revealed_epoch if self.reveals else epoch
-                self.reveals[item.node] = item.payload_root
+                self.reveals[item.node] = Counted(item.node, item.payload_root, item.steps)
             case AvailabilityVote():
                 self.held[item.validator] = item.bitmap
             case ResultVote():
                 self.results[item.validator] = item.outcome
 
-    def counted(self, state: State) -> list[bytes]:
+    def counted(self, state: State) -> list[Counted]:
         """The set that attested the round is that of an epoch between the last commitment and the first reveal."""
         for epoch in range(self.committed_epoch, self.revealed_epoch + 1):
             members = state.find(ValidatorSet, set_key(epoch))
@@ -74,7 +73,7 @@ class _Said:
                 return found
         return []
 
-    def _counted_by(self, powers: Sequence[int]) -> list[bytes] | None:
+    def _counted_by(self, powers: Sequence[int]) -> list[Counted] | None:
         """What this set has counted, if it has agreed on the outcome of just that."""
         total = sum(powers)
         nodes = sorted(self.reveals)
@@ -86,12 +85,12 @@ class _Said:
                 return None
             for place, flag in enumerate(flags):
                 holding[place] += flag * _power(powers, validator)
-        chosen = [node for node, power in zip(nodes, holding, strict=True) if 3 * power > 2 * total]
-        root = merkle_root([node + self.reveals[node] for node in chosen])
+        chosen = [self.reveals[node] for node, power in zip(nodes, holding, strict=True) if 3 * power > 2 * total]
+        root = root_of(chosen)
         for outcome in self._outcomes():
             agreed = sum(_power(powers, validator) for validator, each in self.results.items() if each == outcome)
             if outcome.counted_root == root and 3 * agreed > 2 * total:
-                return [self.reveals[node] for node in chosen]
+                return chosen
         return None
 
     def _outcomes(self) -> Iterator[Outcome]:

@@ -17,7 +17,7 @@ from node.setting_kinds import shown
 from training.birth import birth
 from training.errors import ConfigError, TrainingError
 from training.layout import ModelConfig, parameter_layout
-from training.outer import OuterRate, OuterState, genesis_state, roots
+from training.outer import OuterRate, OuterSpec, OuterState, genesis_state, roots
 from training.schedule import InnerSpec
 
 NUMBER_DIGITS_MAXIMUM = 38  # of 2^128
@@ -94,7 +94,7 @@ class Learning:
 
     model: ModelConfig
     inner: InnerSpec
-    rates: tuple[OuterRate, ...]
+    outer: OuterSpec
     seed: bytes
 
     @classmethod
@@ -111,7 +111,7 @@ class Learning:
             model = ModelConfig(**network.section("model"))
             if shared["length"] > model.context:
                 raise ConfigError(f"sequences of {shared['length']} tokens exceed the context of {model.context}")
-            return cls(model, InnerSpec(**shared, **inner), _rates(network), network.model_seed)
+            return cls(model, InnerSpec(**shared, **inner), _outer(network), network.model_seed)
         except (TypeError, TrainingError) as error:
             raise InvalidGenesis(f"the network's training numbers are not those of this program: {error}") from error
 
@@ -130,10 +130,17 @@ class Learning:
     def outcome(self, counted_root: bytes, state: OuterState) -> Outcome:
         """What the ledger records of an outer state."""
         found = roots(state, self.fragment_sizes, merkle_root, tagged_hash)
-        return Outcome(counted_root, found.outer_root, found.model_root, found.start_state, found.aggregate_root)
+        return Outcome(
+            counted_root,
+            found.outer_root,
+            found.model_root,
+            found.start_state,
+            found.aggregate_root,
+            found.trust_root,
+        )
 
 
-def _rates(network: Network) -> tuple[OuterRate, ...]:
+def _outer(network: Network) -> OuterSpec:
     """`outer.N.rate_milli` and `outer.N.momentum_milli`: what rounds of at least N payloads use."""
     section = network.section("outer")
     counts = sorted({int(head) for name in section if (head := name.split(".")[0]).isdecimal()})
@@ -142,4 +149,5 @@ def _rates(network: Network) -> tuple[OuterRate, ...]:
         raise InvalidGenesis(
             f"outer.* must be outer.N.rate_milli and outer.N.momentum_milli from N = 1 on: {sorted(section)}"
         )
-    return tuple(OuterRate(n, section[f"{n}.rate_milli"], section[f"{n}.momentum_milli"]) for n in counts)
+    rates = tuple(OuterRate(n, section[f"{n}.rate_milli"], section[f"{n}.momentum_milli"]) for n in counts)
+    return OuterSpec(network.section("chain")["inner_steps"], rates)

@@ -201,7 +201,7 @@ def a_network(validators: int = 1, name: bytes = b"test", **params: int) -> Netw
 
 def an_outcome(name: str = "result", **changes: bytes) -> Outcome:
     roots = {key: named(f"{name} {key}") for key in ("counted_root", "outer_root", "model_root", "start_state")}
-    return Outcome(**(roots | {"aggregate_root": named(f"{name} aggregate_root")} | changes))
+    return Outcome(**(roots | {key: named(f"{name} {key}") for key in ("aggregate_root", "trust_root")} | changes))
 
 
 @dataclass

@@ -25,10 +25,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from training.aggregate import aggregate_size
-from training.errors import CheckpointError
+from training.errors import CheckpointError, PayloadError
 from training.outer import OuterState
+from training.trust import TRUST_BYTES_MAXIMUM, read_trust, trust_bytes
 
-OUTER_KIND = "neuroshard-outer-1"
+OUTER_KIND = "neuroshard-outer-2"
 INNER_KIND = "neuroshard-inner-1"
 # More than any header of ours takes; it bounds what the header of a damaged file can make us read.
 HEADER_LIMIT_BYTES = 1 << 16
@@ -36,8 +37,8 @@ HEADER_LIMIT_BYTES = 1 << 16
 Tensors = dict[str, NDArray[Any]]
 # Told each step of a write: before, written, synced, renamed, durable. Tests end the process there.
 Reached = Callable[[str], None]
-# Name of each tensor: its safetensors type and number of values.
-Shapes = Mapping[str, tuple[str, int]]
+# Name of each tensor: its safetensors type, and the least and the greatest number of values.
+Shapes = Mapping[str, tuple[str, int, int]]
 _ITEM_BYTES = {"F32": 4, "I32": 4, "U8": 1}
 
 
@@ -69,11 +70,11 @@ class InnerState:
 def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int], reached: Reached = _unwatched) -> None:
     """Write an outer state durably. `reached` hears of every step. Raises CheckpointError if the disk refuses."""
     state = saved.state
-    assert not state.trust, "trust has no place in a checkpoint yet"
     tensors: Tensors = {
         "weights": state.weights,
         "momentum": state.momentum,
         "aggregate": np.frombuffer(state.aggregate, dtype=np.uint8),
+        "trust": np.frombuffer(trust_bytes(state.trust), dtype=np.uint8),
     }
     metadata = {"round": str(saved.round), "root": saved.root.hex(), "fragments": _text(fragment_sizes)}
     metadata |= {"kind": OUTER_KIND}
@@ -96,15 +97,20 @@ def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int], rea
 def load_outer(path: Path, fragment_sizes: Sequence[int], root_of: Callable[[OuterState], bytes]) -> SavedOuter:
     """Read an outer state of this model and check its root with `root_of`. Raises CheckpointError."""
     count = sum(fragment_sizes)
+    # Before the first round there is neither aggregate nor trust; what is wrong in between has another root.
     shapes = {
-        "weights": ("F32", count),
-        "momentum": ("I32", count),
-        "aggregate": ("U8", aggregate_size(fragment_sizes)),
+        "weights": ("F32", count, count),
+        "momentum": ("I32", count, count),
+        "aggregate": ("U8", 0, aggregate_size(fragment_sizes)),
+        "trust": ("U8", 0, TRUST_BYTES_MAXIMUM),
     }
     identity = {"kind": OUTER_KIND, "fragments": _text(fragment_sizes)}
-    # Before the first round there is no aggregate.
-    metadata, tensors = _read(path, identity, (shapes, {**shapes, "aggregate": ("U8", 0)}))
-    state = OuterState(tensors["weights"], tensors["momentum"], tensors["aggregate"].tobytes())
+    metadata, tensors = _read(path, identity, shapes)
+    try:
+        trust = read_trust(tensors["trust"].tobytes())
+    except PayloadError as error:
+        raise CheckpointError(f"checkpoint {path}: {error}") from error
+    state = OuterState(tensors["weights"], tensors["momentum"], tensors["aggregate"].tobytes(), trust)
     root = _checked_root(path, metadata, root_of(state))
     return SavedOuter(state, _number(path, metadata, "round"), root)
 
@@ -149,8 +155,8 @@ def load_inner(
     path: Path, parameters: int, root_of: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], bytes]
 ) -> InnerState:
     """Read an inner state of this many parameters and check its hash with `root_of`. Raises CheckpointError."""
-    shapes = dict.fromkeys(("theta", "m", "v"), ("F32", parameters))
-    metadata, tensors = _read(path, {"kind": INNER_KIND}, (shapes,))
+    shapes = dict.fromkeys(("theta", "m", "v"), ("F32", parameters, parameters))
+    metadata, tensors = _read(path, {"kind": INNER_KIND}, shapes)
     root = _checked_root(path, metadata, root_of(tensors["theta"], tensors["m"], tensors["v"]))
     place = _number(path, metadata, "round"), _number(path, metadata, "segment")
     return InnerState(tensors["theta"], tensors["m"], tensors["v"], *place, root)
@@ -170,10 +176,10 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path, identity: dict[str, str], allowed: Sequence[Shapes]) -> tuple[dict[str, str], Tensors]:
-    """Metadata and tensors of a file whose metadata includes `identity` and whose tensors have one of these shapes."""
+def _read(path: Path, identity: dict[str, str], shapes: Shapes) -> tuple[dict[str, str], Tensors]:
+    """Metadata and tensors of a file whose metadata includes `identity` and whose tensors have these shapes."""
     try:
-        size, limit = path.stat().st_size, max(_tensor_bytes(shapes) for shapes in allowed) + HEADER_LIMIT_BYTES
+        size, limit = path.stat().st_size, _tensor_bytes(shapes) + HEADER_LIMIT_BYTES
         if size > limit:
             raise CheckpointError(f"checkpoint {path} has {size} bytes; this model's has at most {limit}")
         with safe_open(path, framework="numpy") as file:
@@ -181,7 +187,7 @@ def _read(path: Path, identity: dict[str, str], allowed: Sequence[Shapes]) -> tu
             _check_metadata(path, metadata, identity)
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
             found = {name: (part.get_dtype(), part.get_shape()) for name, part in slices.items()}
-            if not any(found == {name: (kind, [n]) for name, (kind, n) in shapes.items()} for shapes in allowed):
+            if not _fits(found, shapes):
                 raise CheckpointError(f"checkpoint {path} holds other tensors than this model's: {found}")
             return metadata, {name: file.get_tensor(name) for name in found}
     except FileNotFoundError as error:
@@ -190,8 +196,15 @@ def _read(path: Path, identity: dict[str, str], allowed: Sequence[Shapes]) -> tu
         raise CheckpointError(f"checkpoint {path} is damaged or cut short: {error}") from error
 
 
+def _fits(found: Mapping[str, tuple[str, list[int]]], shapes: Shapes) -> bool:
+    return found.keys() == shapes.keys() and all(
+        kind == shapes[name][0] and len(shape) == 1 and shapes[name][1] <= shape[0] <= shapes[name][2]
+        for name, (kind, shape) in found.items()
+    )
+
+
 def _tensor_bytes(shapes: Shapes) -> int:
-    return sum(_ITEM_BYTES[kind] * count for kind, count in shapes.values())
+    return sum(_ITEM_BYTES[kind] * most for kind, _, most in shapes.values())
 
 
 def _check_metadata(path: Path, metadata: dict[str, str], identity: dict[str, str]) -> None:

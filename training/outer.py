@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from training.aggregate import NUMBER_LIMIT, aggregate_payloads, read_aggregate
 from training.blocks import AGGREGATE, UNITS_PER_ONE, check_header, chunks, require_ieee_arithmetic
 from training.errors import TrainingError
-from training.pages import ZERO, MerkleRoot, TaggedHash, model_root, pages_root, start_state
+from training.pages import MerkleRoot, TaggedHash, model_root, pages_root, start_state
+from training.trust import Trust, trust_bytes
 
 RATE_LIMIT_MILLI = 2000
 MOMENTUM_LIMIT_MILLI = 960
@@ -35,13 +36,22 @@ class OuterState:
     """What one round hands to the next.
 
     weights: float32 (parameters,), all fragments in order. momentum: int32 (parameters,), units of 2^-24.
-    aggregate: the last accepted aggregate's bytes, empty before the first round. trust: one integer per known node.
+    aggregate: the last accepted aggregate's bytes, empty before the first round. trust: one record per known node.
     """
 
     weights: NDArray[np.float32]
     momentum: NDArray[np.int32]
     aggregate: bytes = b""
-    trust: tuple[int, ...] = ()
+    trust: tuple[Trust, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A counted payload: whose it is (32 bytes), its bytes, and the inner steps behind it (at least 1)."""
+
+    node: bytes
+    payload: bytes
+    steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,14 @@ class OuterRate:
                 f"outer rate {self.rate_milli} and momentum {self.momentum_milli} thousandths; "
                 f"at most {RATE_LIMIT_MILLI} and {MOMENTUM_LIMIT_MILLI} are allowed"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class OuterSpec:
+    """How payloads become the next state, as genesis states it."""
+
+    round_steps: int  # H
+    rates: tuple[OuterRate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +97,14 @@ def genesis_state(weights: NDArray[np.float32]) -> OuterState:
 
 
 def outer_step(
-    state: OuterState, payloads: Sequence[bytes], fragment_sizes: Sequence[int], rates: Sequence[OuterRate]
+    state: OuterState, entries: Sequence[Entry], fragment_sizes: Sequence[int], spec: OuterSpec
 ) -> OuterState:
-    """Return the state after a round with these payloads, in any order. PayloadError if one is bad; `state` stays."""
-    aggregate = aggregate_payloads(payloads, fragment_sizes)
-    rate = rate_for(rates, len(payloads))
-    return apply_aggregate(state, aggregate, fragment_sizes, rate)
+    """Return the state after a round that counted these payloads, in any order: the same state for every order.
+
+    Raises PayloadError if one is bad; `state` stays.
+    """
+    aggregate = aggregate_payloads([entry.payload for entry in entries], fragment_sizes)
+    return apply_aggregate(state, (aggregate, state.trust), fragment_sizes, rate_for(spec.rates, len(entries)))
 
 
 def rate_for(rates: Sequence[OuterRate], payloads: int) -> OuterRate:
@@ -95,12 +115,15 @@ def rate_for(rates: Sequence[OuterRate], payloads: int) -> OuterRate:
     return max(reached, key=lambda rate: rate.from_payloads)
 
 
-def apply_aggregate(state: OuterState, aggregate: bytes, fragment_sizes: Sequence[int], rate: OuterRate) -> OuterState:
-    """Return the state after a round whose accepted aggregate is known: all that a plain trainer has to compute.
+def apply_aggregate(
+    state: OuterState, accepted: tuple[bytes, tuple[Trust, ...]], fragment_sizes: Sequence[int], rate: OuterRate
+) -> OuterState:
+    """Return the state after a round whose aggregate and record of trust are known: all that a plain trainer computes.
 
     Raises PayloadError on bad bytes, and TrainingError if the momentum is out of the range that rounds can reach.
     """
     assert state.weights.shape == state.momentum.shape == (sum(fragment_sizes),)
+    aggregate, trust = accepted
     check_header(AGGREGATE, aggregate, fragment_sizes)
     require_ieee_arithmetic()
     weights = np.empty_like(state.weights)
@@ -115,7 +138,7 @@ def apply_aggregate(state: OuterState, aggregate: bytes, fragment_sizes: Sequenc
         move = step.astype(np.float64) / 1e6 * (1 / UNITS_PER_ONE)
         weights[here] = state.weights[here].astype(np.float64) - move
         momentum[here] = velocity
-    return OuterState(weights, momentum, aggregate, state.trust)
+    return OuterState(weights, momentum, aggregate, trust)
 
 
 def divide_half_even(numbers: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
@@ -130,16 +153,16 @@ def divide_half_even(numbers: NDArray[np.int64], divisor: int) -> NDArray[np.int
 def roots(
     state: OuterState, fragment_sizes: Sequence[int], merkle_root: MerkleRoot, tagged_hash: TaggedHash
 ) -> OuterRoots:
-    """All roots of an outer state. Trust is not recorded yet, so its root is zero."""
-    assert not state.trust, "trust has no root yet"
+    """All roots of an outer state."""
     model = model_root(state.weights, fragment_sizes, merkle_root)
     momentum = pages_root(state.momentum, merkle_root)
     aggregate = pages_root(state.aggregate, merkle_root)
+    trust = pages_root(trust_bytes(state.trust), merkle_root)
     return OuterRoots(
         model_root=model,
         momentum_root=momentum,
         aggregate_root=aggregate,
-        trust_root=ZERO,
-        outer_root=tagged_hash("outer-state", model, momentum, aggregate, ZERO),
+        trust_root=trust,
+        outer_root=tagged_hash("outer-state", model, momentum, aggregate, trust),
         start_state=start_state(state.weights, merkle_root, tagged_hash),
     )

@@ -136,7 +136,7 @@ def payload_fields(node: bytes, root: bytes, size: int, steps: int) -> Json:
 def outcome_fields(outcome: Outcome | None) -> Json | None:
     if outcome is None:
         return None
-    names = ("counted_root", "outer_root", "model_root", "start_state", "aggregate_root")
+    names = ("counted_root", "outer_root", "model_root", "start_state", "aggregate_root", "trust_root")
     return {name: getattr(outcome, name).hex() for name in names}
 
 

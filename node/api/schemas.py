@@ -337,6 +337,7 @@ class Outcome(Answer):
     model_root = digest()
     start_state = digest()
     aggregate_root = digest()
+    trust_root = digest()
 
 
 class Round(Answer):

@@ -18,6 +18,7 @@ from chain.genesis import Network
 from chain.transition import Applied, Proposal, epoch_of
 from consensus.certificate import certify
 from consensus.messages import FINALIZE, NOTARIZE, Certificate, Vote, vote_message
+from node.counted import Counted
 from node.declarations import Candidacy, Declarations, Registration
 from node.identity import Identity, find_stamp
 from node.key_value import KeyValue
@@ -213,7 +214,12 @@ class LoneNode:
         self.driver.add_payload(done)
         path = sum(segment.distance for segment in work.segments)
         asyncio.run(self.outcomes.check(Claimed(done.payload_root, done.payload_bytes, path)))
-        asyncio.run(self.outcomes.prepare(done.round, [(self.driver.node, done.payload_root)]))
+        asyncio.run(
+            self.outcomes.prepare(
+                done.round,
+                [Counted(self.driver.node, done.payload_root, done.segments * self.network.params.segment_steps)],
+            )
+        )
         return done
 
     def close_round(self) -> None:

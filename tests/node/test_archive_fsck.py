@@ -42,7 +42,7 @@ def wrong_in_every_way(node: LoneNode, prefix: bytes) -> dict[bytes, bytes | Non
     records = [key for key, _ in node.database.items(prefix)]
     lost, other = Random(1).sample(records, 2)
     extra = prefix + named("extra")[: len(lost) - 1].ljust(len(lost) - 1, b"\x01")
-    return {lost: None, other: number(9), extra: number(1)}
+    return {lost: None, other: number(9_999), extra: number(1)}
 
 
 # ---- What can be made again

@@ -18,6 +18,7 @@ from node import blobs as blobs_module
 from node.blob_exchange import BlobExchange
 from node.blob_messages import Page
 from node.blobs import Blobs, https_address
+from node.counted import Counted
 from node.loop_runtime import LoopRuntime
 from node.outcomes import Claimed, Outcomes
 from node.parts import Parts
@@ -288,7 +289,7 @@ async def test_no_payload_of_a_length_that_this_network_does_not_have_is_asked_f
 async def test_an_outer_step_waits_for_payloads_that_only_others_held(node: LoneNode, tmp_path: Path):
     network, payload = Network(), a_payload(node)
     outcomes = outcomes_of(node, tmp_path, network)
-    preparing = asyncio.create_task(outcomes.prepare(2, [(node.driver.node, root_of(payload))]))
+    preparing = asyncio.create_task(outcomes.prepare(2, [Counted(node.driver.node, root_of(payload), 4)]))
     await network.is_asked()
     network.answers[0](payload)
     prepared = await preparing

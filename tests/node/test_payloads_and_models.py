@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from node.counted import Counted
 from node.errors import StoreError
 from node.model_store import ModelStore, check_outcome, load_base
 from node.outcomes import NORM_SLACK_PERCENT, Claimed, Outcomes, Prepared
@@ -117,12 +118,12 @@ def test_a_missing_damaged_or_foreign_payload_is_not_held(node: LoneNode) -> Non
 
 
 def test_no_outcome_is_prepared_over_a_bad_payload(node: LoneNode) -> None:
-    assert asyncio.run(node.outcomes.prepare(4, [(node.driver.node, b"\x07" * 32)])) is None
+    assert asyncio.run(node.outcomes.prepare(4, [Counted(node.driver.node, b"\x07" * 32, 4)])) is None
 
 
 def test_an_outcome_is_only_for_the_base_that_it_was_computed_on(node: LoneNode) -> None:
     root = node.payloads.put(a_payload(node))
-    prepared = asyncio.run(node.outcomes.prepare(4, [(node.driver.node, root)]))
+    prepared = asyncio.run(node.outcomes.prepare(4, [Counted(node.driver.node, root, 4)]))
     assert prepared is not None
     counted = prepared.outcome.counted_root
     assert node.outcomes.prepared(counted, node.outcomes.model_root) == prepared.outcome
@@ -144,10 +145,10 @@ def test_a_payload_of_another_length_than_its_node_said_is_not_held(node: LoneNo
 
 
 def test_two_wishes_for_one_outer_step_compute_it_once(node: LoneNode) -> None:
-    pairs = [(node.driver.node, node.payloads.put(a_payload(node)))]
+    chosen = [Counted(node.driver.node, node.payloads.put(a_payload(node)), 10)]
 
     async def both() -> list[Prepared | None]:
-        return list(await asyncio.gather(node.outcomes.prepare(4, pairs), node.outcomes.prepare(4, pairs)))
+        return list(await asyncio.gather(node.outcomes.prepare(4, chosen), node.outcomes.prepare(4, chosen)))
 
     first, second = asyncio.run(both())
     assert first is not None and first is second
@@ -156,7 +157,7 @@ def test_two_wishes_for_one_outer_step_compute_it_once(node: LoneNode) -> None:
 def test_candidates_of_void_rounds_never_push_out_the_model(node: LoneNode, closed: LoneNode) -> None:
     for number in (4, 5, 6):
         root = node.payloads.put(a_payload(node))
-        assert asyncio.run(node.outcomes.prepare(number, [(bytes([number]) * 32, root)])) is not None
+        assert asyncio.run(node.outcomes.prepare(number, [Counted(bytes([number]) * 32, root, 4)])) is not None
     assert_same_model(node, closed)
     assert node.outcomes.model_path.exists()
 
@@ -165,14 +166,14 @@ def test_a_candidate_is_not_the_newest_model_until_it_is_adopted(node: LoneNode)
     models = node.outcomes.models
     before = models.newest()
     root = node.payloads.put(a_payload(node))
-    prepared = asyncio.run(node.outcomes.prepare(4, [(node.driver.node, root)]))
+    prepared = asyncio.run(node.outcomes.prepare(4, [Counted(node.driver.node, root, 4)]))
     assert prepared is not None and models.newest() == before
     assert node.outcomes.adopt(4, prepared.outcome) and models.newest() == models.path(4)
 
 
 def test_a_candidate_that_became_final_before_a_crash_is_found_by_its_root(node: LoneNode) -> None:
     root = node.payloads.put(a_payload(node))
-    prepared = asyncio.run(node.outcomes.prepare(4, [(node.driver.node, root)]))
+    prepared = asyncio.run(node.outcomes.prepare(4, [Counted(node.driver.node, root, 4)]))
     assert prepared is not None
     found = node.outcomes.models.find(prepared.outcome.outer_root)
     assert found is not None and found.round == 4 and node.outcomes.models.newest() == node.outcomes.models.path(4)

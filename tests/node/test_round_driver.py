@@ -10,6 +10,7 @@ from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVo
 from chain.rounds import has_seat
 from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID
 from chain.transition import Applied
+from node.counted import Counted
 from node.outcomes import Claimed
 from node.round_driver import WRAP_UP_BLOCKS, Work
 from node.trainer_messages import Abandon, RoundDone, Train, WrapUp
@@ -174,7 +175,7 @@ def test_a_validator_waits_for_its_own_look_and_its_own_result(node: LoneNode) -
     asyncio.run(node.outcomes.check(claimed_by(node, done)))
     assert kinds(node.block()) == [AvailabilityVote] and node.round.phase == RESULT
     assert kinds(node.block()) == []
-    asyncio.run(node.outcomes.prepare(1, [(node.driver.node, done.payload_root)]))
+    asyncio.run(node.outcomes.prepare(1, [Counted(node.driver.node, done.payload_root, 4)]))
     assert kinds(node.block()) == [ResultVote] and node.state.round(1).phase == CLOSED
 
 

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.training.pseudo_gradients import payloads
-from tests.training.recorded_round import RATES
+from tests.training.recorded_round import SPEC, entries
 from training import checkpoint
 from training.checkpoint import InnerState, SavedOuter, load_inner, load_outer, save_inner, save_outer
 from training.errors import CheckpointError
@@ -34,7 +34,7 @@ def hash_of(theta: np.ndarray, m: np.ndarray, v: np.ndarray) -> bytes:
 def an_outer() -> SavedOuter:
     """A small state that has been through a round."""
     born = genesis_state(np.linspace(-1, 1, 8, dtype=np.float32))
-    state = outer_step(born, payloads(2, SIZES, 1), SIZES, RATES)
+    state = outer_step(born, entries(payloads(2, SIZES, 1)), SIZES, SPEC)
     return SavedOuter(state, 7, root_of(state))
 
 
@@ -74,7 +74,7 @@ def test_the_state_before_the_first_round_comes_back_without_an_aggregate(tmp_pa
 
 def test_a_loaded_state_takes_the_next_round_as_the_saved_one_does(outer_path):
     published = payloads(3, SIZES, 2)
-    steps = [outer_step(state, published, SIZES, RATES) for state in (load(outer_path).state, an_outer().state)]
+    steps = [outer_step(state, entries(published), SIZES, SPEC) for state in (load(outer_path).state, an_outer().state)]
     assert root_of(steps[0]) == root_of(steps[1])
 
 
@@ -133,7 +133,7 @@ def test_an_inner_state_of_another_model_is_refused(tmp_path):
 
 
 def test_inner_and_outer_states_are_not_taken_for_each_other(tmp_path, outer_path):
-    with pytest.raises(CheckpointError, match="kind 'neuroshard-outer-1', wanted 'neuroshard-inner-1'"):
+    with pytest.raises(CheckpointError, match="kind 'neuroshard-outer-2', wanted 'neuroshard-inner-1'"):
         load_inner(outer_path, 8, hash_of)
 
 

@@ -15,7 +15,7 @@ from numpy._core import _multiarray_umath as umath
 from chain.crypto.hashing import merkle_root, tagged_hash
 from tests.training import oracle
 from tests.training.pseudo_gradients import FRAGMENT_SIZES, deltas, payloads
-from tests.training.recorded_round import RATES, replay
+from tests.training.recorded_round import RATES, SPEC, entries, replay
 from training import blocks
 from training.aggregate import NUMBER_LIMIT, encode8
 from training.errors import PayloadError, TrainingError
@@ -65,7 +65,7 @@ def test_rounds_agree_with_integer_arithmetic_to_the_bit(choice):
         kinds = ("zeros", "denormals", "half a unit", "ties", "saturating", "trained")
         drawn = [choice.draw(deltas(sizes, kinds)) for _ in range(count)]
         published = [encode_payload(delta, np.zeros_like(delta), sizes) for delta in drawn]
-        state = outer_step(state, published, sizes, RATES)
+        state = outer_step(state, entries(published), sizes, SPEC)
         expected = oracle.step(*expected[:2], published, sizes)
         assert (state.weights.tobytes(), state.momentum.tolist(), state.aggregate) == expected
 
@@ -78,7 +78,7 @@ def test_a_lone_node_at_outer_rate_one_just_trains():
     codes[[0, 256, 512]] = (126, 7, -63)
     before = (chance.integers(-(1 << 23), 1 << 23, 556) * 2.0**-24).astype(np.float32)
     after = (before - codes * 2.0**-24).astype(np.float32)
-    state = outer_step(genesis_state(before), [encode_payload(before, after, sizes)], sizes, RATES)
+    state = outer_step(genesis_state(before), entries([encode_payload(before, after, sizes)]), sizes, SPEC)
     assert np.array_equal(state.weights, after)
     assert not np.array_equal(before, after)
 
@@ -87,7 +87,7 @@ def test_the_step_goes_where_training_went():
     before = np.linspace(-1, 1, 256, dtype=np.float32)
     ends = [before + np.float32(0.01) * np.sign(before), before + np.float32(0.02) * np.sign(before)]
     published = [encode_payload(before, end, ONE_BLOCK) for end in ends]
-    moved = outer_step(genesis_state(before), published, ONE_BLOCK, RATES).weights - before
+    moved = outer_step(genesis_state(before), entries(published), ONE_BLOCK, SPEC).weights - before
     # Nesterov's first step is rate * (1 + factor) = 0.6 * 1.9 times the mean.
     assert np.allclose(moved, 0.015 * 1.14 * np.sign(before), rtol=0.1)
 
@@ -99,7 +99,7 @@ def test_nesterov_momentum_by_hand():
     momentum = np.zeros(256, dtype=np.int32)
     momentum[:3] = 5, 15, -15
     state = OuterState(np.zeros(256, dtype=np.float32), momentum)
-    after = apply_aggregate(state, aggregate, ONE_BLOCK, OuterRate(1, 500, 900))
+    after = apply_aggregate(state, (aggregate, ()), ONE_BLOCK, OuterRate(1, 500, 900))
     # 0.9 * 5 = 4.5 ties to 4; 13.5 ties to 14; -13.5 to -14.
     assert after.momentum[:3].tolist() == [104, 11, -14]
     step = np.array([0.5 * (100 + 0.9 * 104), 0.5 * (-3 + 0.9 * 11), 0.5 * 0.9 * -14])
@@ -125,7 +125,7 @@ def test_at_the_limits_nothing_overflows(sign):
     state = OuterState(weights, np.array(momentum, dtype=np.int32))
     for _ in range(3):
         expected = oracle.apply(state.weights.tobytes(), state.momentum.tolist(), gradient, (2000, 960))
-        state = apply_aggregate(state, aggregate, ONE_BLOCK, OuterRate(1, 2000, 960))
+        state = apply_aggregate(state, (aggregate, ()), ONE_BLOCK, OuterRate(1, 2000, 960))
         assert (state.weights.tobytes(), state.momentum.tolist()) == expected
     assert abs(int(state.momentum[0])) > 24.5 * NUMBER_LIMIT
 
@@ -136,8 +136,8 @@ def test_the_step_is_divided_once_and_not_multiplied_by_a_reciprocal():
     sizes = (momentum.size,)
     aggregate = encode8(np.zeros_like(momentum), sizes)
     still = OuterState(np.zeros(momentum.size, dtype=np.float32), momentum)
-    weights = -apply_aggregate(still, aggregate, sizes, OuterRate(1, 600, 900)).weights
-    after = apply_aggregate(OuterState(weights, momentum), aggregate, sizes, OuterRate(1, 600, 900))
+    weights = -apply_aggregate(still, (aggregate, ()), sizes, OuterRate(1, 600, 900)).weights
+    after = apply_aggregate(OuterState(weights, momentum), (aggregate, ()), sizes, OuterRate(1, 600, 900))
     expected = oracle.apply(weights.tobytes(), momentum.tolist(), [0] * momentum.size, (600, 900))
     assert (after.weights.tobytes(), after.momentum.tolist()) == expected
 
@@ -158,7 +158,7 @@ def test_a_momentum_that_no_round_reaches_is_refused():
     state = OuterState(np.zeros(256, dtype=np.float32), momentum)
     aggregate = encode8(np.zeros(256, dtype=np.int32), ONE_BLOCK)
     with pytest.raises(TrainingError, match="momentum beyond"):
-        apply_aggregate(state, aggregate, ONE_BLOCK, OuterRate(1, 1000, 960))
+        apply_aggregate(state, (aggregate, ()), ONE_BLOCK, OuterRate(1, 1000, 960))
 
 
 def test_rates_beyond_the_overflow_proof_are_refused():
@@ -178,34 +178,37 @@ def test_the_rate_follows_from_the_number_of_payloads():
 
 def test_the_step_leaves_the_old_state_alone():
     state = genesis_state(np.ones(256, dtype=np.float32))
-    after = outer_step(state, payloads(3, ONE_BLOCK, 1), ONE_BLOCK, RATES)
+    after = outer_step(state, entries(payloads(3, ONE_BLOCK, 1)), ONE_BLOCK, SPEC)
     assert same(state, genesis_state(np.ones(256, dtype=np.float32)))
     kept = OuterState(after.weights.copy(), after.momentum.copy(), after.aggregate)
-    outer_step(after, payloads(2, ONE_BLOCK, 2), ONE_BLOCK, RATES)
+    outer_step(after, entries(payloads(2, ONE_BLOCK, 2)), ONE_BLOCK, SPEC)
     assert same(after, kept)
 
 
 def test_a_bad_payload_gives_no_state():
     with pytest.raises(PayloadError):
-        outer_step(genesis_state(np.ones(256, dtype=np.float32)), [b"NSP1"], ONE_BLOCK, RATES)
+        outer_step(genesis_state(np.ones(256, dtype=np.float32)), entries([b"NSP1"]), ONE_BLOCK, SPEC)
 
 
 def test_a_plain_trainer_needs_only_the_aggregate():
     state = genesis_state(np.ones(300, dtype=np.float32))
-    full = outer_step(state, payloads(3, (300,), 4), (300,), RATES)
-    assert same(apply_aggregate(state, full.aggregate, (300,), rate_for(RATES, 3)), full)
+    full = outer_step(state, entries(payloads(3, (300,), 4)), (300,), SPEC)
+    assert same(apply_aggregate(state, (full.aggregate, ()), (300,), rate_for(RATES, 3)), full)
 
 
 def test_weights_that_stay_keep_the_sign_of_zero():
     weights = np.array([-0.0, 0.0, 2.0**-149, -(2.0**-149)], dtype=np.float32)
     aggregate = encode8(np.zeros(4, dtype=np.int32), (4,))
-    assert apply_aggregate(genesis_state(weights), aggregate, (4,), JUST_TRAIN).weights.tobytes() == weights.tobytes()
+    assert (
+        apply_aggregate(genesis_state(weights), (aggregate, ()), (4,), JUST_TRAIN).weights.tobytes()
+        == weights.tobytes()
+    )
 
 
 def test_an_overlarge_pseudo_gradient_moves_weights_by_at_most_its_cap():
     before = np.zeros(256, dtype=np.float32)
     payload = encode_payload(before, before + np.float32(1e30), ONE_BLOCK)
-    after = outer_step(genesis_state(before), [payload], ONE_BLOCK, RATES)
+    after = outer_step(genesis_state(before), entries([payload]), ONE_BLOCK, SPEC)
     assert np.allclose(after.weights, LARGEST_UNITS * 2.0**-24, rtol=0.01)
 
 
@@ -213,10 +216,10 @@ def test_work_in_chunks_of_any_size_gives_the_same_state(monkeypatch):
     sizes = (blocks.CHUNK_BLOCKS * 256 + 257, 900)
     state = genesis_state(np.random.default_rng(1).standard_normal(sum(sizes), dtype=np.float32))
     published = payloads(2, sizes, 2)
-    after = outer_step(state, published, sizes, RATES)
+    after = outer_step(state, entries(published), sizes, SPEC)
     for chunk_blocks in (5, 1 << 20):
         monkeypatch.setattr(blocks, "CHUNK_BLOCKS", chunk_blocks)
-        assert same(outer_step(state, published, sizes, RATES), after)
+        assert same(outer_step(state, entries(published), sizes, SPEC), after)
 
 
 def test_the_recorded_round_gives_the_recorded_bytes():
@@ -249,7 +252,9 @@ def test_the_recorded_round_gives_the_same_roots_with_other_threads_processor_fe
 
 
 def test_the_outer_root_commits_to_all_parts():
-    state = outer_step(genesis_state(np.ones(256, dtype=np.float32)), payloads(2, ONE_BLOCK, 1), ONE_BLOCK, RATES)
+    state = outer_step(
+        genesis_state(np.ones(256, dtype=np.float32)), entries(payloads(2, ONE_BLOCK, 1)), ONE_BLOCK, SPEC
+    )
     found = roots(state, ONE_BLOCK, merkle_root, tagged_hash)
     parts = found.model_root, found.momentum_root, found.aggregate_root, found.trust_root
     assert found.outer_root == oracle.tagged("outer-state", *parts)
