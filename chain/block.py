@@ -19,7 +19,7 @@ from chain.codec import (
     Var,
     Wire,
 )
-from chain.crypto.hashing import merkle_root, tagged_hash
+from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.transactions import Transaction
 
 TRAINING, STORAGE, SAMPLES = 1, 2, 3  # kinds of proof
@@ -114,14 +114,25 @@ class AvailabilityVote(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Wire):
-    """What a round's outer step gave. Roots as in section 8 of the protocol."""
+    """What a round's outer step gave. All but the first two are the roots of blobs that make up a checkpoint."""
 
     counted_root: Hash  # merkle root of (node id ‖ payload root) of the counted payloads, by node id
-    outer_root: Hash
-    model_root: Hash
-    start_state: Hash
-    aggregate_root: Hash  # pages root of the accepted aggregate: all that a plain trainer has to fetch
-    trust_root: Hash  # of the record of trust, or ZERO
+    model_root: Hash  # over the fragments' roots, for storage proofs
+    weights_root: Hash  # pages root of the weights
+    momentum_root: Hash
+    aggregate_root: Hash  # of the accepted aggregate: all that a plain trainer has to fetch
+    trust_root: Hash  # of the record of trust
+
+    @property
+    def outer_root(self) -> bytes:
+        """The name of the whole outer state."""
+        parts = self.model_root, self.weights_root, self.momentum_root, self.aggregate_root, self.trust_root
+        return tagged_hash("outer-state", *parts)
+
+    @property
+    def start_state(self) -> bytes:
+        """The state hash with which segment 0 of the next round begins: these weights, averages at zero."""
+        return tagged_hash("inner-state", self.weights_root, ZERO, ZERO)
 
 
 @dataclass(frozen=True, slots=True)

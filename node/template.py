@@ -132,9 +132,9 @@ class Learning:
         found = roots(state, self.fragment_sizes, merkle_root, tagged_hash)
         return Outcome(
             counted_root,
-            found.outer_root,
             found.model_root,
-            found.start_state,
+            found.weights_root,
+            found.momentum_root,
             found.aggregate_root,
             found.trust_root,
         )

@@ -200,7 +200,7 @@ def a_network(validators: int = 1, name: bytes = b"test", **params: int) -> Netw
 
 
 def an_outcome(name: str = "result", **changes: bytes) -> Outcome:
-    roots = {key: named(f"{name} {key}") for key in ("counted_root", "outer_root", "model_root", "start_state")}
+    roots = {key: named(f"{name} {key}") for key in ("counted_root", "model_root", "weights_root", "momentum_root")}
     return Outcome(**(roots | {key: named(f"{name} {key}") for key in ("aggregate_root", "trust_root")} | changes))
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from training.aggregate import NUMBER_LIMIT, aggregate_payloads, read_aggregate
 from training.blocks import AGGREGATE, UNITS_PER_ONE, check_header, chunks, require_ieee_arithmetic
 from training.errors import TrainingError
-from training.pages import MerkleRoot, TaggedHash, model_root, pages_root, start_state
+from training.pages import MerkleRoot, TaggedHash, model_root, pages_root
 from training.trust import Trust, trust_bytes
 
 RATE_LIMIT_MILLI = 2000
@@ -80,14 +80,14 @@ class OuterSpec:
 
 @dataclass(frozen=True, slots=True)
 class OuterRoots:
-    """The hashes of an outer state. `outer_root` commits to all of it; `start_state` is where its segments begin."""
+    """The hashes of an outer state. All but `model_root` and `outer_root` are those of blobs."""
 
     model_root: bytes
+    weights_root: bytes
     momentum_root: bytes
     aggregate_root: bytes
     trust_root: bytes
     outer_root: bytes
-    start_state: bytes
 
 
 def genesis_state(weights: NDArray[np.float32]) -> OuterState:
@@ -155,14 +155,15 @@ def roots(
 ) -> OuterRoots:
     """All roots of an outer state."""
     model = model_root(state.weights, fragment_sizes, merkle_root)
+    weights = pages_root(state.weights, merkle_root)
     momentum = pages_root(state.momentum, merkle_root)
     aggregate = pages_root(state.aggregate, merkle_root)
     trust = pages_root(trust_bytes(state.trust), merkle_root)
     return OuterRoots(
         model_root=model,
+        weights_root=weights,
         momentum_root=momentum,
         aggregate_root=aggregate,
         trust_root=trust,
-        outer_root=tagged_hash("outer-state", model, momentum, aggregate, trust),
-        start_state=start_state(state.weights, merkle_root, tagged_hash),
+        outer_root=tagged_hash("outer-state", model, weights, momentum, aggregate, trust),
     )

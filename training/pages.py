@@ -85,11 +85,6 @@ def inner_root(
     return tagged_hash("inner-state", *(pages_root(vector, merkle_root) for vector in vectors))
 
 
-def start_state(weights: NDArray[np.float32], merkle_root: MerkleRoot, tagged_hash: TaggedHash) -> bytes:
-    """The state hash with which every node begins a round: these weights, AdamW moments zero."""
-    return tagged_hash("inner-state", pages_root(weights, merkle_root), ZERO, ZERO)
-
-
 def _little_endian(whole: Bytes) -> memoryview:
     if isinstance(whole, bytes):
         return memoryview(whole)

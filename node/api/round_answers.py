@@ -6,6 +6,7 @@ end, and the vote that closed it in the block of its end. What an ended round wa
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from threading import Lock
 
 from chain.block import Outcome, PayloadReveal, Proof, ResultVote
@@ -136,8 +137,8 @@ def payload_fields(node: bytes, root: bytes, size: int, steps: int) -> Json:
 def outcome_fields(outcome: Outcome | None) -> Json | None:
     if outcome is None:
         return None
-    names = ("counted_root", "outer_root", "model_root", "start_state", "aggregate_root", "trust_root")
-    return {name: getattr(outcome, name).hex() for name in names}
+    found = {field.name: getattr(outcome, field.name).hex() for field in fields(outcome)}
+    return found | {"outer_root": outcome.outer_root.hex()}
 
 
 def _outcome_at(store: Store, number: int, ended: int) -> Outcome | None:

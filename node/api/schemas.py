@@ -335,7 +335,8 @@ class Outcome(Answer):
     counted_root = digest()
     outer_root = digest()
     model_root = digest()
-    start_state = digest()
+    weights_root = digest()
+    momentum_root = digest()
     aggregate_root = digest()
     trust_root = digest()
 

@@ -35,7 +35,7 @@ def test_a_network_file_reads_as_it_was_written():
 def test_the_chain_id_binds_everything(change):
     network = a_network()
     others = {
-        "start": replace(network.start, start_state=named("other")),
+        "start": replace(network.start, weights_root=named("other")),
         "validators": a_network(validators=2).validators,
         "parameters": a_network(vest_rounds=3).parameters,
     }

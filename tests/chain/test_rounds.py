@@ -524,7 +524,7 @@ def test_one_validator_shouting_thrice_is_one_vote():
 def test_a_result_vote_signs_the_whole_outcome_and_the_round():
     chain = at_result()
     good = a_result_vote(chain)
-    for name in ("outer_root", "model_root", "start_state", "aggregate_root", "trust_root"):
+    for name in ("model_root", "weights_root", "momentum_root", "aggregate_root", "trust_root"):
         with pytest.raises(BadSignature):
             chain.block(rounds=[replace(good, outcome=replace(good.outcome, **{name: named("another")}))])
     assert replace(good, round=2).digest(bytes(32)) != good.digest(bytes(32))

@@ -4,14 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from chain.crypto.hashing import ZERO
+from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.errors import InvalidGenesis
 from chain.genesis import parse_network
 from node.settings import PROFILES
 from node.template import Learning, create_network, read_template, template_path
 from tests.node.lone_node import IDENTITY, TINY, tiny_network
+from training.outer import roots
+from training.pages import inner_root
 
 TEMPLATE = json.loads(template_path().read_text())
 LAB = read_template(template_path(), "lab")
@@ -97,6 +100,14 @@ def test_its_model_roots_are_those_of_the_model_born_from_its_seed() -> None:
     network = tiny_network()
     learning = Learning.of(network)
     assert network.start == learning.outcome(ZERO, learning.born())
+
+
+def test_the_ledger_finds_the_same_outer_root_and_start_state_as_training() -> None:
+    learning = Learning.of(tiny_network())
+    born = learning.born()
+    outcome, zeros = learning.outcome(ZERO, born), np.zeros_like(born.weights)
+    assert outcome.outer_root == roots(born, learning.fragment_sizes, merkle_root, tagged_hash).outer_root
+    assert outcome.start_state == inner_root((born.weights, zeros, zeros), merkle_root, tagged_hash)
 
 
 def test_another_seed_gives_another_chain_and_another_model() -> None:

@@ -34,7 +34,7 @@ class MadeUpOutcomes:
         return True
 
     def prepared(self, counted_root: bytes, outer_root: bytes) -> Outcome | None:
-        roots = (tagged_hash("simulated", name, counted_root, outer_root) for name in (b"o", b"m", b"s", b"a", b"t"))
+        roots = (tagged_hash("simulated", name, counted_root, outer_root) for name in (b"m", b"w", b"v", b"a", b"t"))
         return Outcome(counted_root, *roots)
 
 

@@ -236,8 +236,8 @@ def model_root(weights: bytes, sizes: Sequence[int]) -> bytes:
 
 def outer_root(weights: bytes, momentum: Sequence[int], aggregate: bytes, sizes: Sequence[int]) -> bytes:
     """The commitment to an outer state without trust."""
-    momentum_root = pages_root(pack(f"<{len(momentum)}i", *momentum))
-    return tagged("outer-state", model_root(weights, sizes), momentum_root, pages_root(aggregate), bytes(32))
+    roots = pages_root(weights), pages_root(pack(f"<{len(momentum)}i", *momentum)), pages_root(aggregate)
+    return tagged("outer-state", model_root(weights, sizes), *roots, bytes(32))
 
 
 def born(name: str, exponents: range) -> bytes:

@@ -256,7 +256,7 @@ def test_the_outer_root_commits_to_all_parts():
         genesis_state(np.ones(256, dtype=np.float32)), entries(payloads(2, ONE_BLOCK, 1)), ONE_BLOCK, SPEC
     )
     found = roots(state, ONE_BLOCK, merkle_root, tagged_hash)
-    parts = found.model_root, found.momentum_root, found.aggregate_root, found.trust_root
+    parts = found.model_root, found.weights_root, found.momentum_root, found.aggregate_root, found.trust_root
     assert found.outer_root == oracle.tagged("outer-state", *parts)
     assert found.outer_root == oracle.outer_root(
         state.weights.tobytes(), state.momentum.tolist(), state.aggregate, ONE_BLOCK

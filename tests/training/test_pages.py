@@ -20,7 +20,6 @@ from training.pages import (
     model_root,
     pages,
     pages_root,
-    start_state,
 )
 
 
@@ -90,14 +89,6 @@ def test_byte_order_and_strides_in_memory_do_not_matter(kind):
     assert pages_root(little.astype(f">{kind}"), merkle_root) == expected
     assert pages_root(np.repeat(little, 2)[::2], merkle_root) == expected
     assert pages_root(little.reshape(30, 100), merkle_root) == expected
-
-
-def test_a_round_starts_from_the_weights_with_moments_zero():
-    weights = np.arange(1, 100, dtype=np.float32)
-    zeros = np.zeros_like(weights)
-    start = start_state(weights, merkle_root, tagged_hash)
-    assert start == inner_root((weights, zeros, zeros), merkle_root, tagged_hash)
-    assert start == oracle.tagged("inner-state", oracle.pages_root(weights.tobytes()), bytes(32), bytes(32))
 
 
 def test_the_inner_root_tells_the_three_vectors_apart():
