@@ -1,0 +1,118 @@
+"""What liars do to the learning, and what each rule does about it: real training, payloads and outer steps.
+
+    .venv/bin/python -m bench byzantine --budget-seconds 14400      # make byzantine; goes on where it stopped
+    .venv/bin/python -m bench byzantine --report                    # docs/results/byzantine.json and plots
+
+Eight nodes of the `lab` profile, one or two of them liars that know everything (tests/adversaries). What counts is the
+loss on held-out text after the last round, against the same run of the honest nodes alone, with the plain mean.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.byzantine_cells import NODES, RULES, cells, finished, waves
+from bench.byzantine_fleet import Plan, Pool, append, train_wave
+from bench.byzantine_round import Setting, only_rate
+from bench.lab.data import Tokens
+from tests.adversaries.suite import SUITE
+from training.layout import ModelConfig, parameter_layout
+from training.outer import OuterRate, OuterSpec
+from training.robust import RULE_NAMES
+from training.schedule import InnerSpec
+
+ROOT = Path(__file__).parent.parent
+# Rows of a fleet and logits at a time: what two cores and 2 GB manage well, and what a large GPU does.
+CPU_ROWS, GPU_ROWS = 64, 4096
+CPU_BUDGET, GPU_BUDGET = 1 << 20, 1 << 29
+WINDOWS = 128
+
+
+def main(arguments: list[str]) -> None:
+    options = _options(arguments)
+    if options.report:
+        from bench.byzantine_report import write_report
+
+        write_report(finished(options.out), ROOT / "docs" / "results")
+        return
+    begun = time.time()
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    model, inner, setting = _lab(options)
+    pool = Pool(options.processes, setting)
+    tokens = Tokens.load(options.tokens, device, WINDOWS, inner.length)
+    on_gpu = device.type == "cuda"
+    budget = options.logits or (GPU_BUDGET if on_gpu else CPU_BUDGET)
+    plan = Plan(model, inner, setting, tokens, device, budget, options.measure_every)
+    done = {result["cell"] for result in finished(options.out)}
+    wanted = cells(options.rules, options.attacks, options.liars, options.seeds)
+    todo = [cell for cell in wanted if cell.name not in done]
+    print(f"{len(todo)} runs to make, {len(done)} are there", flush=True)
+    deadline = begun + options.budget_seconds
+    for wave in waves(todo, options.rows or (GPU_ROWS if on_gpu else CPU_ROWS)):
+        if time.time() > deadline:
+            break
+        for result in train_wave(plan, pool, wave, deadline):
+            append(options.out, result)
+    pool.close()
+    print(f"{time.time() - begun:.0f} s", flush=True)
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench byzantine")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "byzantine.jsonl", help="results, a line each")
+    parser.add_argument("--report", action="store_true", help="only write what docs/results holds")
+    parser.add_argument("--tokens", type=Path, default=ROOT / "build" / "lab", help="where bench.lab.export wrote")
+    parser.add_argument("--budget-seconds", type=float, default=14_400)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of the device, if it is the CPU")
+    parser.add_argument("--processes", type=int, default=1, help="for the outer steps")
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=50, help="inner steps of a round")
+    parser.add_argument("--sequences", type=int, help="per batch")
+    parser.add_argument("--peak", type=int, help="inner learning rate in nanos")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rules", type=lambda text: text.split(","), default=list(RULES))
+    parser.add_argument("--attacks", type=lambda text: text.split(","), default=list(SUITE))
+    parser.add_argument("--liars", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
+    parser.add_argument("--rows", type=int, help="nodes that train at a time")
+    parser.add_argument("--logits", type=int, help="logits that may exist at a time")
+    parser.add_argument("--measure-every", type=int, default=4, help="rounds")
+    return parser.parse_args(arguments)
+
+
+def _lab(options: argparse.Namespace) -> tuple[ModelConfig, InnerSpec, Setting]:
+    """The lab profile, read from genesis.json without the packages of the ledger."""
+    template = json.loads((ROOT / "genesis.json").read_text())
+    numbers: dict[str, int] = {**template["parameters"], **template["profiles"]["lab"]}
+
+    def section(prefix: str) -> dict[str, Any]:
+        return {name[len(prefix) + 1 :]: n for name, n in numbers.items() if name.startswith(f"{prefix}.")}
+
+    chain, rates = section("chain"), section("outer")
+    model = ModelConfig(**section("model"))
+    inner_numbers = section("inner")
+    if options.peak:
+        inner_numbers["peak_rate_nanos"] = options.peak
+    inner = InnerSpec(
+        round_steps=options.steps,
+        segment_steps=options.steps,
+        sequences=options.sequences or chain["sequences"],
+        length=chain["sequence_length"],
+        **inner_numbers,
+    )
+    counts = sorted({int(name.split(".")[0]) for name in rates if name[0].isdecimal()})
+    table = tuple(OuterRate(n, rates[f"{n}.rate_milli"], rates[f"{n}.momentum_milli"]) for n in counts)
+    spec = only_rate(OuterSpec(options.steps, table), NODES)
+    specs = {rule: _with_rule(spec, rule) for rule in (*RULE_NAMES, *options.rules)}
+    sizes = tuple(fragment.count for fragment in parameter_layout(model))
+    return model, inner, Setting(sizes, options.steps, options.rounds, specs)
+
+
+def _with_rule(spec: OuterSpec, rule: str) -> OuterSpec:
+    number = RULE_NAMES.index(rule) if rule in RULE_NAMES else RULE_NAMES.index("mean")
+    return OuterSpec(spec.round_steps, spec.rates, number, spec.length_eighths)
