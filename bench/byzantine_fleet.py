@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ class Pool:
     """Processes that take the outer steps. They begin before the device is used, and by spawning: no copied locks."""
 
     def __init__(self, count: int, setting: Setting) -> None:
+        # A process for each core is enough: their matrix products must not use threads too.
+        os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
         context = multiprocessing.get_context("spawn")
         self.connections: list[Connection] = []
         self.processes = []
@@ -79,13 +82,13 @@ def train_wave(plan: Plan, pool: Pool, wave: Sequence[Cell], deadline: float) ->
         shapes = (trained.shape, weights.shape)
         pool.tell([Share(tuple(parts[k::count]), memory, shapes) for k in range(count)])
         fleet = _fleet(plan, wave)
-        row_of_run = np.repeat(np.arange(len(wave)), [cell.trained for cell in wave])
+        row_of_run = torch.tensor(np.repeat(np.arange(len(wave)), [cell.trained for cell in wave]), device=plan.device)
         losses: list[tuple[int, list[float]]] = []
         begun = time.perf_counter()
         for number in range(rounds):
-            _restart(fleet, torch.from_numpy(weights[row_of_run]).to(plan.device))
+            _restart(fleet, torch.from_numpy(weights).to(plan.device)[row_of_run])
             fleet.train(steps)
-            trained[...] = fleet.weights()[:, 0].cpu().numpy()
+            torch.from_numpy(trained).copy_(fleet.weights()[:, 0])
             half = time.perf_counter()
             pool.tell_all(number)
             pool.answers()
