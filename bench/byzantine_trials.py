@@ -105,13 +105,14 @@ class Agree:
     """Weight by the median cosine with the others, against its median; who says the same counts once.
 
     low, high: shares of the usual cosine at which a weight leaves zero and is full. once: divide by the number of
-    payloads that are more alike than halfway between the usual cosine and 1. even: all payloads at the median norm, up
-    to `even` times longer; if 0, only shortened. trust: how fast a past weight is forgotten.
+    payloads that are more alike than usual, from `apart` of the way between the usual cosine and 1 on. even: all
+    payloads at the median norm, up to `even` times longer; if 0, only shortened. trust: how fast a past is forgotten.
     """
 
-    low: float = 0.5
-    high: float = 0.8
+    low: float = 0.25
+    high: float = 0.75
     once: bool = True
+    apart: float = 0.25
     even: float = 4.0
     trust: float = 0.0
     mix: bool = False
@@ -125,7 +126,8 @@ class Agree:
         standing = np.clip((scores / usual - self.low) / (self.high - self.low), 0, 1)
         weights = standing.copy()
         if self.once:
-            alike = np.clip((cosines - (1 + usual) / 2) / ((1 - usual) / 2), 0, 1)
+            start = usual + self.apart * (1 - usual)
+            alike = np.clip((cosines - start) / (1 - start), 0, 1)
             np.fill_diagonal(alike, 0)
             weights /= 1 + alike.sum(1)
         past = np.ones(n) if memory is None else memory
@@ -148,11 +150,10 @@ TRIALS: dict[str, Rule] = {
     "try_agree": Agree(),
     "try_agree_shorter": Agree(even=0),
     "try_agree_tight": Agree(low=0.6, high=0.95),
-    "try_agree_loose": Agree(low=0.25, high=0.75),
     "try_agree_often": Agree(once=False),
+    "try_agree_apart": Agree(apart=0.5),
     "try_agree_trust": Agree(trust=0.1),
     "try_agree_mix": Agree(mix=True),
-    "try_agree_all": Agree(low=0.6, high=0.95, trust=0.1, mix=True),
 }
 
 

@@ -15,6 +15,7 @@ from tests.adversaries.noise import noise
 from tests.adversaries.scene import Attack
 from tests.adversaries.sign_flip import sign_flip
 from tests.adversaries.sleeper import sleeper
+from tests.adversaries.split import split
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +45,5 @@ SUITE = {
     "stale": Adversary(stale),
     "copied": Adversary(copied),
     "aligned": Adversary(aligned(0.7)),
+    "split": Adversary(split(0.5)),
 }

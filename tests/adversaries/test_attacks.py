@@ -16,6 +16,7 @@ from tests.adversaries.noise import noise
 from tests.adversaries.scene import Scene, Vectors
 from tests.adversaries.sign_flip import sign_flip
 from tests.adversaries.sleeper import sleeper
+from tests.adversaries.split import split
 from tests.adversaries.suite import SUITE
 
 SIZE = 3000
@@ -175,3 +176,11 @@ def test_the_aligned_liar_keeps_its_share_of_the_mean_and_an_honest_length():
     lie = aligned(0.7)(scene)[0].astype(np.float64)
     assert float(lie @ scene.mean / (scene.mean @ scene.mean)) == pytest.approx(0.7, abs=1e-4)
     assert norms(lie[None]) == pytest.approx([scene.size])
+
+
+def test_split_liars_are_as_far_from_the_mean_as_min_max_but_half_apart_from_one_another():
+    scene = a_scene()
+    moved = split(0.5)(scene).astype(np.float64) - scene.mean
+    reach = np.linalg.norm(min_max("spread")(scene)[0] - scene.mean)
+    assert_allclose(np.linalg.norm(moved, axis=1), [reach] * 2, rtol=0.05)
+    assert float(moved[0] @ moved[1]) / reach**2 == pytest.approx(0.5, abs=0.1)
