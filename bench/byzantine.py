@@ -10,6 +10,7 @@ loss on held-out text after the last round, against the same run of the honest n
 import argparse
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,15 @@ WINDOWS = 128
 
 def main(arguments: list[str]) -> None:
     options = _options(arguments)
+    model, inner, setting = _lab(options)
     if options.report:
         from bench.byzantine_report import write_report
 
-        write_report(finished(options.out), ROOT / "docs" / "results")
+        write_report(finished(options.out), options.results, _in_words(options, model, inner, setting))
         return
     begun = time.time()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    model, inner, setting = _lab(options)
     pool = Pool(options.processes, setting)
     tokens = Tokens.load(options.tokens, device, WINDOWS, inner.length)
     on_gpu = device.type == "cuda"
@@ -66,6 +67,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench byzantine")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "byzantine.jsonl", help="results, a line each")
     parser.add_argument("--report", action="store_true", help="only write what docs/results holds")
+    parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results", help="where the report goes")
     parser.add_argument("--tokens", type=Path, default=ROOT / "build" / "lab", help="where bench.lab.export wrote")
     parser.add_argument("--budget-seconds", type=float, default=14_400)
     parser.add_argument("--device", default="cpu")
@@ -116,3 +118,16 @@ def _lab(options: argparse.Namespace) -> tuple[ModelConfig, InnerSpec, Setting]:
 def _with_rule(spec: OuterSpec, rule: str) -> OuterSpec:
     number = RULE_NAMES.index(rule) if rule in RULE_NAMES else RULE_NAMES.index("mean")
     return OuterSpec(spec.round_steps, spec.rates, number, spec.length_eighths)
+
+
+def _in_words(options: argparse.Namespace, model: ModelConfig, inner: InnerSpec, setting: Setting) -> dict[str, Any]:
+    """What the report says of how its runs were made."""
+    return {
+        "nodes": NODES,
+        "parameters": sum(setting.fragment_sizes),
+        "model": asdict(model),
+        "inner": asdict(inner),
+        "rounds": options.rounds,
+        "tokens_per_node": options.rounds * options.steps * inner.batch_tokens,
+        "outer": asdict(setting.specs["mean"].rates[0]),
+    }
