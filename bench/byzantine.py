@@ -71,11 +71,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tokens", type=Path, default=ROOT / "build" / "lab", help="where bench.lab.export wrote")
     parser.add_argument("--budget-seconds", type=float, default=14_400)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="of the device, if it is the CPU")
-    parser.add_argument("--processes", type=int, default=1, help="for the outer steps")
+    parser.add_argument("--threads", type=int, default=2, help="of the device, if it is the CPU")
+    parser.add_argument("--processes", type=int, default=2, help="for the outer steps")
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--steps", type=int, default=50, help="inner steps of a round")
-    parser.add_argument("--sequences", type=int, help="per batch")
+    parser.add_argument("--sequences", type=int, default=2, help="per batch")
     parser.add_argument("--peak", type=int, help="inner learning rate in nanos")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rules", type=lambda text: text.split(","), default=list(RULES))
@@ -103,7 +103,7 @@ def _lab(options: argparse.Namespace) -> tuple[ModelConfig, InnerSpec, Setting]:
     inner = InnerSpec(
         round_steps=options.steps,
         segment_steps=options.steps,
-        sequences=options.sequences or chain["sequences"],
+        sequences=options.sequences,
         length=chain["sequence_length"],
         **inner_numbers,
     )
