@@ -44,8 +44,12 @@ class Session:
     def __init__(self, lab: Lab, out: Path, deadline: float, rows: int) -> None:
         self.lab, self.out, self.deadline, self.rows = lab, out, deadline, rows
         self.done = {Cell(**record["cell"]).key for record in read_records([out])}
-        self.pace: float | None = None  # seconds for one batch of one run
+        self.pace: dict[int, float] = {}  # seconds for a batch of a run, by replicas
         out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists() and not out.read_bytes().endswith(b"\n"):
+            # What a kill left of a line must not swallow the next one.
+            with out.open("a", encoding="utf-8") as file:
+                file.write("\n")
 
     def train(self, cells: list[Cell]) -> bool:
         """Train what is missing of cells with one number of replicas; False if the time is up."""
@@ -53,7 +57,8 @@ class Session:
         size = max(1, self.rows // cells[0].replicas)
         for low in range(0, len(missing), size):
             part = missing[low : low + size]
-            expected = (self.pace or 0) * len(part) * self.lab.batches
+            pace = self.pace.get(part[0].replicas, max(self.pace.values(), default=0))
+            expected = pace * len(part) * self.lab.batches
             if time.monotonic() + expected > self.deadline:
                 return False
             self._train(part)
@@ -68,8 +73,7 @@ class Session:
             file.flush()
             os.fsync(file.fileno())
         seconds = time.monotonic() - began
-        # The slowest so far: small fleets are the least efficient.
-        self.pace = max(self.pace or 0, seconds / len(part) / self.lab.batches)
+        self.pace[part[0].replicas] = seconds / len(part) / self.lab.batches
         print(f"{len(part)} runs of {part[0].replicas} replicas in {seconds:.1f} s", flush=True)
 
 
@@ -83,8 +87,12 @@ def tuned_rates(options: argparse.Namespace) -> dict[str, Rates]:
 
 def train_all(session: Session, options: argparse.Namespace) -> bool:
     """All cells in order; False if the time was up before the end."""
-    if options.tune and not all(session.train(tuning_cells(replicas)) for replicas in options.replicas):
+    if (options.tune or options.tune_only) and not all(
+        session.train(tuning_cells(replicas)) for replicas in options.replicas
+    ):
         return False
+    if options.tune_only:
+        return True
     tuned = tuned_rates(options)
     print(json.dumps({name: asdict(rates) for name, rates in tuned.items()}), flush=True)
     order = default_order(tuned, SEEDS[: options.seeds])
@@ -115,6 +123,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--replicas", type=int, nargs="+", default=list(REPLICAS))
     parser.add_argument("--batches", type=int, default=BATCHES, help="of every run; fewer only to try the program")
     parser.add_argument("--tune", action="store_true", help="tune the rates first")
+    parser.add_argument("--tune-only", action="store_true", help="tune the rates and end")
     parser.add_argument("--rates", type=Path, default=RATES)
     parser.add_argument("--tf32", action="store_true", help="shortened products on CUDA; for comparison only")
     parser.add_argument("--compile", action="store_true", help="let torch.compile fuse the optimizer")

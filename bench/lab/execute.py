@@ -74,7 +74,7 @@ def train_cells(lab: Lab, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
     cells = sorted(cells, key=lambda cell: cell.method != "sync")
     steps = lab.batches // each
     began = time.perf_counter()
-    fleet = _fleet(lab, cells, steps)
+    fleet = fleet_of(lab, cells, steps)
     measured = []
     for _, losses in train_runs(fleet, _groups(lab, fleet, cells), steps, steps // MEASURED):
         measured.append(losses.tolist())
@@ -84,7 +84,8 @@ def train_cells(lab: Lab, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
         yield {"cell": asdict(cell), "losses": losses, "seconds": round(seconds, 3)}
 
 
-def _fleet(lab: Lab, cells: Sequence[Cell], steps: int) -> Fleet:
+def fleet_of(lab: Lab, cells: Sequence[Cell], steps: int) -> Fleet:
+    """A fleet of these cells, which all have as many replicas, newborn."""
     kinds = sorted({(cell.round_steps, cell.rewarm) for cell in cells})
     curves = np.stack([curve(steps, *kind) for kind in kinds])
     seeds = [cell.seed for cell in cells]
