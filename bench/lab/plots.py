@@ -63,7 +63,9 @@ def _by_rounds(axes: Any, rows: Iterable[dict[str, Any]], title: str, goal: floa
     """Costs over H, a line for every M."""
     rows = list(rows)
     for replicas in REPLICAS:
-        ours = sorted((row for row in rows if row["replicas"] == replicas), key=lambda row: row["round_steps"])
+        # Of a lone trainer the protocol's outer step, which takes its payload as it is.
+        ours = [row for row in rows if row["replicas"] == replicas and (replicas > 1 or row["momentum"] == 0)]
+        ours.sort(key=lambda row: row["round_steps"])
         if ours:
             axes.errorbar(
                 [row["round_steps"] for row in ours],
