@@ -12,7 +12,7 @@ SEED :=
 SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench byzantine setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
+.PHONY: help bench byzantine convergence setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ test: $(VENV)/dev.stamp ## run the tests
 
 soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long property runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)
+
+convergence: $(VENV)/bench.stamp ## learning at equal tokens: at most 4 hours a call, goes on where it was; results in build/lab
+	@$(BIN)/python -m bench convergence $(ARGS)
+	@$(BIN)/python -m bench convergence --report build/lab
 
 crash: $(VENV)/dev.stamp ## end a node at every failpoint and N times at random: make crash N=500 SEED=1 OUT=crash.json
 	@$(BIN)/python -m tests.crash $(if $(N),--kills $(N)) $(if $(OUT),--out $(OUT)) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -24,6 +24,7 @@ NAMES = {
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
     "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
+    "convergence": "learning at equal tokens: synchronous, DiLoCo, compressed; needs hours or a GPU",
     "drift": "how far two honest machines drift apart on one segment",
     "byzantine": "what liars do to the learning, and what each rule does about it",
 }

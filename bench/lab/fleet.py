@@ -21,7 +21,10 @@ WINDOWS_PER_PASS = 8
 
 @dataclass(frozen=True)
 class FleetSpec:
-    """What all replicas of a fleet share. `replicas`: per run; `budget`: logits that may exist at a time."""
+    """What all replicas of a fleet share.
+
+    `replicas`: per run; `budget`: logits that may exist at a time; `compiled`: let torch.compile fuse the optimizer.
+    """
 
     config: ModelConfig
     replicas: int
@@ -32,6 +35,7 @@ class FleetSpec:
     weight_decay: float = 0.1
     clip: float = 1.0
     budget: int = 1 << 20
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Fleet:
             for place in fragment.tensors:
                 decayed[place.start : place.end] = place.kind != "norm"
         self.decayed = torch.from_numpy(decayed).to(self.device)
-        self.update = torch.compile(adamw) if self.device.type == "cuda" else adamw
+        self.update = torch.compile(adamw, dynamic=True) if spec.compiled else adamw
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def train(self, steps: int) -> None:

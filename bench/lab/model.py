@@ -75,10 +75,14 @@ class Forward:
         rotated = qkv[:, : heads + kv_heads] * cosine + torch.cat((-second, first), dim=-1) * sine
         query, key, value = rotated[:, :heads], rotated[:, heads:], qkv[:, heads + kv_heads :]
         if kv_heads < heads:
-            key = key.repeat_interleave(heads // kv_heads, dim=1)
-            value = value.repeat_interleave(heads // kv_heads, dim=1)
+            key, value = _repeated(key, heads // kv_heads), _repeated(value, heads // kv_heads)
         out = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return out.transpose(1, 2).reshape(replicas, sequences * length, heads * head_width)
+
+
+def _repeated(x: Tensor, times: int) -> Tensor:
+    """Every head of x [B, heads, T, head_width] that many times in a row; without a look at the host."""
+    return x.unsqueeze(2).expand(-1, -1, times, -1, -1).flatten(1, 2)
 
 
 def _norm(x: Tensor, gain: Tensor) -> Tensor:

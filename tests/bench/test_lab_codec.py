@@ -12,7 +12,17 @@ from training.payload import decode_payload, encode_payload
 
 SIZES = (700, 256, 16)
 TOTAL = sum(SIZES)
-NODE = bytes(32)
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+@pytest.fixture(autouse=True, params=DEVICES)
+def device(request):
+    with torch.device(request.param):
+        yield request.param
+
+
+def on(array):
+    return torch.from_numpy(array).to(torch.get_default_device())
 
 
 def vectors(seed, scale=0.02, count=2):
@@ -25,7 +35,7 @@ def vectors(seed, scale=0.02, count=2):
 @pytest.mark.parametrize("scale", [0.0, 1e-9, 1e-7, 1e-5, 0.02, 1.0, 30.0])
 def test_the_payloads_numbers_are_those_of_the_protocol(scale):
     before, after = vectors(3, scale)
-    found = Codec(SIZES).payload(torch.from_numpy(before - after))
+    found = Codec(SIZES).payload(on(before - after))
     for row in range(2):
         assert found[row].tolist() == decode_payload(encode_payload(before[row], after[row], SIZES), SIZES).tolist()
 
@@ -33,7 +43,7 @@ def test_the_payloads_numbers_are_those_of_the_protocol(scale):
 @pytest.mark.parametrize("scale", [0, 1, 100, 10**6, 7 * 255 << 15])
 def test_the_aggregates_numbers_are_those_of_the_protocol(scale):
     numbers = np.random.default_rng(4).integers(-scale, scale + 1, TOTAL).astype(np.int32)
-    found = Codec(SIZES).aggregate(torch.from_numpy(numbers).long())
+    found = Codec(SIZES).aggregate(on(numbers).long())
     assert found.tolist() == decode8(encode8(numbers, SIZES), SIZES).tolist()
 
 
@@ -44,32 +54,33 @@ def test_the_outer_step_of_the_mean_is_that_of_the_protocol(milli):
     momentum = np.random.default_rng(6).integers(-(10**6), 10**6, TOTAL).astype(np.int32)
     codec, rate = Codec(SIZES), (torch.tensor([milli[0]]), torch.tensor([milli[1]]))
     after = weights + (after - before)
-    numbers = codec.payload(torch.from_numpy(weights - after))
+    numbers = codec.payload(on(weights - after))
     found = nesterov(
-        torch.from_numpy(weights)[None],
-        torch.from_numpy(momentum)[None].long(),
+        on(weights)[None],
+        on(momentum)[None].long(),
         codec.aggregate(mean(numbers))[None],
         rate,
     )
     state = OuterState(weights, momentum)
     entries = [Entry(bytes([i]) * 32, encode_payload(weights, row, SIZES), 1) for i, row in enumerate(after)]
     wanted = outer_step(state, entries, SIZES, OuterSpec(20, (OuterRate(1, *milli),)))
-    assert found[0][0].numpy().tobytes() == wanted.weights.tobytes()
+    assert found[0][0].cpu().numpy().tobytes() == wanted.weights.tobytes()
     assert found[1][0].tolist() == wanted.momentum.tolist()
 
 
 def test_the_outer_step_of_any_aggregate_is_that_of_the_protocol():
     numbers = np.random.default_rng(7).integers(-(10**5), 10**5, (8, TOTAL)).astype(np.int32)
     codec, weights = Codec(SIZES), vectors(8)[0][0]
-    joint = mean(torch.from_numpy(numbers).long())
-    encoded = encode8(joint.numpy().astype(np.int32), SIZES)
+    joint = mean(on(numbers).long())
+    encoded = encode8(joint.cpu().numpy().astype(np.int32), SIZES)
     state = OuterState(weights, np.zeros(TOTAL, dtype=np.int32))
     wanted = apply_aggregate(state, (encoded, ()), SIZES, OuterRate(8, 800, 900))
     milli = (torch.tensor([800]), torch.tensor([900]))
     zero = torch.zeros(1, TOTAL, dtype=torch.int64)
-    found = nesterov(torch.from_numpy(weights)[None], zero, codec.aggregate(joint)[None], milli)
+    found = nesterov(on(weights)[None], zero, codec.aggregate(joint)[None], milli)
     assert (
-        found[0][0].numpy().tobytes() == wanted.weights.tobytes() and found[1][0].tolist() == wanted.momentum.tolist()
+        found[0][0].cpu().numpy().tobytes() == wanted.weights.tobytes()
+        and found[1][0].tolist() == wanted.momentum.tolist()
     )
 
 
@@ -83,7 +94,7 @@ def test_division_rounds_half_to_even(divisor):
 
 
 def test_another_block_size_cuts_elsewhere_and_smaller_blocks_err_less():
-    before, after = (torch.from_numpy(each) for each in vectors(9))
+    before, after = (on(each) for each in vectors(9))
     errors = []
     for block in (64, 256, 1024):
         numbers = Codec(SIZES, block).payload(before - after)
@@ -92,6 +103,6 @@ def test_another_block_size_cuts_elsewhere_and_smaller_blocks_err_less():
 
 
 def test_what_is_not_finite_counts_as_zero():
-    before, after = (torch.from_numpy(each) for each in vectors(10))
+    before, after = (on(each) for each in vectors(10))
     after[0, :3] = torch.tensor([np.nan, np.inf, -np.inf])
     assert Codec(SIZES).payload(before - after)[0, :3].tolist() == [0, 0, 0]

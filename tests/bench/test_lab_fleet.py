@@ -33,13 +33,16 @@ INNER = InnerSpec(
 SPEC = FleetSpec(CONFIG, replicas=2, sequences=4, length=32, budget=3 * 128 * 512)
 
 
-@pytest.fixture(scope="module")
-def tokens():
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def tokens(request):
     chance = np.random.default_rng(1)
     # Skewed like text, so that there is something to learn and the gradients differ by row.
     train = (512 * chance.random(5_000) ** 3).astype(np.int32)
     windows = (512 * chance.random((16, 33)) ** 3).astype(np.int64)
-    return Tokens(torch.from_numpy(train), torch.from_numpy(windows))
+    return Tokens(torch.from_numpy(train).to(request.param), torch.from_numpy(windows).to(request.param))
 
 
 def births(seeds):
@@ -49,8 +52,9 @@ def births(seeds):
 def fleet_of(tokens, seeds, spec=SPEC, **extra):
     curve = torch.tensor([[learning_rate(INNER, 0, step) / 6e-3 for step in range(20)]], dtype=torch.float64)
     count = len(seeds)
-    rows = Rows(torch.tensor(seeds), torch.full((count,), 6e-3), torch.zeros(count, dtype=torch.int64), curve, **extra)
-    return Fleet(spec, rows, births(seeds), tokens)
+    numbers = torch.tensor(seeds), torch.full((count,), 6e-3), torch.zeros(count, dtype=torch.int64), curve
+    rows = Rows(*(each.to(tokens.train.device) for each in numbers), **extra)
+    return Fleet(spec, rows, births(seeds).to(tokens.train.device), tokens)
 
 
 def alone(tokens, seeds, row, steps=20):
@@ -60,7 +64,7 @@ def alone(tokens, seeds, row, steps=20):
     loop.start(births(seeds)[row // 2].numpy())
     losses = []
     for _ in range(steps):
-        losses.append(loop.step(fleet.batch()[row].numpy(), 0))
+        losses.append(loop.step(fleet.batch()[row].cpu().numpy(), 0))
         fleet.step_number += 1
     return loop, losses
 
@@ -75,19 +79,29 @@ def test_twenty_steps_of_a_replica_are_those_of_the_inner_loop(tokens, row):
     assert losses == pytest.approx(wanted, rel=1e-4)
     assert wanted[-1] < wanted[0]
     moved = loop.model.flat - births([1, 2])[row // 2]
-    assert torch.linalg.vector_norm(fleet.flat[row] - loop.model.flat) < 1e-3 * torch.linalg.vector_norm(moved)
+    assert torch.linalg.vector_norm(fleet.flat[row].cpu() - loop.model.flat) < 1e-3 * torch.linalg.vector_norm(moved)
 
 
 def test_gradients_are_those_of_the_model(tokens):
     fleet = fleet_of(tokens, [1, 2])
     batch = fleet.batch()
-    stacked = fleet.gradients(batch)
+    stacked, batch = fleet.gradients(batch).cpu(), batch.cpu()
     model = NeuroLLM(CONFIG)
     for row in range(4):
-        load_flat(model, fleet.flat[row].detach().numpy())
+        load_flat(model, fleet.flat[row].detach().cpu().numpy())
         model.flat_gradient.zero_()
         model.loss(batch[row]).backward()
         torch.testing.assert_close(stacked[row], model.flat_gradient, rtol=1e-3, atol=1e-7)
+
+
+def test_a_recorded_step_is_the_step(tokens):
+    """On a GPU twenty steps in one call are a recorded graph, replayed; elsewhere both ways are one."""
+    one, other = fleet_of(tokens, [1, 2]), fleet_of(tokens, [1, 2])
+    one.train(20)
+    for _ in range(20):
+        other.train(1)
+    assert one.step_number.item() == other.step_number.item() == 20
+    torch.testing.assert_close(one.weights(), other.weights(), rtol=1e-3, atol=1e-4)
 
 
 def test_a_run_is_the_same_alone_and_beside_others(tokens):
@@ -113,23 +127,27 @@ def test_synchronous_replicas_are_one_model_on_the_joint_batch(tokens):
     assert not torch.equal(fleet.weights()[1, 0], fleet.weights()[1, 1])
     loop = InnerLoop(NeuroLLM(CONFIG), INNER)
     loop.start(births([1])[0].numpy())
-    loop.step(batch[:2].flatten(0, 1).numpy(), 0)
-    torch.testing.assert_close(fleet.weights()[0, 0], loop.model.flat, rtol=1e-4, atol=1e-5)
+    loop.step(batch[:2].flatten(0, 1).cpu().numpy(), 0)
+    torch.testing.assert_close(fleet.weights()[0, 0].cpu(), loop.model.flat, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("keep_m", "keep_v"), [(False, False), (True, True), (False, True)])
 def test_a_restarted_round_keeps_the_averages_it_is_told_to(tokens, keep_m, keep_v):
     fleet = fleet_of(tokens, [1, 2])
     fleet.train(3)
-    other, moved = fleet.weights()[0].clone(), births([9])
-    fleet.restart(torch.tensor([1]), moved, (torch.tensor([keep_m]), torch.tensor([keep_v])))
+    other, moved = fleet.weights()[0].clone(), births([9]).to(fleet.device)
+    indices, kept_m, kept_v = (torch.tensor([x], device=fleet.device) for x in (1, keep_m, keep_v))
+    fleet.restart(indices, moved, (kept_m, kept_v))
     assert torch.equal(fleet.weights()[1, 1], moved[0]) and torch.equal(fleet.weights()[0], other)
     assert fleet.m_age.tolist() == [3, 3, 3 * keep_m, 3 * keep_m] and fleet.v_age.tolist() == [3, 3] + 2 * [3 * keep_v]
     assert bool(fleet.m[2:].any()) == keep_m and bool(fleet.v[2:].any()) == keep_v
 
 
 def test_flipped_labels_reach_only_the_marked_replicas(tokens):
-    honest, liar = fleet_of(tokens, [1]), fleet_of(tokens, [1], flipped=torch.tensor([False, True]))
+    honest, liar = (
+        fleet_of(tokens, [1]),
+        fleet_of(tokens, [1], flipped=torch.tensor([False, True], device=tokens.train.device)),
+    )
     batch = honest.batch()
     good, bad = honest.gradients(batch), liar.gradients(batch)
     assert torch.equal(good[0], bad[0]) and not torch.equal(good[1], bad[1])
@@ -137,7 +155,7 @@ def test_flipped_labels_reach_only_the_marked_replicas(tokens):
 
 def test_the_held_out_loss_is_the_models(tokens):
     fleet = fleet_of(tokens, [1, 2])
-    found = fleet.held_out(births([1, 2]))
+    found = fleet.held_out(births([1, 2]).to(fleet.device))
     model = NeuroLLM(CONFIG)
     load_flat(model, births([2])[0].numpy())
-    assert found[1].item() == pytest.approx(model.loss(tokens.windows).item(), rel=1e-5)
+    assert found[1].item() == pytest.approx(model.loss(tokens.windows.cpu()).item(), rel=1e-5)
