@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
+from shutil import disk_usage
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,14 @@ def train_wave(plan: Plan, pool: Pool, wave: Sequence[Cell], deadline: float) ->
     """Train all cells of a wave and yield what became of each. Past the deadline it stops at the next measurement."""
     rounds, steps = plan.setting.rounds, plan.setting.round_steps
     starts = np.cumsum([0, *(cell.trained for cell in wave)])
-    with _shared((int(starts[-1]), sum(plan.setting.fragment_sizes)), len(wave)) as (trained, weights, memory):
+    with _shared((int(starts[-1]), sum(plan.setting.fragment_sizes)), len(wave)) as (trained, weights, files):
+        born = {seed: birth(plan.model, b"bench byzantine %16d" % seed) for seed in {cell.seed for cell in wave}}
         for place, cell in enumerate(wave):
-            weights[place] = birth(plan.model, b"bench byzantine %16d" % cell.seed)
+            weights[place] = born[cell.seed]
         parts = [(place, int(starts[place]), cell) for place, cell in enumerate(wave)]
         count = len(pool.connections)
         shapes = (trained.shape, weights.shape)
-        pool.tell([Share(tuple(parts[k::count]), memory, shapes) for k in range(count)])
+        pool.tell([Share(tuple(parts[k::count]), files, shapes) for k in range(count)])
         fleet = _fleet(plan, wave)
         row_of_run = torch.tensor(np.repeat(np.arange(len(wave)), [cell.trained for cell in wave]), device=plan.device)
         losses: list[tuple[int, list[float]]] = []
@@ -152,18 +154,18 @@ def _restart(fleet: Fleet, weights: torch.Tensor) -> None:
 def _shared(
     trained: tuple[int, int], cells: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], tuple[str, str]]]:
-    """Two arrays that the processes of the pool see too."""
+    """Two arrays that the processes of the pool see too: files mapped into memory."""
     shapes = (trained, (cells, trained[1]))
-    memories = [SharedMemory(create=True, size=4 * rows * width) for rows, width in shapes]
-    try:
+    need = 4 * sum(rows * width for rows, width in shapes)
+    # In memory if there is room: in a container there often is next to none.
+    memory = Path("/dev/shm")
+    roomy = memory.exists() and disk_usage(memory).free > 2 * need
+    with TemporaryDirectory(prefix="bench-byzantine-", dir=memory if roomy else None) as folder:
+        paths = (f"{folder}/trained", f"{folder}/weights")
         arrays = [
-            np.ndarray(shape, dtype=np.float32, buffer=memory.buf)
-            for shape, memory in zip(shapes, memories, strict=True)
+            np.memmap(path, dtype=np.float32, mode="w+", shape=shape) for path, shape in zip(paths, shapes, strict=True)
         ]
-        yield arrays[0], arrays[1], (memories[0].name, memories[1].name)
-    finally:
-        for memory in memories:
-            memory.unlink()
+        yield arrays[0], arrays[1], paths
 
 
 def append(path: Path, result: dict[str, Any]) -> None:

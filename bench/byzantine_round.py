@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
@@ -111,7 +110,7 @@ class Share:
     """The part of a wave that one process looks after, and where the arrays lie."""
 
     cells: tuple[tuple[int, int, Cell], ...]  # place in the wave, first row in the fleet, cell
-    memory: tuple[str, str]  # trained [rows, P] and weights [cells, P]
+    files: tuple[str, str]  # trained [rows, P] and weights [cells, P]
     shapes: tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -119,18 +118,15 @@ def serve(connection: Connection, setting: Setting) -> None:
     """A process's life: a share begins a wave, a number ends that round, None ends the process."""
     while (message := connection.recv()) is not None:
         assert isinstance(message, Share)
-        memories = [SharedMemory(name) for name in message.memory]
-        _wave(connection, setting, message, memories)
-        for memory in memories:
-            memory.close()
+        _wave(connection, setting, message)
 
 
-def _wave(connection: Connection, setting: Setting, share: Share, memories: Sequence[SharedMemory]) -> None:
+def _wave(connection: Connection, setting: Setting, share: Share) -> None:
     trained, weights = (
-        np.ndarray(shape, dtype=np.float32, buffer=memory.buf)
-        for shape, memory in zip(share.shapes, memories, strict=True)
+        np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+        for path, shape in zip(share.files, share.shapes, strict=True)
     )
-    runs = [Run(cell, setting, weights[place].copy()) for place, _, cell in share.cells]
+    runs = [Run(cell, setting, np.array(weights[place])) for place, _, cell in share.cells]
     while (number := connection.recv()) is not None:
         for run, (place, row, cell) in zip(runs, share.cells, strict=True):
             weights[place] = run.end_round(number, trained[row : row + cell.trained])
