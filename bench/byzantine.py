@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
     budget = options.logits or (GPU_BUDGET if on_gpu else CPU_BUDGET)
     plan = Plan(model, inner, setting, tokens, device, budget, options.measure_every)
     done = {result["cell"] for result in finished(options.out)}
-    wanted = cells(options.rules, options.attacks, options.liars, options.seeds)
+    wanted = cells(options.rules, options.attacks, options.liars, (options.seeds, options.seeds_without_liars))
     todo = [cell for cell in wanted if cell.name not in done]
     print(f"{len(todo)} runs to make, {len(done)} are there", flush=True)
     deadline = begun + options.budget_seconds
@@ -77,14 +77,20 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=50, help="inner steps of a round")
     parser.add_argument("--sequences", type=int, default=2, help="per batch")
     parser.add_argument("--peak", type=int, help="inner learning rate in nanos")
+    parser.add_argument("--outer", type=_numbers, help="outer rate and momentum in thousandths; else genesis.json's")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds-without-liars", type=int, default=12, help="what a rule costs then is a small number")
     parser.add_argument("--rules", type=lambda text: text.split(","), default=list(RULES))
     parser.add_argument("--attacks", type=lambda text: text.split(","), default=list(SUITE))
-    parser.add_argument("--liars", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
+    parser.add_argument("--liars", type=_numbers, default=[2, 1])
     parser.add_argument("--rows", type=int, help="nodes that train at a time")
     parser.add_argument("--logits", type=int, help="logits that may exist at a time")
     parser.add_argument("--measure-every", type=int, default=4, help="rounds")
     return parser.parse_args(arguments)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
 def _lab(options: argparse.Namespace) -> tuple[ModelConfig, InnerSpec, Setting]:
@@ -109,6 +115,8 @@ def _lab(options: argparse.Namespace) -> tuple[ModelConfig, InnerSpec, Setting]:
     )
     counts = sorted({int(name.split(".")[0]) for name in rates if name[0].isdecimal()})
     table = tuple(OuterRate(n, rates[f"{n}.rate_milli"], rates[f"{n}.momentum_milli"]) for n in counts)
+    if options.outer:
+        table = (OuterRate(1, *options.outer),)
     spec = only_rate(OuterSpec(options.steps, table), NODES)
     specs = {rule: _with_rule(spec, rule) for rule in (*RULE_NAMES, *options.rules)}
     sizes = tuple(fragment.count for fragment in parameter_layout(model))

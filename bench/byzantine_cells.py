@@ -41,14 +41,23 @@ class Cell:
         return f"{self.rule}/{self.attack}/{self.liars}/{self.absent}/{self.seed}"
 
 
-def cells(rules: Sequence[str], attacks: Sequence[str], liars: Sequence[int], seeds: int) -> Iterator[Cell]:
-    """Seed by seed, so that an early end leaves whole comparisons: what all is compared to first, then rule by rule."""
-    for seed in range(seeds):
+def cells(rules: Sequence[str], attacks: Sequence[str], liars: Sequence[int], seeds: tuple[int, int]) -> Iterator[Cell]:
+    """Seed by seed, so that an early end leaves whole comparisons: what all is compared to first, then rule by rule.
+
+    `seeds`: with liars, and without.
+    """
+    for seed in range(seeds[0]):
         yield from (Cell("mean", "none", 0, seed, absent) for absent in sorted(liars, reverse=True))
-        yield from (Cell(rule, "none", 0, seed) for rule in dict.fromkeys(("mean", *rules)))
+        yield from _without_liars(rules, seed)
         for rule in rules:
             for count in sorted(liars, reverse=True):
                 yield from (Cell(rule, attack, count, seed) for attack in attacks)
+    for seed in range(seeds[0], seeds[1]):
+        yield from _without_liars(rules, seed)
+
+
+def _without_liars(rules: Sequence[str], seed: int) -> Iterator[Cell]:
+    return (Cell(rule, "none", 0, seed) for rule in dict.fromkeys(("mean", *rules)))
 
 
 def finished(path: Path) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ SUITE = {
     "sign_flip_10": Adversary(sign_flip(10.0)),
     "noise": Adversary(noise(10.0)),
     "label_flip": Adversary(label_flip, "flipped"),
-    "sleeper": Adversary(sleeper(min_max("mean")), "honest"),
+    "sleeper": Adversary(sleeper(aligned(0.7)), "honest"),
     "sleeper_flip": Adversary(sleeper(sign_flip(10.0)), "honest"),
     "echo": Adversary(echo),
     "mimic": Adversary(mimic),

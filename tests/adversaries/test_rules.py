@@ -22,7 +22,7 @@ RATE, NOISE = 0.15, 0.02
 RATES = only_rate(OuterSpec(STEPS, (OuterRate(1, 800, 900),)), NODES).rates
 SETTING = Setting((SIZE,), STEPS, ROUNDS, {rule: OuterSpec(STEPS, RATES, k) for k, rule in enumerate(RULE_NAMES)})
 # What these do to the mean at f = 2 of 8: at least so many times the loss of the honest nodes alone.
-MEAN_FAILS = {"sign_flip_10": 100, "sleeper_flip": 20, "noise": 5, "alie_1.5": 1.3, "sleeper": 1.3, "min_max": 1.3}
+MEAN_FAILS = {"sign_flip_10": 100, "sleeper_flip": 20, "noise": 5, "alie_1.5": 1.3, "aligned": 1.3, "min_max": 1.3}
 
 
 @cache

@@ -25,8 +25,8 @@ def a_result(cell: Cell, loss: float | None, ended: str | None = None) -> dict[s
 
 
 def test_every_cell_is_named_once_and_what_all_are_compared_to_comes_first():
-    every = list(cells(["mean", "krum"], ["zero", "echo"], [2, 1], 3))
-    assert len({cell.name for cell in every}) == len(every) == 3 * (2 + 2 + 2 * 2 * 2)
+    every = list(cells(["mean", "krum"], ["zero", "echo"], [2, 1], (3, 5)))
+    assert len({cell.name for cell in every}) == len(every) == 3 * (2 + 2 + 2 * 2 * 2) + 2 * 2
     assert [(cell.absent, cell.honest) for cell in every[:3]] == [(2, 6), (1, 7), (0, 8)]
 
 
@@ -37,7 +37,7 @@ def test_liars_take_a_row_of_the_fleet_only_if_they_train():
 
 
 def test_waves_keep_the_order_and_never_exceed_the_rows_but_for_a_single_run():
-    every = list(cells(["mean"], ["zero", "sleeper"], [2], 2))
+    every = list(cells(["mean"], ["zero", "sleeper"], [2], (2, 0)))
     cut = list(waves(every, 20))
     assert [cell for wave in cut for cell in wave] == every
     assert all(sum(cell.trained for cell in wave) <= 20 for wave in cut)
