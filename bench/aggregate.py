@@ -4,9 +4,9 @@
 
 Payloads lie in files, mapped and not read whole, as a node holds them; there are eight, counted several times where 64
 are wanted. Each figure is a process of its own with one thread, in processor time, as the machine may be busy. Memory
-is how far the peak of the resident set exceeds what it was before, without the pages of the mapped files, which the kernel
-drops when it needs them. 100 million parameters are calculated: the rule on the inner products, which does not depend on
-the model, plus what the rest takes a parameter at the largest size measured.
+is how far the peak of the resident set exceeds what it was before, without the pages of the mapped files, which the
+kernel drops when it needs them. 100 million parameters are calculated: the rule on the inner products, which does not
+depend on the model, plus what the rest takes a parameter at the largest size measured.
 """
 
 import argparse
