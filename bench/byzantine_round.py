@@ -41,7 +41,7 @@ class Run:
 
     def __init__(self, cell: Cell, setting: Setting, born: Floats) -> None:
         self.cell, self.setting = cell, setting
-        self.state = genesis_state(born)
+        self.born, self.state = born, genesis_state(born)
         self.before: Vectors | None = None
         self.chance = np.random.default_rng([cell.seed, 8, cell.liars])
         self.liar_shares: list[float] = []
@@ -85,6 +85,7 @@ class Run:
             rounds=self.setting.rounds,
             chance=self.chance,
             before=self.before,
+            progress=self.born - self.state.weights if number else None,
             aggregate=aggregate,
             trained=trained if len(trained) else None,
         )

@@ -25,6 +25,7 @@ class Scene:
     chance: np.random.Generator
     before: Vectors | None = None  # what the honest nodes published in the round before; None in the first
     aggregate: Vector | None = None  # the last accepted aggregate; None in the first round
+    progress: Vector | None = None  # what all rounds so far took from the newborn weights; None in the first round
     trained: Vectors | None = None  # what the liars' own training gave, for attacks that train, one row each
 
     @property

@@ -45,5 +45,6 @@ SUITE = {
     "stale": Adversary(stale),
     "copied": Adversary(copied),
     "aligned": Adversary(aligned(0.7)),
+    "aligned_back": Adversary(aligned(0.7, "back")),
     "split": Adversary(split(0.5)),
 }

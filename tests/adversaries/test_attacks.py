@@ -39,6 +39,7 @@ def a_scene(liars: int = 2, round_number: int = 3, seed: int = 5) -> Scene:
         chance=np.random.default_rng(seed + 1),
         before=deltas(8 - liars),
         aggregate=deltas(4).mean(axis=0),
+        progress=deltas(1)[0] * 9,
         trained=deltas(liars),
     )
 
@@ -77,7 +78,7 @@ def test_every_attack_has_an_answer_in_the_first_round(name):
 @pytest.mark.parametrize("name", [name for name in SUITE if SUITE[name].training == "none"])
 def test_an_attack_without_training_needs_no_training(name):
     scene = a_scene()
-    untrained = Scene(scene.honest, 2, 3, 8, scene.chance, scene.before, scene.aggregate)
+    untrained = Scene(scene.honest, 2, 3, 8, scene.chance, scene.before, scene.aggregate, scene.progress)
     assert SUITE[name].publish(untrained).shape == (2, SIZE)
 
 
@@ -171,11 +172,20 @@ def test_the_sleeper_is_honest_in_the_first_half_and_attacks_in_the_second():
     assert np.array_equal(attack(first_lie), ipm(2)(first_lie))
 
 
-def test_the_aligned_liar_keeps_its_share_of_the_mean_and_an_honest_length():
+@pytest.mark.parametrize("direction", ["chance", "back"])
+def test_the_aligned_liar_keeps_its_share_of_the_mean_and_an_honest_length(direction):
     scene = a_scene()
-    lie = aligned(0.7)(scene)[0].astype(np.float64)
+    lie = aligned(0.7, direction)(scene)[0].astype(np.float64)
     assert float(lie @ scene.mean / (scene.mean @ scene.mean)) == pytest.approx(0.7, abs=1e-4)
     assert norms(lie[None]) == pytest.approx([scene.size])
+
+
+def test_the_liar_that_goes_back_undoes_what_was_learnt_and_the_other_goes_the_same_way_every_round():
+    scene, next_one = a_scene(), a_scene(round_number=4)
+    assert scene.progress is not None
+    assert float((aligned(0.7, "back")(scene)[0] - 0.7 * scene.mean) @ scene.progress) < 0
+    one, other = (aligned(0.7)(each)[0] - 0.7 * each.mean for each in (scene, next_one))
+    assert float(one @ other / np.linalg.norm(one) / np.linalg.norm(other)) > 0.9
 
 
 def test_split_liars_are_as_far_from_the_mean_as_min_max_but_half_apart_from_one_another():
