@@ -97,6 +97,9 @@ def train_wave(plan: Plan, pool: Pool, wave: Sequence[Cell], deadline: float) ->
             if (number + 1) % plan.measure_every == 0 or number + 1 == rounds:
                 held_out = fleet.held_out(torch.from_numpy(weights).to(plan.device))
                 losses.append((number + 1, held_out.tolist()))
+                print(
+                    f"loss {wave[0].name}: {losses[-1][1][0]:.4f}, median {np.nanmedian(losses[-1][1]):.4f}", flush=True
+                )
             now = time.perf_counter()
             print(f"round {number + 1}: {now - begun:.1f} s, outer steps {now - half:.2f} s", flush=True)
             if time.time() > deadline:
