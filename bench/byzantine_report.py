@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from math import isnan, nan, sqrt
+from math import isnan, log, nan, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +25,31 @@ def final_losses(results: Iterable[Mapping[str, Any]]) -> Losses:
     return losses
 
 
-def against(losses: Mapping[int, float], reference: Mapping[int, float]) -> dict[str, Any]:
-    """Mean and standard error of the relative differences of equal seeds; none if a seed diverged."""
+def against(losses: Mapping[int, float], reference: Mapping[int, float], guess: float) -> dict[str, Any]:
+    """Mean and standard error of the relative differences of equal seeds, and how many of them diverged.
+
+    Diverged is what ended early, or above `guess`, the loss of a model that knows nothing. Without a loss there is no
+    mean.
+    """
     seeds = sorted(losses.keys() & reference.keys())
     shares = [losses[seed] / reference[seed] - 1 for seed in seeds]
-    diverged = sum(isnan(share) for share in shares)
-    if not shares or diverged:
+    diverged = sum(not losses[seed] <= guess for seed in seeds)
+    if not shares or any(isnan(share) for share in shares):
         return {"seeds": len(shares), "diverged": diverged, "mean": None, "error": None}
     mean = sum(shares) / len(shares)
     spread = sum((share - mean) ** 2 for share in shares)
     error = sqrt(spread / (len(shares) - 1) / len(shares)) if len(shares) > 1 else None
-    return {"seeds": len(shares), "diverged": 0, "mean": mean, "error": error}
+    return {"seeds": len(shares), "diverged": diverged, "mean": mean, "error": error}
 
 
-def comparisons(losses: Losses) -> list[dict[str, Any]]:
+def comparisons(losses: Losses, guess: float) -> list[dict[str, Any]]:
     """Each attack against the honest nodes alone, each rule without liars against the mean of all."""
     found = []
     for (rule, attack, liars, absent), by_seed in losses.items():
         if absent:
             continue
         reference = losses.get(("mean", "none", 0, liars), {})
-        found.append({"rule": rule, "attack": attack, "liars": liars, **against(by_seed, reference)})
+        found.append({"rule": rule, "attack": attack, "liars": liars, **against(by_seed, reference, guess)})
     return found
 
 
@@ -59,10 +63,10 @@ def liar_shares(results: Iterable[Mapping[str, Any]]) -> dict[Key, float]:
     return {key: sum(each) / len(each) for key, each in shares.items()}
 
 
-def write_report(results: Sequence[Mapping[str, Any]], folder: Path, setting: Mapping[str, Any]) -> None:
-    """docs/results/byzantine.json and .png, and the goals as lines on standard output."""
+def write_report(results: Sequence[Mapping[str, Any]], path: Path, setting: Mapping[str, Any]) -> None:
+    """`path` with .json and .png, and clip_trust against its goals as lines on standard output."""
     losses = final_losses(results)
-    found = comparisons(losses)
+    found = comparisons(losses, log(setting["model"]["vocabulary"]))
     weights = liar_shares(results)
     for each in found:
         each["liar_share"] = weights.get((each["rule"], each["attack"], each["liars"], 0))
@@ -75,14 +79,25 @@ def write_report(results: Sequence[Mapping[str, Any]], folder: Path, setting: Ma
             for (rule, attack, liars, absent), by_seed in losses.items()
         ],
     }
-    (folder / "byzantine.json").write_text(json.dumps(content, indent=1) + "\n")
-    plot(found, folder / "byzantine.png")
+    path.with_suffix(".json").write_text(_lines(content))
+    plot(found, path.with_suffix(".png"))
     for each in found:
         if each["rule"] == "clip_trust" and each["mean"] is not None:
             goal = GOAL if each["liars"] else GOAL_WITHOUT_LIARS
             name = f"clip_trust_{each['attack']}_{each['liars']}"
             error = "one seed" if each["error"] is None else f"standard error {each['error']:.4f}"
             report(name, each["mean"], "share of loss", goal, f"{error}, {each['seeds']} seeds")
+
+
+def _lines(content: Mapping[str, Any]) -> str:
+    """JSON with one entry of a list in a line."""
+    parts = []
+    for name, value in content.items():
+        text = json.dumps(value)
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(f"  {json.dumps(each)}" for each in value) + "\n ]"
+        parts.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _plain(by_seed: Mapping[int, float]) -> dict[str, float | None]:
@@ -128,7 +143,7 @@ def _percent(cell: Mapping[str, Any] | None) -> float:
 def _words(cell: Mapping[str, Any] | None) -> str:
     if cell is None:
         return ""
-    if cell["mean"] is None:
-        return "diverged"
+    if cell["mean"] is None or cell["diverged"]:
+        return "diverged" if cell["mean"] is None else f"diverged: × {1 + cell['mean']:.0f}"
     error = "" if cell["error"] is None else f" ± {100 * cell['error']:.1f}"
     return f"{100 * cell['mean']:+.1f}{error}"

@@ -5,7 +5,7 @@ choose, encodes all payloads, takes the real outer step, and leaves the new weig
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing.connection import Connection
 from typing import Any
@@ -98,12 +98,6 @@ def step_of(rule: str) -> Combine:
 
         return trial_step(rule)
     return outer_step
-
-
-def only_rate(spec: OuterSpec, payloads: int) -> OuterSpec:
-    """The spec with the outer rate of that many payloads for any number: rules are compared, not rates."""
-    reached = max((rate for rate in spec.rates if rate.from_payloads <= payloads), key=lambda rate: rate.from_payloads)
-    return replace(spec, rates=(replace(reached, from_payloads=1),))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bench.byzantine_cells import NODES, Cell
-from bench.byzantine_round import Run, Setting, only_rate
+from bench.byzantine_cells import Cell
+from bench.byzantine_round import Run, Setting
 from tests.adversaries.suite import SUITE
 from training.outer import OuterRate, OuterSpec
 from training.robust import RULE_NAMES
@@ -19,7 +19,7 @@ SIZE, ROUNDS, STEPS = 1024, 12, 50
 CURVATURE = np.random.default_rng(1).uniform(0.02, 1, SIZE)
 BEST = np.random.default_rng(2).standard_normal(SIZE) * 0.5
 RATE, NOISE = 0.15, 0.02
-RATES = only_rate(OuterSpec(STEPS, (OuterRate(1, 800, 900),)), NODES).rates
+RATES = (OuterRate(1, 800, 900),)
 SETTING = Setting((SIZE,), STEPS, ROUNDS, {rule: OuterSpec(STEPS, RATES, k) for k, rule in enumerate(RULE_NAMES)})
 # What these do to the mean at f = 2 of 8: at least so many times the loss of the honest nodes alone.
 MEAN_FAILS = {"sign_flip_10": 100, "sleeper_flip": 20, "noise": 5, "alie_1.5": 1.3, "aligned": 1.3, "min_max": 1.3}

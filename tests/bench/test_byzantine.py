@@ -52,15 +52,21 @@ def test_a_line_that_was_cut_short_or_a_run_that_was_is_made_again(tmp_path):
 
 
 def test_losses_are_compared_seed_by_seed():
-    found = against({0: 1.1, 1: 2.4, 2: 9.0}, {0: 1.0, 1: 2.0, 3: 5.0})
-    assert found["seeds"] == 2
+    found = against({0: 1.1, 1: 2.4, 2: 9.0}, {0: 1.0, 1: 2.0, 3: 5.0}, guess=8.3)
+    assert (found["seeds"], found["diverged"]) == (2, 0)
     assert found["mean"] == pytest.approx(0.15)
     assert found["error"] == pytest.approx(0.05)
 
 
 def test_one_diverged_seed_leaves_no_mean_to_hide_it():
-    found = against({0: 1.1, 1: nan}, {0: 1.0, 1: 2.0})
+    found = against({0: 1.1, 1: nan}, {0: 1.0, 1: 2.0}, guess=8.3)
     assert (found["diverged"], found["mean"]) == (1, None)
+
+
+def test_a_loss_above_that_of_a_guess_counts_as_diverged():
+    found = against({0: 8.29, 1: 8.31}, {0: 4.0, 1: 4.0}, guess=8.3)
+    assert found["diverged"] == 1
+    assert found["mean"] == pytest.approx(1.075)
 
 
 def test_a_run_is_compared_with_as_many_honest_nodes_as_it_has():
@@ -73,7 +79,7 @@ def test_a_run_is_compared_with_as_many_honest_nodes_as_it_has():
         a_result(Cell("krum", "none", 0, 0), 3.3),
         a_result(Cell("krum", "noise", 1, 0), 5.0, ended="round 3: momentum"),
     ]
-    found = {(each["rule"], each["attack"], each["liars"]): each for each in comparisons(final_losses(results))}
+    found = {(each["rule"], each["attack"], each["liars"]): each for each in comparisons(final_losses(results), 8.3)}
     assert found["krum", "echo", 2]["mean"] == pytest.approx(0.2)
     assert found["krum", "echo", 1]["mean"] == pytest.approx(0.5)
     assert found["krum", "none", 0]["mean"] == pytest.approx(0.1)
