@@ -317,8 +317,8 @@ def test_names_without_work_do_not_hurry_a_round():
     rounds.close(*FOUR)
     assert (rounds.round.awaited.nodes, rounds.round.awaited.work) == (1_004, 16)
     far = rounds.round.deadline_height
-    rounds.commit(*SYBILS[:100], segments=2)
-    assert (rounds.round.awaited.arrived, rounds.round.deadline_height) == (100, far)
+    rounds.commit(*SYBILS[:700], segments=2)
+    assert (rounds.round.awaited.arrived, rounds.round.deadline_height) == (700, far)
 
 
 def test_a_thousand_idle_names_stall_one_round_by_its_grace_and_no_other():
