@@ -5,6 +5,7 @@ nodes say otherwise goes through the real relay and claims over a little network
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from chain.state import TRAINING, Round, State
 from chain.transition import Applied, Proposal, epoch_of
 from consensus.certificate import certify
 from consensus.messages import FINALIZE, NOTARIZE, Certificate, Vote, vote_message
+from network.pages import Wanted
 from node.attendance import Attendance
 from node.claim_pool import ClaimPool
 from node.claims import Claims
@@ -29,7 +31,7 @@ from node.ledger_view import LedgerView
 from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Outcomes
-from node.past_rounds import payloads_of
+from node.past_rounds import closed_round
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.relay import Relay
@@ -68,14 +70,14 @@ class Member:
 
     def __post_init__(self) -> None:
         network = self.network
-        for name in ("payloads", "model"):
+        for name in ("payloads", "aggregates", "model"):
             (self.folder / name).mkdir(parents=True)
         self.store = Store(MemoryKeyValue(), network)
         self.view = LedgerView(self.store, network)
         self.learning = Learning.of(network)
         self.payloads = PayloadStore(self.folder / "payloads")
         self.outcomes = Outcomes(ModelStore(self.folder / "model", self.learning), self.payloads)
-        self.outcomes.past = partial(payloads_of, self.store)
+        self.outcomes.past = partial(closed_round, self.store)
         self.outcomes.restore(self.state)
         self.driver = RoundDriver(network, self.identity, self.outcomes)
         self.driver.ask = self.asked.append
@@ -86,7 +88,7 @@ class Member:
         self.reporting = Reporting(self.identity, network, self.mempool)
         self.relay = Relay(self.runtime, self.mempool, self.store.state)
         self.claims = Claims(self.runtime, network, self.pool, self.store.state, self.driver.claims)
-        self.attendance = Attendance(self.outcomes, lambda: None, self._follow)
+        self.attendance = Attendance(self.outcomes, self.driver.attests, lambda: None, self._follow)
         self.runtime.runs(self.relay, self.claims)
 
     @property
@@ -166,11 +168,24 @@ class Cluster:
             for index, each in enumerate(identities)
         ]
         self.validators = self.members[:validators]
+        # What members give to each other when asked. Payloads come by `train`, so that some can lack them.
+        self.served = {"aggregates"}
+        self.fetched: list[tuple[bytes, int]] = []  # roots that were asked for, and the bytes that came
+        for member in self.members:
+            member.outcomes.fetch_by(self._fetch)
         self.links.connect(*(member.runtime for member in self.members))
         self._turn = 0
 
     def close(self) -> None:
         self.runner.close()
+
+    def _fetch(self, wanted: Wanted, done: Callable[[bytes | None], None]) -> None:
+        """From whoever has it, at once."""
+        stores = [getattr(each.outcomes, name) for each in self.members for name in sorted(self.served)]
+        found = next((store.get(wanted.root) for store in stores if store.has(wanted.root)), None)
+        assert found is None or wanted.allows(len(found))
+        self.fetched.append((wanted.root, 0 if found is None else len(found)))
+        done(found)
 
     @property
     def state(self) -> State:
