@@ -8,13 +8,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
+from chain.attestations import has_voted
 from chain.block import TRAINING as TRAINING_PROOF
 from chain.block import WHOLE, PayloadReveal, Proof, RoundInput
 from chain.crypto.hashing import ZERO, merkle_root
 from chain.genesis import Network
 from chain.proofs import LAYERS_MAXIMUM
 from chain.round_inputs import write_bitmap
-from chain.rounds import counted_root, has_seat
+from chain.rounds import counted_root
+from chain.seats import has_seat, is_seat_free
 from chain.state import (
     HOLDING,
     OPENED,
@@ -119,12 +121,13 @@ class RoundDriver:
         if current.phase != TRAINING or self.work.round != current.number or done is None:
             return False
         claim = state.find(Claim, claim_key(current.number, self.node))
-        is_enough = 2 * done.segments >= self.params.segments and self._is_seated(current)
+        is_enough = 2 * done.segments >= self.params.segments and self._is_seated(state, current)
         return is_enough and not self._is_lost(state, current) and (claim is None or claim.commitment == ZERO)
 
-    def _is_seated(self, current: Round) -> bool:
+    def _is_seated(self, state: State, current: Round) -> bool:
         """Whether a seat was drawn for us and is free."""
-        return has_seat(current, self.node, self.params) and len(current.committed) < self.params.seats
+        place = state, current, self.node, self.params
+        return has_seat(*place) and is_seat_free(*place)
 
     def _is_lost(self, state: State, current: Round) -> bool:
         """Whether nobody but us is waited for, and we cannot continue what an earlier run of ours has proven."""
@@ -203,7 +206,7 @@ class RoundDriver:
             return []
         match current.phase:
             case phase if phase == TRAINING and claim is not None:
-                return self._commit(current, claim)
+                return self._commit(state, current, claim)
             case phase if phase == REVEALING and claim is not None:
                 return self._reveal(current, claim)
             case phase if phase == HOLDING:
@@ -217,11 +220,11 @@ class RoundDriver:
         number = state.ledger.round
         return state.round(number), state.find(Claim, claim_key(number, self.node))
 
-    def _commit(self, current: Round, claim: Claim) -> list[RoundInput]:
+    def _commit(self, state: State, current: Round, claim: Claim) -> list[RoundInput]:
         opening = self._opening(current.number, claim)
         if opening is None or claim.commitment != ZERO or 2 * len(claim.states) < self.params.segments:
             return []
-        if not self._is_seated(current):
+        if not self._is_seated(state, current):
             return []
         place = opening.round, opening.commitment(self.network.chain_id)
         return [self._once(("commit", place), lambda: self.identity.sign_commit(*place, self.network.chain_id))]
@@ -275,7 +278,7 @@ class RoundDriver:
     def _may_vote(self, state: State, current: Round) -> int | None:
         """Our index in the set that attests this round, if we are in it and have not voted in this phase."""
         index = self._place_in(state, current.set_epoch)
-        return None if index is None or current.voted[index >> 3] >> (index & 7) & 1 else index
+        return None if index is None or has_voted(current.poll, index) else index
 
     def attests(self, state: State, current: Round) -> bool:
         """Whether we are in the set that says what this round gave; while it still trains, in the set of today."""

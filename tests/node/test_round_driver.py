@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
-from chain.rounds import has_seat
+from chain.seats import has_seat
 from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID
 from chain.transition import Applied
 from node.counted import Counted
@@ -130,7 +130,7 @@ def test_a_node_without_a_seat_commits_nothing_and_goes_on_making_blocks(tmp_pat
         node.mempool.add(registration(node, a_key(f"newcomer {index}")), node.state)
     while node.round.participants == 1 or node.round.phase != TRAINING:
         node.block()
-    assert not has_seat(node.round, node.driver.node, node.network.params)
+    assert not has_seat(node.state, node.round, node.driver.node, node.network.params)
     number = node.round.number
     node.train()
     node.finish()
