@@ -23,6 +23,7 @@ from consensus.certificate import certify
 from consensus.messages import FINALIZE, NOTARIZE, Certificate, Vote, vote_message
 from network.pages import Wanted
 from node.attendance import Attendance
+from node.bringing import Fetch
 from node.claim_pool import ClaimPool
 from node.claims import Claims
 from node.declarations import Declarations, Registration
@@ -67,16 +68,22 @@ class Member:
     runtime: LittleRuntime
     runner: asyncio.Runner
     asked: list[Command] = field(default_factory=list)
+    fetch: Fetch | None = None
 
     def __post_init__(self) -> None:
-        network = self.network
         for name in ("payloads", "aggregates", "model"):
             (self.folder / name).mkdir(parents=True)
-        self.store = Store(MemoryKeyValue(), network)
+        self.store = Store(MemoryKeyValue(), self.network)
+        self.learning = Learning.of(self.network)
+        self.start()
+
+    def start(self) -> None:
+        """Begin from what is on disk: also what a restart does."""
+        network = self.network
+        self.asked.clear()
         self.view = LedgerView(self.store, network)
-        self.learning = Learning.of(network)
         self.payloads = PayloadStore(self.folder / "payloads")
-        self.outcomes = Outcomes(ModelStore(self.folder / "model", self.learning), self.payloads)
+        self.outcomes = Outcomes(ModelStore(self.folder / "model", self.learning), self.payloads, self.fetch)
         self.outcomes.past = partial(closed_round, self.store)
         self.outcomes.restore(self.state)
         self.driver = RoundDriver(network, self.identity, self.outcomes)
@@ -172,6 +179,7 @@ class Cluster:
         self.served = {"aggregates"}
         self.fetched: list[tuple[bytes, int]] = []  # roots that were asked for, and the bytes that came
         for member in self.members:
+            member.fetch = self._fetch
             member.outcomes.fetch_by(self._fetch)
         self.links.connect(*(member.runtime for member in self.members))
         self._turn = 0
