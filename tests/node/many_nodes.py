@@ -6,6 +6,7 @@ nodes say otherwise goes through the real relay and claims over a little network
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from node.bringing import Fetch
 from node.claim_pool import ClaimPool
 from node.claims import Claims
 from node.declarations import Declarations, Registration
+from node.errors import StoreError
 from node.identity import Identity, find_stamp
 from node.ledger_view import LedgerView
 from node.mempool import Mempool
@@ -85,7 +87,8 @@ class Member:
         self.payloads = PayloadStore(self.folder / "payloads")
         self.outcomes = Outcomes(ModelStore(self.folder / "model", self.learning), self.payloads, self.fetch)
         self.outcomes.past = partial(closed_round, self.store)
-        self.outcomes.restore(self.state)
+        with suppress(StoreError):  # Others may have what is missing.
+            self.outcomes.restore(self.state)
         self.driver = RoundDriver(network, self.identity, self.outcomes)
         self.driver.ask = self.asked.append
         self.mempool = Mempool(network, self.runtime.wall_ms)
