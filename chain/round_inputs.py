@@ -80,7 +80,7 @@ def _commit(state: State, item: PayloadCommit, chain_id: bytes, params: Params) 
     state.put(claim_key(item.round, item.node), replace(claim, commitment=item.commitment))
     return replace(
         current,
-        awaited=note_committed(state, current, item.node, len(claim.states), params),
+        awaited=note_committed(state, current, item.node, len(claim.states)),
         committed=(*current.committed, item.node),
         committed_newcomers=current.committed_newcomers + is_newcomer(state, item.node),
     )

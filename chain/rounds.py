@@ -60,7 +60,7 @@ def _open(state: State, previous: Round | None, height: int, params: Params) -> 
         deadline_height=height + 1,
         participants=ledger.nodes,
         veterans=ledger.veterans,
-        awaited=open_awaited(ledger, previous, params),
+        awaited=open_awaited(state, previous, params),
         base=ledger.model,
         mix=ZERO,
         last_claimant=ZERO,
@@ -71,7 +71,7 @@ def _open(state: State, previous: Round | None, height: int, params: Params) -> 
         result=open_poll(0),
         outcomes=(),
     )
-    state.update_ledger(round=number, coming=0, coming_work=0)
+    state.update_ledger(round=number, arrivals=0)
     state.put(round_key(number), opened)
     return RoundOpened(number, ledger.model)
 

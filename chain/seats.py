@@ -11,18 +11,18 @@ from chain.genesis import Params
 from chain.state import NodeRecord, Round, State, node_key
 
 
-def seats_of(current: Round, is_newcomer: bool, params: Params) -> tuple[int, int]:
-    """How many seats the newcomers (or the veterans) of a round draw for, and how many they are."""
-    newcomers = current.participants - current.veterans
+def seats_of(participants: int, veterans: int, is_newcomer: bool, params: Params) -> tuple[int, int]:
+    """How many seats the newcomers (or the veterans) of a round draw for if seats are short, and how many they are."""
+    newcomers = participants - veterans
     theirs = min(params.seats // 4, newcomers)
-    return (theirs, newcomers) if is_newcomer else (params.seats - theirs, current.veterans)
+    return (theirs, newcomers) if is_newcomer else (params.seats - theirs, veterans)
 
 
 def has_seat(state: State, current: Round, node: bytes, params: Params) -> bool:
     """Whether a registered node has drawn a seat: everybody has while they suffice, else by independent lot."""
     if current.participants <= params.seats:
         return True
-    seats, candidates = seats_of(current, is_newcomer(state, node), params)
+    seats, candidates = seats_of(current.participants, current.veterans, is_newcomer(state, node), params)
     lot = int.from_bytes(tagged_hash("seat", current.mix, node)[:8], "big")
     return lot * candidates < seats << 64
 
@@ -32,7 +32,8 @@ def is_seat_free(state: State, current: Round, node: bytes, params: Params) -> b
     if current.participants <= params.seats:
         return len(current.committed) < params.seats
     newcomer, taken = is_newcomer(state, node), current.committed_newcomers
-    return (taken if newcomer else len(current.committed) - taken) < seats_of(current, newcomer, params)[0]
+    seats, _ = seats_of(current.participants, current.veterans, newcomer, params)
+    return (taken if newcomer else len(current.committed) - taken) < seats
 
 
 def is_newcomer(state: State, node: bytes) -> bool:

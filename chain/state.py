@@ -83,11 +83,18 @@ class Poll(Wire):
     tallies: Annotated[tuple[Tally, ...], VALIDATORS_MAXIMUM]
 
 
+# Whom a round awaits: all participants; who committed in the round before or registered since it opened; of these the
+# veterans only; whoever takes the seats.
+EVERYBODY, RECENT, VETERANS, ANYBODY = range(4)
+AWAITED = ("everybody", "recent", "veterans", "anybody")
+
+
 @dataclass(frozen=True, slots=True)
 class Awaited(Wire):
     """Whom a round's training phase waits for, in numbers: `chain.awaited` has the rule."""
 
-    since_height: U64  # nodes registered after it are awaited, and those that committed in the last round; 0: everybody
+    whom: U8
+    since_height: U64  # when the round before opened, 0 if none did
     nodes: U64
     work: U64  # segments that they committed in their last round
     arrived: U64  # of the nodes, those that have committed
@@ -152,8 +159,7 @@ class Ledger(Wire):
     nodes: U64  # active registrations
     veterans: U64  # of them, those whose payload was ever counted
     work: U64  # segments that the active nodes committed in their last round, each its own
-    coming: U64  # active nodes that committed in the newest round or registered since it opened: the next awaits them
-    coming_work: U64  # segments that they committed in the newest round
+    arrivals: U64  # active nodes that registered since the newest round opened
     tokens: U128  # of all proven segments, ever
     active_maximum: U128  # historical maximum of active real stake
     model: Outcome  # of the last closed round, or of the genesis

@@ -36,7 +36,7 @@ from node.outcomes import Claimed, Outcomes
 from node.relay_messages import Claimed as Said
 from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
 
-# Blocks before the deadline at which a slow node ends its round with the segments that it has.
+# Blocks for a payload, the last proofs and the commitment to them.
 WRAP_UP_BLOCKS = 20
 # Blocks before the deadline at which a validator votes although it still waits for some payload.
 HOLD_BLOCKS = 8
@@ -79,11 +79,20 @@ class RoundDriver:
             if self.work.round != current.number:
                 self.work = Work(current.number)
                 self.ask(Train(current.number, current.mix, str(self.outcomes.model_path)))
-            is_late = current.phase == TRAINING and current.deadline_height - height <= WRAP_UP_BLOCKS
-            if is_late or (self._owes_reveal(state, current) and self.work.done is None):
+            if self._is_late(current, height) or (self._owes_reveal(state, current) and self.work.done is None):
                 self.ask(WrapUp(current.number))
         elif self.work.round == current.number and self.work.done is None and current.phase > TRAINING:
             self.ask(Abandon(current.number))
+
+    def _is_late(self, current: Round, height: int) -> bool:
+        """Whether to end the round with the segments that we have: another one would miss the deadline.
+
+        The deadline may have come nearer. Below half of the segments nothing can be committed, so we go on until then.
+        """
+        done = len(self.work.segments)
+        if current.phase != TRAINING or 2 * done < self.params.segments:
+            return False
+        return current.deadline_height - height <= wrap_up_blocks(current, done, height)
 
     def _takes_part(self, state: State, current: Round) -> bool:
         """Whether the trainer has to do with the round."""
@@ -289,6 +298,16 @@ class RoundDriver:
     def _place_in(self, state: State, epoch: int) -> int | None:
         members = state.validators(epoch).members
         return next((at for at, member in enumerate(members) if member.public_key == self.validator_key), None)
+
+
+def wrap_up_blocks(current: Round, segments: int, height: int) -> int:
+    """How long before the deadline a node ends its round that has done so many segments, one at least, by `height`.
+
+    The segment in work may need as long as the others did; in a short round two thirds are for training.
+    """
+    began = current.opened_height + 1
+    of_a_segment = -(-max(0, height - began) // segments)
+    return min(WRAP_UP_BLOCKS + of_a_segment, (current.deadline_height - began) // 3)
 
 
 def _proof_time(finished_ms: int, now_ms: int, window_ms: int) -> int:
