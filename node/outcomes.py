@@ -28,8 +28,9 @@ from training.payload import payload_norm, payload_size
 
 # Encoding moves every value by up to half a step, so a payload may be somewhat longer than the path that led to it.
 NORM_SLACK_PERCENT = 25
-# The outer step gives way to whatever else this machine does, above all to making blocks.
-NICENESS = 10
+# The outer step gives way to making blocks. Not by more: a thread that waits long for a core may do so while it holds
+# the interpreter's lock, and then the event loop waits too.
+NICENESS = 5
 
 P = ParamSpec("P")
 T = TypeVar("T")
