@@ -24,7 +24,6 @@ from training.outer import (
     OuterRate,
     OuterState,
     apply_aggregate,
-    divide_half_even,
     genesis_state,
     outer_step,
     rate_for,
@@ -32,6 +31,7 @@ from training.outer import (
 )
 from training.pages import pages_root
 from training.payload import LARGEST_UNITS, encode_payload
+from training.rounding import divide_half_even
 
 ONE_BLOCK = (256,)
 REPOSITORY = Path(__file__).parents[2]
