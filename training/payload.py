@@ -70,7 +70,7 @@ def decode_payload(encoded: Encoded, fragment_sizes: Sequence[int]) -> Integers:
     return numbers
 
 
-def payload_norm(encoded: bytes, fragment_sizes: Sequence[int]) -> int:
+def payload_norm(encoded: Encoded, fragment_sizes: Sequence[int]) -> int:
     """floor of the Euclidean norm of q, units of 2^-24; exact, and chunk by chunk. Raises PayloadError on bad bytes."""
     check_header(PAYLOAD, encoded, fragment_sizes)
     return isqrt(
