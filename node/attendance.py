@@ -17,6 +17,7 @@ from node.errors import StoreError
 from node.outcomes import Claimed, Outcomes
 
 RETRY_S, RETRY_MAXIMUM_S = 1.0, 30.0
+NEAR_ROUNDS = 2  # so few are made up for from their payloads
 
 
 def claimed_of(revealed: Revealed) -> Claimed:
@@ -138,15 +139,32 @@ class Attendance:
         await self._check(missing)
 
     async def _catch_up(self, state: State) -> bool:
-        """Rebuild the ledger's model from the newest one that we have and the payloads since."""
+        """Have the ledger's model: from the newest one that we have and the payloads since, or as it is from others."""
+        is_far = state.ledger.ended_round - self.outcomes.models.newest_round() > NEAR_ROUNDS
         try:
-            await self.outcomes.bring(await asyncio.to_thread(self.outcomes.since, state))
-            await self._rebuild(state)
+            if not (is_far and await self._fetched(state)):
+                await self._follow_payloads(state, is_far)
         except StoreError as error:
             self.trouble = str(error)
             return False
         self.trouble = ""
         self.adopted()
+        return True
+
+    async def _follow_payloads(self, state: State, was_asked: bool) -> None:
+        try:
+            await self.outcomes.bring(await asyncio.to_thread(self.outcomes.since, state))
+            await self._rebuild(state)
+        except StoreError:
+            if was_asked or not await self._fetched(state):
+                raise
+
+    async def _fetched(self, state: State) -> bool:
+        """The model itself from other nodes, saved and taken for ours, if they have it."""
+        fetch = self.outcomes.fetch_checkpoint
+        if fetch is None or await fetch(state.ledger.model) is None:
+            return False
+        await self._rebuild(state)
         return True
 
     async def _rebuild(self, state: State) -> None:

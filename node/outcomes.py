@@ -4,7 +4,7 @@ Everything here can be made again from the ledger and the payloads; files only s
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Claimed:
 # has it. Both objects of `node.blobs` and `node.blob_exchange` can do it.
 Fetch = Callable[[bytes, int, Callable[[bytes | Path | None], None]], None]
 
+# Fetches the state with these roots from other nodes and saves it; None if it could not be had. `node.model_fetch`.
+FetchCheckpoint = Callable[[Outcome], Awaitable[OuterState | None]]
 
 # The payloads that a round counted, by node id; none if it was void. Raises StoreError.
 Past = Callable[[State, int], list[Counted]]
@@ -79,6 +81,7 @@ class Outcomes:
         self.models = models
         self.payloads = payloads
         self.fetch = fetch
+        self.fetch_checkpoint: FetchCheckpoint | None = None
         self.past: Past = _still_in_state
         self.payload_bytes = payload_size(models.learning.fragment_sizes)  # of every payload of this network
         self.model: OuterState | None = None

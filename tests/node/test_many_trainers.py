@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
+from chain.crypto.hashing import ZERO
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
 from chain.state import CLOSED, HOLDING, REVEALING, NodeRecord, node_key, round_key
 from node import attendance
+from node.blob_exchange import Done
+from node.model_fetch import ModelFetch
+from node.model_source import ModelSource
 from node.past_rounds import payloads_of
 from node.round_driver import HOLD_BLOCKS, RoundDriver
 from node.trainer_messages import Command, Train, WrapUp
@@ -185,6 +189,73 @@ def test_who_lacks_payloads_of_several_rounds_catches_up_over_all_of_them(made: 
     for payload in payloads.values():
         late.payloads.put(payload)
     assert late.attend() and roots(cluster) == {closed.outcome.outer_root} and late.outcomes.model_round == 3
+
+
+class FromOthers:
+    """Brings a blob from the states that another node keeps, page hashes and all."""
+
+    def __init__(self, folder: Path, source: ModelSource) -> None:
+        self.folder = folder
+        self.source = source
+        self.roots: list[bytes] = []
+
+    def want(
+        self, root: bytes, bytes_maximum: int, holders: tuple[bytes, ...], done: Done, size: int | None = None
+    ) -> None:
+        self.roots.append(root)
+        data = self.source.read(root, 0, bytes_maximum)
+        if data:
+            (self.folder / root.hex()).write_bytes(data)
+        asyncio.get_running_loop().call_soon(done, self.folder / root.hex() if data else None)
+
+    def forget(self, root: bytes) -> None: ...
+
+
+@pytest.mark.parametrize("lost", ["joined late", "lost its models"])
+def test_who_is_far_behind_fetches_the_model_and_trains_in_the_next_round(made: Make, lost: str) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    late, others = cluster.members[2], cluster.members[:2]
+    for _ in range(3):
+        cluster.train(*others, without=(late,))
+        closed = cluster.blocks_until(RoundClosed)
+        cluster.block()
+    if lost == "lost its models":
+        for path in late.outcomes.models.files():
+            path.unlink()
+    fetcher = FromOthers(late.folder / "incoming", ModelSource(others[0].outcomes.models))
+    late.outcomes.fetch_checkpoint = ModelFetch(late.outcomes.models, fetcher, lambda outcome: 3).fetch
+    assert not late.is_training and late.attend() and not late.attendance.trouble
+    outcome = closed.outcome
+    assert set(fetcher.roots) == {
+        outcome.weights_root,
+        outcome.momentum_root,
+        outcome.aggregate_root,
+        outcome.trust_root,
+    } - {ZERO}
+    assert roots(cluster) == {outcome.outer_root} and late.outcomes.model_round == 3 and late.is_training
+    cluster.train()
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root}
+    assert len(counted(cluster.state, cluster.state.round(4))) == 3  # type: ignore[arg-type]
+
+
+def test_who_is_little_behind_follows_the_payloads_and_fetches_the_model_only_without_them(made: Make) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    late = cluster.members[2]
+    payloads = cluster.train(without=(late,))
+    closed = cluster.blocks_until(RoundClosed)
+    fetcher = FromOthers(late.folder / "incoming", ModelSource(cluster.members[0].outcomes.models))
+    late.outcomes.fetch_checkpoint = ModelFetch(late.outcomes.models, fetcher, lambda outcome: 1).fetch
+    for payload in list(payloads.values())[1:]:
+        late.payloads.put(payload)
+    assert late.attend() and fetcher.roots and roots(cluster) == {closed.outcome.outer_root}
+    fetcher.roots.clear()
+    cluster.block()
+    cluster.train()
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root} and fetcher.roots == []
 
 
 def test_blocks_tell_what_a_released_round_counted(made: Make) -> None:
