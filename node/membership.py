@@ -72,7 +72,7 @@ def switch_config(
         advertise=_text(settings.advertise),
         seeds=tuple(_text(peer) for peer in settings.peers),
         agent=f"neuroshard/{program_version()}",
-        roles=roles | (0 if settings.keep_epochs else ARCHIVE),
+        roles=roles | (ARCHIVE if settings.archive else 0),
         voucher=make_voucher(chain_id, identity.node_public_key, identity.validator_secret),
         is_validator=is_validator,
         allow_local=settings.allow_local,
