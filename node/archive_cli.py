@@ -16,18 +16,20 @@ def archive() -> None:
 
 
 @archive.command()
+@click.option("--weights", is_flag=True, help="Fail unless every payload is here and the weights are made again.")
 @DATA_DIRECTORY
 @JSON
-def verify(data_dir: Path, as_json: bool) -> None:
+def verify(weights: bool, data_dir: Path, as_json: bool) -> None:
     """Execute everything again from genesis: certificates, state roots, supply, and the model from the payloads.
 
-    A pruned ledger is verified as far as it goes: headers, certificates, the whole state, and the bodies that are kept.
+    Where payloads are not kept, the file of the model is checked instead. A pruned ledger is verified as far as it
+    goes: headers, certificates, the whole state, and the bodies that are kept.
 
     Example: neuroshard archive verify --data-dir ~/node
     """
     from node.commands import archive as command
 
-    command.verify(data_dir, as_json)
+    command.verify(data_dir, weights, as_json)
 
 
 @archive.command()

@@ -51,7 +51,8 @@ class PayloadStore:
             payload = path.read_bytes()
         except OSError as error:
             raise StoreError(
-                f"the payload {path} is missing or cannot be read ({error.strerror}): restore this file from a backup"
+                f"the payload {path} is missing or cannot be read ({error.strerror}): fetch it with "
+                "`neuroshard archive fetch`, or restore this file from a backup"
             ) from error
         if payload_root(payload) != root:
             raise StoreError(
