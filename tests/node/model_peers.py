@@ -11,6 +11,7 @@ import numpy as np
 
 from chain.block import Outcome
 from chain.crypto.hashing import ZERO
+from chain.genesis import Network
 from network.blob_client import FetchLimits
 from network.blob_server import BlobServer, BlobSource
 from network.kinds import PAGE
@@ -35,12 +36,16 @@ ROUND = 7
 LIMITS = FetchLimits(reply_seconds=1.0, bytes_per_second_minimum=8 << 20)
 
 
-def learning_of_pages() -> Learning:
-    """A model whose weights take a few pages."""
+def network_of_pages() -> Network:
+    """A network whose model takes a few pages."""
     wide = {"model.width": 64, "model.ffn_width": 128, "model.vocabulary": 9_000, "model.heads": 2, "model.kv_heads": 2}
     template = read_template(template_path(), "lab")
     content = {**template, "parameters": template["parameters"] | TINY | wide}
-    return Learning.of(create_network(content, "pages", CREATED_MS, (IDENTITY.bootstrap_validator(),)))
+    return create_network(content, "pages", CREATED_MS, (IDENTITY.bootstrap_validator(),))
+
+
+def learning_of_pages() -> Learning:
+    return Learning.of(network_of_pages())
 
 
 def a_state(learning: Learning, seed: int) -> OuterState:
