@@ -45,7 +45,7 @@ class Jobs:
         self._root = directory.root
         self._uptime = directory / "uptime.json"
         self.readings.earlier_seconds = read_uptime(self._uptime)
-        self.housekeeping = Housekeeping(self._root)
+        self.housekeeping = Housekeeping(self._root, node.settings.archive)
         # A thread of our own: a walk over a slow disk must not stand before the ledger's writes.
         self._thread = ThreadPoolExecutor(1, "jobs")
         self._following: asyncio.Task[None] | None = None

@@ -33,6 +33,7 @@ TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesi
 PRUNED, HEADERS = b"mpruned", b"mheaders"
 # Payloads of rounds up to a first number may be gone, those up to a second one are: 8 bytes each.
 PAYLOADS = b"mpayloads"
+COMPLETE = b"mcomplete"  # an archive has the payloads of all rounds up to this one
 RESTORED = b"mrestored"  # while a snapshot is being restored: chunks that are there, and the root of their tree
 # When blocks were last fetched that the checkpoint rule allowed although they are old (`node.checkpoint`).
 TRUSTED = b"mtrusted"
@@ -117,6 +118,14 @@ class Store:
 
     def note_pruned_payloads(self, maybe: int, surely: int) -> None:
         self.database.write({PAYLOADS: number(maybe) + number(surely)})
+
+    @property
+    def complete_round(self) -> int:
+        """All payloads of rounds up to here were here once."""
+        return _optional_number(self.database.get(COMPLETE)) or 0
+
+    def note_complete(self, round_number: int) -> None:
+        self.database.write({COMPLETE: number(round_number)})
 
     @property
     def trusted_ms(self) -> int:
