@@ -27,6 +27,7 @@ class Housekeeping:
     """Looks from time to time, in one thread; what it has learnt outlives a restart in housekeeping.json."""
 
     root: Path
+    is_archive: bool = False  # then payloads of any age may come, and none is ever removed
     height: int | None = None  # reveals up to here have been read; None: never looked
     waiting: dict[str, int] = field(default_factory=dict)  # payload file: the newest round when it was first seen
     _known: set[str] = field(default_factory=set)
@@ -45,7 +46,7 @@ class Housekeeping:
 
     def tidy(self, store: Store) -> list[str]:
         """Remove what can be removed and return the names. Raises OSError or StoreError."""
-        removed = self._remove_drafts() + self._remove_payloads(store)
+        removed = self._remove_drafts() + ([] if self.is_archive else self._remove_payloads(store))
         content = {"height": self.height, "waiting": self.waiting}
         write_atomically(self.root / NOTE, json.dumps(content).encode() + b"\n")
         return removed

@@ -15,6 +15,7 @@ from chain.receipts import RoundClosed, RoundVoid
 from chain.state import NodeRecord, State, node_key
 from chain.transition import Applied
 from consensus.messages import Certificate
+from node.archive_keeper import ArchiveKeeper
 from node.attendance import Attendance
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
@@ -137,6 +138,8 @@ class Node:
                 self.watch(f"Others can connect to {membership.listens_at}")
             self._react(self.store.state())
             tasks.append(asyncio.create_task(self.attendance.run()))
+            if self.settings.archive:
+                tasks.append(asyncio.create_task(self._keep_archive()))
             if self.trainer is not None:
                 tasks.append(asyncio.create_task(self.trainer.run()))
             tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
@@ -150,6 +153,11 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await membership.stop()
+
+    async def _keep_archive(self) -> None:
+        keeper = ArchiveKeeper(self.store, self.outcomes)
+        self.hear_block.append(keeper.hear_block)
+        await keeper.run()
 
     async def _restore(self) -> None:
         """The ledger's model from this disk; what is lost there others may have."""

@@ -6,7 +6,7 @@ Everything here can be made again from the ledger and the payloads; files only s
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,6 +58,9 @@ class Claimed:
 # What a round that is over counted and gave; None if it was void. Raises StoreError.
 Past = Callable[[State, int], Closed | None]
 
+# Fetches the state with these roots from other nodes and saves it; None if it could not be had. `node.model_fetch`.
+FetchCheckpoint = Callable[[Outcome], Awaitable[OuterState | None]]
+
 
 def _still_in_state(state: State, number: int) -> Closed | None:
     """For who has no blocks to look into, see `node.past_rounds`."""
@@ -83,6 +86,7 @@ class Outcomes:
         self.accepted = Accepted(self.aggregates, models.learning)
         self._payloads_coming = Bringing(payloads, fetch)
         self._aggregates_coming = Bringing(self.aggregates, fetch)
+        self.fetch_checkpoint: FetchCheckpoint | None = None
         self.past: Past = _still_in_state
         self.payload_bytes = payload_size(models.learning.fragment_sizes)  # of every payload of this network
         self.model: OuterState | None = None
@@ -209,14 +213,10 @@ class Outcomes:
         model, number = self._older(state)
         for closed in self._closed_since(number, state):
             model, number = self._step(model, closed), closed.round
-        self.install(state, model, number)
-
-    def install(self, state: State, model: OuterState, round_number: int) -> None:
-        """Take a model made from what others gave. Raises StoreError, ModelDiffers if it is not the ledger's."""
-        wanted = state.ledger.model
-        check_outcome(self.models.learning.outcome(wanted.counted_root, model), wanted, round_number)
-        self.models.save(model, round_number, wanted.outer_root)
-        self._take(model, wanted.outer_root, round_number)
+        ledgers = state.ledger.model
+        check_outcome(self.models.learning.outcome(ledgers.counted_root, model), ledgers, number)
+        self.models.save(model, number, wanted)
+        self._take(model, wanted, number)
 
     def missing(self, state: State) -> list[Closed]:
         """The rounds between the newest model that is here and the ledger's. Raises StoreError."""

@@ -94,7 +94,7 @@ class PayloadStore:
     def _missing(self, root: bytes, error: OSError) -> StoreError:
         return StoreError(
             f"the {self.kind} {self.path(root)} is missing or cannot be read ({error.strerror}): "
-            "restore this file from a backup"
+            "fetch it with `neuroshard archive fetch`, or restore this file from a backup"
         )
 
     def _damaged(self, root: bytes) -> StoreError:
