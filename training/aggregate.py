@@ -45,10 +45,8 @@ def aggregate_size(fragment_sizes: Sequence[int]) -> int:
     return encoded_size(AGGREGATE, fragment_sizes)
 
 
-def weighted_sum(
-    payloads: Sequence[Encoded], centre: Encoded, coefficients: Sequence[int], fragment_sizes: Sequence[int]
-) -> bytes:
-    """The aggregate: the sum of payloads and centre (last; may be empty) times coefficients in units of 2^-30.
+def weighted_sum(payloads: Sequence[Encoded], coefficients: Sequence[int], fragment_sizes: Sequence[int]) -> bytes:
+    """The aggregate: the sum of payloads times coefficients in units of 2^-30.
 
     Coefficients are not negative and sum to at most 2^34; numbers are below 2^26 in size, so sums are below 2^60 and
     exact in 64 bits. One rounding a number, half to even; what exceeds the largest number of a payload is cut to it.
@@ -56,8 +54,7 @@ def weighted_sum(
     assert min(coefficients) >= 0 and sum(coefficients) <= COEFFICIENTS_LIMIT
     for payload in payloads:
         check_header(PAYLOAD, payload, fragment_sizes)
-    weighed = [(payload, each) for payload, each in zip(payloads, coefficients, strict=False) if each]
-    for_centre = coefficients[-1] if centre else 0
+    weighed = [(payload, each) for payload, each in zip(payloads, coefficients, strict=True) if each]
     require_ieee_arithmetic()
     out = _empty(fragment_sizes)
     # Both formats cut the model into the same chunks; only the place of the bytes differs.
@@ -68,8 +65,6 @@ def weighted_sum(
             mantissas, exponents, codes = read_chunk(PAYLOAD, payload, source)
             total += np.multiply(codes, (each * (mantissas << exponents))[:, None], dtype=np.int64)
         numbers = total.reshape(-1)[: source.stop - source.start]
-        if for_centre:
-            numbers += for_centre * read_aggregate(centre, target).astype(np.int64)
         _write_numbers(out, target, shift_half_even(numbers, COEFFICIENT_BITS))
     return bytes(out)
 

@@ -1,10 +1,10 @@
-"""The inner products of the payloads of a round and the last aggregate: exact, block by block, never a whole model.
+"""The inner products of the payloads of a round: exact, block by block, never a whole model.
 
-A block of 256 codes |code| <= 7 (payload) or <= 127 (aggregate) multiplies in single precision without rounding: sums
-stay within 127 * 127 * 256 < 2^24, in whatever order a library adds. Times the two scales of the block this is an
-inner product of 256 numbers below 2^26, so less than 2^60 in size: it fits 64 bits, and so does the product of the
-scales, below 2^46. Two limbs add up without overflow: the low 32 bits and the rest, which is below 2^28 in size. With
-less than 2^25 blocks (2^32 parameters in 2^24 fragments) the sums stay below 2^57 and 2^53.
+A block of 256 codes of at most 7 in size multiplies in single precision without rounding: sums stay within
+7 * 7 * 256 < 2^24, in whatever order a library adds. Times the two scales of the block, below 2^23 each, this is an
+inner product of 256 numbers below 2^26, so below 2^60 in size: it fits 64 bits, and so does the product of the
+scales. Two limbs add up without overflow: the low 32 bits and the rest, which is below 2^28 in size. With less than
+2^25 blocks (2^32 parameters in 2^24 fragments) the sums stay below 2^57 and 2^53.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.aggregate import NUMBER_LIMIT
-from training.blocks import AGGREGATE, BLOCK, PAYLOAD, Chunk, Encoded, Scales, check_header, chunks, read_chunk
-from training.errors import PayloadError
+from training.blocks import BLOCK, PAYLOAD, Encoded, check_header, chunks, read_chunk
 
 BLOCKS_LIMIT = 1 << 25
 # How many codes are multiplied at once: they and the products of their blocks stay in cache.
@@ -23,46 +21,25 @@ WORK_CODES = 1 << 19
 TILE = 32
 
 
-def gram_matrix(payloads: Sequence[Encoded], centre: Encoded, fragment_sizes: Sequence[int]) -> list[list[int]]:
-    """The inner products of n payloads, and as last row and column those with the centre unless it is empty.
-
-    Units of 2^-48. Raises PayloadError on bad bytes.
-    """
+def gram_matrix(payloads: Sequence[Encoded], fragment_sizes: Sequence[int]) -> list[list[int]]:
+    """The inner products of n payloads, units of 2^-48. Raises PayloadError on bad bytes."""
     for payload in payloads:
         check_header(PAYLOAD, payload, fragment_sizes)
-    if centre:
-        check_header(AGGREGATE, centre, fragment_sizes)
     assert sum(-(-size // BLOCK) for size in fragment_sizes) < BLOCKS_LIMIT
-    size = len(payloads) + bool(centre)
+    size = len(payloads)
     limbs = np.zeros((2, size, size), dtype=np.int64)
-    both = zip(chunks(PAYLOAD, fragment_sizes), chunks(AGGREGATE, fragment_sizes), strict=True)
-    for place, centre_place in both:
+    for place in chunks(PAYLOAD, fragment_sizes):
         codes = np.empty((place.blocks, size, BLOCK), dtype=np.float32)
         steps = np.empty((place.blocks, size), dtype=np.int64)
         for row, payload in enumerate(payloads):
-            codes[:, row], steps[:, row] = _read(payload, place)
-        if centre:
-            codes[:, -1], steps[:, -1] = _read_centre(centre, centre_place)
+            mantissas, exponents, codes[:, row] = read_chunk(PAYLOAD, payload, place)
+            steps[:, row] = mantissas << exponents
         _add_products(limbs, codes, steps)
     lower, upper = limbs.tolist()
     # Only tiles with row <= column were computed.
     return [
         [(upper[min(i, j)][max(i, j)] << 32) + lower[min(i, j)][max(i, j)] for j in range(size)] for i in range(size)
     ]
-
-
-def _read(payload: Encoded, place: Chunk) -> tuple[NDArray[np.int8], Scales]:
-    mantissas, exponents, codes = read_chunk(PAYLOAD, payload, place)
-    return codes, mantissas << exponents
-
-
-def _read_centre(centre: Encoded, place: Chunk) -> tuple[NDArray[np.int8], Scales]:
-    mantissas, exponents, codes = read_chunk(AGGREGATE, centre, place)
-    steps = mantissas << exponents
-    peaks = np.maximum(codes.max(axis=1), -codes.min(axis=1).astype(np.int64)) * steps
-    if peaks.max() >= NUMBER_LIMIT:
-        raise PayloadError(f"fragment {place.fragment}: number {peaks.max()} is not below {NUMBER_LIMIT}")
-    return codes, steps
 
 
 def _add_products(limbs: NDArray[np.int64], codes: NDArray[np.float32], steps: NDArray[np.int64]) -> None:

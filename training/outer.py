@@ -116,12 +116,12 @@ def outer_step(
 
     Two passes over the payloads, chunk by chunk. Raises PayloadError if one is bad; `state` stays.
     """
-    accepted = combine(state, entries, fragment_sizes, spec.robust)
+    accepted = combine(state.trust, entries, fragment_sizes, spec.robust)
     return apply_aggregate(state, accepted, fragment_sizes, rate_for(spec.rates, len(entries)))
 
 
 def combine(
-    state: OuterState, entries: Sequence[Entry], fragment_sizes: Sequence[int], spec: RobustSpec
+    trust: Sequence[Trust], entries: Sequence[Entry], fragment_sizes: Sequence[int], spec: RobustSpec
 ) -> tuple[bytes, tuple[Trust, ...]]:
     """The aggregate of a round, and the record of trust after it. Raises PayloadError."""
     ordered = sorted(entries, key=lambda entry: entry.node)
@@ -131,10 +131,9 @@ def combine(
         raise PayloadError(f"{len(parties)} payloads: a round needs one, and at most one of each node")
     if not all(1 <= party.steps <= spec.round_steps for party in parties):
         raise PayloadError(f"steps {[party.steps for party in parties]}: a round has 1 to {spec.round_steps}")
-    gram = gram_matrix(payloads, state.aggregate, fragment_sizes)
-    found = merge(gram, parties, state.trust, spec)
+    found = merge(gram_matrix(payloads, fragment_sizes), parties, trust, spec)
     if found.coefficients:
-        return weighted_sum(payloads, state.aggregate, found.coefficients, fragment_sizes), found.trust
+        return weighted_sum(payloads, found.coefficients, fragment_sizes), found.trust
     return trimmed_mean(payloads, found.ratios, found.trim, fragment_sizes), found.trust
 
 

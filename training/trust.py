@@ -64,28 +64,28 @@ def read_trust(blob: bytes) -> tuple[Trust, ...]:
 
 
 def remember(
-    trust: Sequence[Trust], parties: Sequence[Party], cosines: Sequence[int | None], weights_ppm: Sequence[int]
+    trust: Sequence[Trust], parties: Sequence[Party], scores: Sequence[int | None], weights_ppm: Sequence[int]
 ) -> tuple[Trust, ...]:
     """The record after a round that counted these parties.
 
-    A cosine, in 2^-16, is that of the party's payload with what the others gave; None leaves the score alone. A score
-    is the mean of the cosines with a memory of 7/8, rounded down; a score of 0 says nothing yet, and the next cosine
-    takes its place. Who has been absent for 64 rounds is forgotten; of more than 4,096 nodes the longest absent, then
+    A score says how far a payload agreed with the others, in 2^-16 of what was usual; None leaves the record's alone.
+    The record's is the mean of all with a memory of 7/8, rounded down; 0 there says nothing yet, and the next one takes
+    its place. Who has been absent for 64 rounds is forgotten; of more than 4,096 nodes the longest absent, then
     the lowest score, then the lowest id go.
     """
     found = {each.node: replace(each, absent=each.absent + 1, weight_ppm=0) for each in trust}
     old = {each.node: each for each in trust}
-    for party, cosine, weight in zip(parties, cosines, weights_ppm, strict=True):
+    for party, score, weight in zip(parties, scores, weights_ppm, strict=True):
         before = old.get(party.node, Trust(party.node, 0, 0, 0, 0))
         found[party.node] = Trust(
-            party.node, _score(before.score, cosine), min(before.rounds + 1, COUNT_MAXIMUM), 0, weight
+            party.node, _mean_score(before.score, score), min(before.rounds + 1, COUNT_MAXIMUM), 0, weight
         )
     kept = [each for each in found.values() if each.absent < ABSENT_MAXIMUM]
     kept.sort(key=lambda each: (-each.absent, each.score, each.node))
     return tuple(sorted(kept[max(0, len(kept) - RECORDS_MAXIMUM) :]))
 
 
-def _score(old: int, cosine: int | None) -> int:
-    if cosine is None:
+def _mean_score(old: int, score: int | None) -> int:
+    if score is None:
         return old
-    return (7 * old + cosine) // 8 if old else cosine
+    return (7 * old + score) // 8 if old else score

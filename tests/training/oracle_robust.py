@@ -1,17 +1,15 @@
 """The rules that make one vector of many payloads again, on the vectors themselves, in plain integers.
 
-Written from section 15 of docs/protocol.md. No numpy and no code of `training`. A point is a list of integers; what
-the protocol calls a row is here the point that it stands for, in units of 2^-60 times those of the payloads.
+Written from section 15 of docs/protocol.md. No numpy and no code of `training`. A point is a list of integers.
 """
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import isqrt
+from math import floor, isqrt
 from struct import pack
 
 ONE = 2**30
 LARGEST = 7 * 255 * 2**15
-STANDING = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 6, 6: 8, 7: 8, 8: 8}
 
 Point = list[int]
 # score, counted rounds, rounds of absence, weight in millionths
@@ -22,9 +20,7 @@ Counted = tuple[bytes, int, Point]
 Numbers = tuple[int, int, int]
 
 
-def outer_input(
-    counted: Sequence[Counted], before: Point | None, records: Records, numbers: Numbers
-) -> tuple[Point, Records]:
+def outer_input(counted: Sequence[Counted], records: Records, numbers: Numbers) -> tuple[Point, Records]:
     """The integers that are then encoded as the aggregate, and the records after the round."""
     entries = sorted(counted)
     n = len(entries)
@@ -33,24 +29,20 @@ def outer_input(
         return payloads[0], remembered(records, nodes, [None], [10**6])
     rule, trim = rule_for(numbers[0], n)
     ratios = [ratio(each, numbers[1], numbers[2]) for each in steps]
-    scales = clip(payloads, ratios)
-    points = [[scale * value for value in payload] for scale, payload in zip(scales, payloads, strict=True)]
-    by_steps = divided(ONE, steps, ONE)
-    reference = weighed = by_steps
+    scores, merits = judged(payloads)
+    parts = divided(ONE, steps, ONE)
+    scales = [r * 2**14 for r in ratios]
     if rule == "clip_trust":
-        parts, of_centre = clip_trust(points, before, weights(nodes, steps, records))
-        reference = weighed = parts
-        factors = [part * scale // ONE for part, scale in zip(parts, scales, strict=True)]
-        found = rounded_sum([*payloads, before or [0] * len(payloads[0])], [*factors, of_centre])
-    elif rule == "sorted":
+        scales = even(payloads, ratios)
+        parts = weights(nodes, [each * merit for each, merit in zip(steps, merits, strict=True)], steps, records)
+    elif rule == "krum":
+        chosen = krum([[r * value for value in payload] for r, payload in zip(ratios, payloads, strict=True)])
+        parts = [ONE if place == chosen else 0 for place in range(n)]
+    if rule == "sorted":
         found = sorted_mean(payloads, ratios, trim)
     else:
-        if rule == "krum":
-            chosen = krum([[r * value for value in payload] for r, payload in zip(ratios, payloads, strict=True)])
-            weighed = [ONE if place == chosen else 0 for place in range(n)]
-        found = rounded_sum(payloads, [part * r // 2**16 for part, r in zip(weighed, ratios, strict=True)])
-    cosines = [cosine(place, points, reference) for place in range(n)]
-    return found, remembered(records, nodes, cosines, [part * 10**6 // ONE for part in weighed])
+        found = rounded_sum(payloads, [part * scale // ONE for part, scale in zip(parts, scales, strict=True)])
+    return found, remembered(records, nodes, scores, [part * 10**6 // ONE for part in parts])
 
 
 def rule_for(rule: int, n: int) -> tuple[str, int]:
@@ -87,14 +79,59 @@ def lower_median(numbers: Sequence[int]) -> int:
     return sorted(numbers)[(len(numbers) - 1) // 2]
 
 
-def clip(payloads: Sequence[Point], ratios: Sequence[int]) -> list[int]:
-    """Multipliers, units of 2^-30."""
-    longer = [norm2([r * value for value in payload]) for r, payload in zip(ratios, payloads, strict=True)]
-    middle = lower_median(longer)
-    scales = []
-    for r, payload, length in zip(ratios, payloads, longer, strict=True):
-        scales.append(r * 2**14 if length <= middle else isqrt(middle * 2**28 // norm2(payload)))
-    return scales
+def upper_median(numbers: Sequence[int]) -> int:
+    return sorted(numbers)[len(numbers) // 2]
+
+
+def even(payloads: Sequence[Point], ratios: Sequence[int]) -> list[int]:
+    """Multipliers that bring payloads to the median norm, units of 2^-30."""
+    middle = lower_median([r * r * norm2(payload) for r, payload in zip(ratios, payloads, strict=True)])
+    found = []
+    for r, payload in zip(ratios, payloads, strict=True):
+        wanted = isqrt(middle * 2**28 // norm2(payload)) if any(payload) else 0
+        found.append(min(wanted, 4 * r * 2**14, 2**34))
+    return found
+
+
+def cosine(one: Point, other: Point) -> int:
+    """Units of 2^-16, rounded towards zero."""
+    if not any(one) or not any(other):
+        return 0
+    inner = sum(a * b for a, b in zip(one, other, strict=True))
+    size = isqrt(inner**2 * 2**32 // (norm2(one) * norm2(other)))
+    return size if inner >= 0 else -size
+
+
+def upto(low: int, number: Fraction, high: int) -> int:
+    """Rounded down, then limited."""
+    return max(low, min(high, floor(number)))
+
+
+def judged(payloads: Sequence[Point]) -> tuple[list[int | None], list[int]]:
+    """Scores and merits, units of 2^-16."""
+    n, one = len(payloads), 2**16
+    pairs = {(i, j): cosine(payloads[i], payloads[j]) for i in range(n) for j in range(n) if i != j}
+    medians = [upper_median([pairs[i, j] for j in range(n) if j != i]) for i in range(n)]
+    usual = lower_median(medians)
+    if usual <= 0:
+        return [None] * n, [one] * n
+    begin = usual + (one - usual) // 4
+    scores, merits = [], []
+    for i in range(n):
+        score = upto(-one, Fraction(one * medians[i], usual), one)
+        alike = [
+            upto(0, Fraction(one * (pairs[i, j] - begin), one - begin), one) if begin < one else 0
+            for j in range(n)
+            if j != i
+        ]
+        scores.append(score)
+        merits.append(standing(score) * one // (one + sum(alike)))
+    return scores, merits
+
+
+def standing(score: int) -> int:
+    """From a quarter to three quarters of the usual, units of 2^-16."""
+    return upto(0, Fraction(score - 2**14, 2**15) * 2**16, 2**16)
 
 
 def divided(total: int, claims: Sequence[int], cap: int) -> list[int]:
@@ -118,24 +155,29 @@ def divided(total: int, claims: Sequence[int], cap: int) -> list[int]:
     return parts
 
 
-def weights(nodes: Sequence[bytes], steps: Sequence[int], records: Mapping[bytes, tuple[int, int, int, int]]) -> Point:
-    """By trust and steps."""
+def weights(
+    nodes: Sequence[bytes],
+    deserved: Sequence[int],
+    steps: Sequence[int],
+    records: Mapping[bytes, tuple[int, int, int, int]],
+) -> Point:
+    """By steps times merit, and by the past."""
     n, cap = len(nodes), 3 * ONE // (2 * len(nodes))
     known = [place for place in range(n) if records.get(nodes[place], (0, 0))[1] >= 3]
     fresh = [place for place in range(n) if place not in known]
-    claims = [8 * each for each in steps]
-    if known:
-        middle = lower_median([records[nodes[place]][0] for place in known])
-        for place in known:
-            if middle > 0:
-                claims[place] = steps[place] * STANDING[max(0, min(8, 8 * records[nodes[place]][0] // middle))]
+    claims = [
+        own * (standing(records[node][0]) if place in known else 2**16)
+        for place, (node, own) in enumerate(zip(nodes, deserved, strict=True))
+    ]
+    if known and not any(claims[place] for place in known):
+        claims = [steps[place] * 2**32 if place in known else claims[place] for place in range(n)]
     found, rest = [0] * n, ONE
     if known:
-        wanted = int(Fraction(ONE * sum(claims[place] for place in fresh), sum(claims)))
+        wanted = floor(Fraction(ONE * sum(claims[place] for place in fresh), sum(claims)))
         allowed = min(wanted, ONE // 10, len(fresh) * cap)
         for place, part in zip(fresh, divided(allowed, [claims[each] for each in fresh], cap), strict=True):
             found[place] = part
-        rest -= allowed
+            rest -= part
     others = known or fresh
     for place, part in zip(others, divided(rest, [claims[each] for each in others], cap), strict=True):
         found[place] = part
@@ -147,41 +189,6 @@ def combined(points: Sequence[Point], parts: Sequence[int]) -> Point:
     return [
         sum(part * value for part, value in zip(parts, column, strict=True)) for column in zip(*points, strict=True)
     ]
-
-
-def clip_trust(points: list[Point], before: Point | None, parts: Sequence[int]) -> tuple[list[int], int]:
-    """What each clipped payload weighs, and the last aggregate, in units of 2^-30."""
-    n = len(points)
-    f = n // 4
-    axes = [*points, [ONE * value for value in before]] if before is not None else points
-    rows = []
-    for place in range(n):
-        order = sorted(range(n), key=lambda other: (other != place, between(points[place], points[other]), other))
-        near = order[: n - f]
-        row = [0] * len(axes)
-        for other, part in zip(near, divided(ONE, [parts[each] for each in near], ONE), strict=True):
-            row[other] = part
-        if not any(parts[other] for other in near):
-            row[place] = ONE
-        rows.append(row)
-    mixtures = [combined(axes, row) for row in rows]
-    if before is not None:
-        at = [0] * n + [ONE]
-    else:
-        sums = [sum(isqrt(between(one, other)) for other in mixtures) for one in mixtures]
-        at = rows[sums.index(min(sums))]
-    for _ in range(3):
-        here = combined(axes, at)
-        distances = [between(mixture, here) for mixture in mixtures]
-        radius = lower_median(distances)
-        pulls = []
-        for part, distance in zip(parts, distances, strict=True):
-            pulls.append(part * (ONE if distance <= radius else isqrt(radius * 2**60 // distance)))
-        at = [
-            int(Fraction(own * ONE**2 + sum(p * (row[axis] - own) for p, row in zip(pulls, rows, strict=True)), ONE**2))
-            for axis, own in enumerate(at)
-        ]
-    return at[:n], at[n] if before is not None else 0
 
 
 def krum(points: Sequence[Point]) -> int:
@@ -214,25 +221,12 @@ def sorted_mean(payloads: Sequence[Point], ratios: Sequence[int], trim: int) -> 
     return found
 
 
-def cosine(place: int, points: Sequence[Point], parts: Sequence[int]) -> int | None:
-    """With the sum of the others by these parts, 2^-16."""
-    others = [0 if other == place else part for other, part in enumerate(parts)]
-    reference = combined(points, others)
-    if not any(reference):
-        return None
-    if not any(points[place]):
-        return 0
-    inner = sum(a * b for a, b in zip(points[place], reference, strict=True))
-    size = isqrt(2**32 * inner * inner // (norm2(points[place]) * norm2(reference)))
-    return size if inner >= 0 else -size
-
-
 def remembered(
-    records: Records, nodes: Sequence[bytes], cosines: Sequence[int | None], millionths: Sequence[int]
+    records: Records, nodes: Sequence[bytes], scores: Sequence[int | None], millionths: Sequence[int]
 ) -> Records:
     """After the round."""
     found = {node: (score, rounds, absent + 1, 0) for node, (score, rounds, absent, _) in records.items()}
-    for node, now, weight in zip(nodes, cosines, millionths, strict=True):
+    for node, now, weight in zip(nodes, scores, millionths, strict=True):
         score, rounds, *_ = records.get(node, (0, 0, 0, 0))
         if now is not None:
             score = now if score == 0 else (7 * score + now) // 8

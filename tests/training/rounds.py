@@ -65,13 +65,10 @@ def counted(draw: st.DrawFn, steps: int, most: int = 12) -> list[Entry]:
     return entries_of([published(body) for body in bodies], [draw(some) for _ in range(count)])
 
 
-def by_oracle(
-    entries: Sequence[Entry], aggregate: bytes, trust: Sequence[Trust], spec: OuterSpec
-) -> tuple[bytes, bytes]:
+def by_oracle(entries: Sequence[Entry], trust: Sequence[Trust], spec: OuterSpec) -> tuple[bytes, bytes]:
     """The aggregate and the bytes of the records after the round, as the oracle has them."""
-    before = oracle.decode(aggregate, SIZES, 127) if aggregate else None
     given = [(each.node, each.steps, oracle.decode(each.payload, SIZES, 7)) for each in entries]
     known = {each.node: (each.score, each.rounds, each.absent, each.weight_ppm) for each in trust}
-    found, after = oracle_robust.outer_input(given, before, known, (spec.rule, spec.round_steps, spec.length_eighths))
+    found, after = oracle_robust.outer_input(given, known, (spec.rule, spec.round_steps, spec.length_eighths))
     encoded = oracle.encode([oracle.Fraction(value) for value in found], SIZES, 127)
     return encoded, oracle_robust.records_bytes(after)

@@ -130,7 +130,7 @@ def test_one_bad_payload_refuses_the_aggregate():
         with pytest.raises(PayloadError):
             mean_of([*good, bad], ONE_BLOCK)
         with pytest.raises(PayloadError):
-            weighted_sum([*good, bad], b"", [1 << 28] * 3, ONE_BLOCK)
+            weighted_sum([*good, bad], [1 << 28] * 3, ONE_BLOCK)
 
 
 def test_work_in_chunks_of_any_size_gives_the_same_aggregate(monkeypatch):
@@ -143,7 +143,7 @@ def test_work_in_chunks_of_any_size_gives_the_same_aggregate(monkeypatch):
         return [
             mean_of(published, sizes),
             trimmed_mean(published, ratios, 1, sizes),
-            weighted_sum(published, b"", parts, sizes),
+            weighted_sum(published, parts, sizes),
         ]
 
     expected = found()

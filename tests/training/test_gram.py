@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.training import oracle
 from tests.training.pseudo_gradients import FRAGMENT_SIZES, deltas, payloads
 from training import blocks, gram
-from training.aggregate import COEFFICIENTS_LIMIT, encode8, trimmed_mean, weighted_sum
-from training.blocks import AGGREGATE, PAYLOAD, header
+from training.aggregate import COEFFICIENTS_LIMIT, trimmed_mean, weighted_sum
+from training.blocks import PAYLOAD, header
 from training.errors import PayloadError
 from training.gram import gram_matrix
 from training.payload import LARGEST_UNITS, encode_payload
@@ -31,86 +31,73 @@ def test_inner_products_are_exact(choice):
     bodies = choice.draw(st.lists(deltas(sizes), min_size=1, max_size=4))
     zero = np.zeros(sum(sizes), dtype=np.float32)
     published = [encode_payload(body, zero, sizes) for body in bodies if np.isfinite(body).all()]
-    centre = encode8(np.full(sum(sizes), choice.draw(st.integers(-LARGEST_UNITS, LARGEST_UNITS)), np.int32), sizes)
     vectors = [oracle.decode(each, sizes, 7) for each in published]
-    assert gram_matrix(published, b"", sizes) == exact(vectors)
-    assert gram_matrix(published, centre, sizes) == exact([*vectors, oracle.decode(centre, sizes, 127)])
+    assert gram_matrix(published, sizes) == exact(vectors)
 
 
-@pytest.mark.parametrize("code", [7, -7])
-def test_the_largest_payload_and_centre_multiply_without_overflow(code):
-    # Many blocks of the largest numbers of both: every partial sum is at its bound.
+def test_the_largest_payloads_multiply_without_overflow():
+    # Many blocks of the largest numbers: every partial sum is at its bound.
     sizes = (256 * 40,)
-    payload = header(PAYLOAD, sizes) + bytes((255, 15)) * 40 + bytes([code % 16 * 17]) * (128 * 40)
-    centre = header(AGGREGATE, sizes) + bytes((255, 11)) * 40 + bytes([127]) * (256 * 40)
-    own, other = code * 255 << 15, 127 * 255 << 11
-    count = sizes[0]
-    assert gram_matrix([payload] * 2, centre, sizes) == [
-        [count * own * own, count * own * own, count * own * other],
-        [count * own * own, count * own * own, count * own * other],
-        [count * own * other, count * own * other, count * other * other],
-    ]
+    both = [header(PAYLOAD, sizes) + bytes((255, 15)) * 40 + bytes([byte]) * (128 * 40) for byte in (0x77, 0x99)]
+    square = sizes[0] * LARGEST_UNITS**2
+    assert gram_matrix(both, sizes) == [[square, -square], [-square, square]]
 
 
 def test_a_hundred_rows_and_any_chunk_give_the_same_products(monkeypatch):
     sizes = (blocks.CHUNK_BLOCKS * 256 + 257, 900)
     published = payloads(3, sizes, 1)
-    found = gram_matrix(published, b"", sizes)
-    many = gram_matrix([published[place % 3] for place in range(100)], b"", sizes)
+    found = gram_matrix(published, sizes)
+    many = gram_matrix([published[place % 3] for place in range(100)], sizes)
     assert all(many[i][j] == found[i % 3][j % 3] for i in range(100) for j in range(100))
     monkeypatch.setattr(blocks, "CHUNK_BLOCKS", 7)
     monkeypatch.setattr(gram, "TILE", 2)
-    assert gram_matrix(published, b"", sizes) == found
+    assert gram_matrix(published, sizes) == found
 
 
 def test_payloads_may_lie_in_files(tmp_path: Path):
     sizes = (300, 700)
     published = payloads(4, sizes, 2)
-    centre = weighted_sum(published, b"", [1 << 28] * 4, sizes)
     maps = []
-    for place, each in enumerate([*published, centre]):
+    for place, each in enumerate(published):
         path = tmp_path / str(place)
         path.write_bytes(each)
         with path.open("rb") as file:
             maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    parts = [1 << 28] * 5
-    assert gram_matrix(maps[:4], maps[4], sizes) == gram_matrix(published, centre, sizes)
-    assert weighted_sum(maps[:4], maps[4], parts, sizes) == weighted_sum(published, centre, parts, sizes)
+    parts = [1 << 28] * 4
+    assert gram_matrix(maps, sizes) == gram_matrix(published, sizes)
+    assert weighted_sum(maps, parts, sizes) == weighted_sum(published, parts, sizes)
     ratios = [1 << 16, 1 << 17, 1 << 16, 1 << 16]
-    assert trimmed_mean(maps[:4], ratios, 1, sizes) == trimmed_mean(published, ratios, 1, sizes)
+    assert trimmed_mean(maps, ratios, 1, sizes) == trimmed_mean(published, ratios, 1, sizes)
     for each in maps:
         each.close()
 
 
 @pytest.mark.parametrize(
-    ("payload", "centre"),
+    "payload",
     [
-        (b"", b""),
-        (header(PAYLOAD, ONE_BLOCK) + bytes((1, 16)) + bytes([1]) * 128, b""),
-        (header(PAYLOAD, ONE_BLOCK) + bytes((1, 0)) + bytes([8]) * 128, b""),
-        (header(PAYLOAD, ONE_BLOCK) + bytes(130), b"NSA1"),
-        (header(PAYLOAD, ONE_BLOCK) + bytes(130), header(AGGREGATE, ONE_BLOCK) + bytes((128, 13)) + bytes([64]) * 256),
-        (header(PAYLOAD, ONE_BLOCK) + bytes(130), header(AGGREGATE, ONE_BLOCK) + bytes((1, 0)) + bytes([128]) * 256),
+        b"",
+        header(PAYLOAD, ONE_BLOCK) + bytes((1, 16)) + bytes([1]) * 128,
+        header(PAYLOAD, ONE_BLOCK) + bytes((1, 0)) + bytes([8]) * 128,
     ],
-    ids=["empty", "exponent", "code", "short centre", "centre out of range", "centre code"],
+    ids=["empty", "exponent", "code"],
 )
-def test_bad_bytes_have_no_inner_products(payload, centre):
+def test_bad_bytes_have_no_inner_products(payload):
     with pytest.raises(PayloadError):
-        gram_matrix([payload], centre, ONE_BLOCK)
+        gram_matrix([payload], ONE_BLOCK)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_weighted_sum_at_its_limit_is_exact_and_cut(sign):
     payload = header(PAYLOAD, ONE_BLOCK) + bytes((255, 15)) + bytes([sign * 7 % 16 * 17]) * 128
-    found = oracle.decode(weighted_sum([payload] * 2, b"", [COEFFICIENTS_LIMIT // 2] * 2, ONE_BLOCK), ONE_BLOCK, 127)
+    found = oracle.decode(weighted_sum([payload] * 2, [COEFFICIENTS_LIMIT // 2] * 2, ONE_BLOCK), ONE_BLOCK, 127)
     assert abs(found[0] - sign * LARGEST_UNITS) <= 225 << 10
     with pytest.raises(AssertionError):
-        weighted_sum([payload], b"", [COEFFICIENTS_LIMIT + 1], ONE_BLOCK)
+        weighted_sum([payload], [COEFFICIENTS_LIMIT + 1], ONE_BLOCK)
 
 
 def test_a_weighted_sum_rounds_half_to_even():
     row = np.zeros(256, dtype=np.float32)
     row[:6] = np.array([1, -1, 3, -3, 5, 7]) * 2.0**-24
     payload = encode_payload(row, np.zeros_like(row), ONE_BLOCK)
-    found = oracle.decode(weighted_sum([payload], b"", [1 << 29], ONE_BLOCK), ONE_BLOCK, 127)
+    found = oracle.decode(weighted_sum([payload], [1 << 29], ONE_BLOCK), ONE_BLOCK, 127)
     assert found[:6] == [0, 0, 2, -2, 2, 4]

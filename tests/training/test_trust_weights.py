@@ -1,18 +1,21 @@
 """What payloads may weigh, and what is remembered of their nodes."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training import oracle_robust
 from tests.training.rounds import node, records
+from training.agreement import UNIT, standing
 from training.trust import ABSENT_MAXIMUM, RECORDS_MAXIMUM, Party, Trust, read_trust, remember, trust_bytes
-from training.trust_weights import NEWCOMER_ROUNDS, ONE, STANDING, share, standings, weights
+from training.trust_weights import NEWCOMER_ROUNDS, ONE, share, weights
 
 KNOWN = NEWCOMER_ROUNDS
 
 
-def known(count: int, score: int = 40_000) -> list[Trust]:
+def known(count: int, score: int = UNIT) -> list[Trust]:
     return [Trust(node(each), score, KNOWN, 0, 0) for each in range(count)]
 
 
@@ -20,16 +23,25 @@ def parties(count: int, steps: int = 100) -> list[Party]:
     return [Party(node(each), steps) for each in range(count)]
 
 
+def weighed(those: list[Party], trust: Sequence[Trust]) -> list[int]:
+    """Of payloads that all deserve the same."""
+    return weights(those, [UNIT] * len(those), trust)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_weights_sum_to_one_within_their_caps_and_agree_with_the_oracle(choice):
     count = choice.draw(st.integers(1, 20))
-    those = [Party(node(each), choice.draw(st.integers(1, 500))) for each in range(count)]
+    steps = [choice.draw(st.integers(1, 500)) for _ in range(count)]
+    merits = [choice.draw(st.sampled_from((0, 1, UNIT // 2, UNIT))) for _ in range(count)]
+    merits[0] = UNIT
+    those = [Party(node(place), each) for place, each in enumerate(steps)]
     trust = choice.draw(records(count))
-    found = weights(those, trust)
+    found = weights(those, merits, trust)
     assert sum(found) == ONE and min(found) >= 0
     old = {each.node: (each.score, each.rounds, each.absent, 0) for each in trust}
-    assert found == oracle_robust.weights([each.node for each in those], [each.steps for each in those], old)
+    deserved = [own * merit for own, merit in zip(steps, merits, strict=True)]
+    assert found == oracle_robust.weights([each.node for each in those], deserved, steps, old)
     is_known = [each.node in old and old[each.node][1] >= KNOWN for each in those]
     if any(is_known):
         newcomers = [part for part, one in zip(found, is_known, strict=True) if not one]
@@ -39,46 +51,51 @@ def test_weights_sum_to_one_within_their_caps_and_agree_with_the_oracle(choice):
 
 
 def test_nobody_weighs_more_than_one_and_a_half_shares():
-    trust = [*known(4), *[Trust(node(4 + each), 10_000, KNOWN, 0, 0) for each in range(4)]]
-    found = weights(parties(8), [*trust[:7], Trust(node(7), 40_000, KNOWN, 0, 0)])
-    assert max(found) <= 3 * ONE // 16
     loud = [Party(node(0), 500), *parties(8, 1)[1:]]
-    assert weights(loud, known(8))[0] == 3 * ONE // 16
+    assert weighed(loud, known(8))[0] == 3 * ONE // 16
+    assert weighed(loud, ())[0] == 3 * ONE // 16
 
 
 def test_one_newcomer_among_many_weighs_its_share_and_many_weigh_a_tenth():
-    assert weights(parties(20), known(19))[19] == ONE // 20
-    found = weights(parties(8), known(4))
+    assert abs(weighed(parties(20), known(19))[19] - ONE // 20) <= 1
+    found = weighed(parties(8), known(4))
     assert sum(found[4:]) == ONE // 10 and sum(found[:4]) == ONE - ONE // 10
 
 
 def test_newcomers_alone_share_the_whole():
-    assert weights(parties(4), ()) == [ONE // 4] * 4
+    assert weighed(parties(4), ()) == [ONE // 4] * 4
     young = [Trust(node(each), -40_000, KNOWN - 1, 0, 0) for each in range(4)]
-    assert weights(parties(4), young) == [ONE // 4] * 4
+    assert weighed(parties(4), young) == [ONE // 4] * 4
 
 
 def test_a_node_is_a_newcomer_until_its_third_counted_round():
     old = known(3)
-    assert weights(parties(4), [*old, Trust(node(3), 40_000, KNOWN - 1, 0, 0)])[3] == ONE // 10
-    assert weights(parties(4), [*old, Trust(node(3), 40_000, KNOWN, 0, 0)])[3] == ONE // 4
+    assert weighed(parties(4), [*old, Trust(node(3), UNIT, KNOWN - 1, 0, 0)])[3] == ONE // 10
+    assert weighed(parties(4), [*old, Trust(node(3), UNIT, KNOWN, 0, 0)])[3] == ONE // 4
 
 
-def test_standing_falls_with_the_score_to_nothing_and_never_rises_above_the_median():
-    median = 40_000
-    scores = [median * eighth // 8 for eighth in range(-3, 14)]
-    found = [standings([median, median, median, score, score])[3] for score in scores]
-    assert found == [0, 0, 0, *STANDING, 8, 8, 8, 8, 8]
-    assert standings([median] * 3 + [median * 2 // 8 - 1])[3] == 0 < standings([median] * 3 + [median * 2 // 8])[3]
+def test_standing_rises_from_a_quarter_of_the_usual_to_three_quarters():
+    quarter = UNIT // 4
+    found = [standing(each) for each in (-UNIT, 0, quarter, quarter + 1, 2 * quarter, 3 * quarter - 1, 3 * quarter)]
+    assert found == [0, 0, 0, 2, UNIT // 2, UNIT - 2, UNIT]
+    assert standing(UNIT) == standing(1 << 30) == UNIT
 
 
-def test_a_liar_with_a_bad_score_weighs_nothing():
-    found = weights(parties(8), [*known(7), Trust(node(7), -5_000, 20, 0, 0)])
+def test_a_liar_with_a_bad_past_weighs_nothing_and_with_a_poor_one_less():
+    found = weighed(parties(8), [*known(7), Trust(node(7), -5_000, 20, 0, 0)])
     assert found[7] == 0 and sum(found) == ONE
+    found = weighed(parties(8), [*known(7), Trust(node(7), UNIT // 2, 20, 0, 0)])
+    assert 0.9 < found[7] / (ONE / 15) < 1.1
 
 
-def test_where_the_median_helps_nobody_all_stand_alike():
-    assert standings([-5, 0, 9]) == [8, 8, 8] and standings([]) == []
+def test_what_deserves_nothing_weighs_nothing():
+    found = weights(parties(4), [UNIT, 0, UNIT, UNIT], known(4))
+    assert found[1] == 0 and sum(found) == ONE
+
+
+def test_where_no_known_node_claims_anything_their_steps_count():
+    found = weights(parties(4), [0, 0, UNIT, UNIT], known(2))
+    assert found[:2] == [(ONE - ONE // 10 + 1) // 2, (ONE - ONE // 10) // 2] and sum(found[2:]) == ONE // 10
 
 
 @settings(max_examples=200, deadline=None)
@@ -108,7 +125,7 @@ def test_a_score_is_a_mean_with_a_memory_of_seven_eighths():
 
 def test_the_absent_are_counted_and_forgotten():
     trust = remember(known(2), parties(1), [40_000], [10**6])
-    assert trust[1] == Trust(node(1), 40_000, KNOWN, 1, 0) and trust[0].absent == 0
+    assert trust[1] == Trust(node(1), UNIT, KNOWN, 1, 0) and trust[0].absent == 0
     for _ in range(ABSENT_MAXIMUM - 2):
         trust = remember(trust, parties(1), [40_000], [10**6])
     assert trust[1].absent == ABSENT_MAXIMUM - 1
