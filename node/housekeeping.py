@@ -1,8 +1,8 @@
 """What nothing needs any more: drafts that a crash left behind, payloads that no round of the ledger names.
 
-`archive verify` rebuilds the model from the payloads that the ledger names, so these stay for ever. A payload is
-written before its round can name it. So one that was here before a round ended, and that no reveal up to that end
-names, never will be. What was here before the first look of all is left alone.
+`archive verify` rebuilds the model from the payloads that the ledger names: those go by `node.payload_prune` only. A
+payload is written before its round can name it. So one that was here before a round ended, and that no reveal up to
+that end names, never will be. What was here before the first look of all is left alone.
 """
 
 import json
