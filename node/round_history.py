@@ -58,5 +58,10 @@ class RoundHistory:
     def last(self) -> float | None:
         return self.entries[-1].validation_loss if self.entries else None
 
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """The last measurement and the one before it, as far as there are any."""
+        return tuple(entry.validation_loss for entry in self.entries[-2:])
+
     def has(self, round_number: int) -> bool:
         return any(entry.round == round_number for entry in self.entries)

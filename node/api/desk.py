@@ -19,11 +19,12 @@ from node.api.metrics import Metrics
 from node.api.peer_answers import peers_of
 from node.api.questions import Submission
 from node.api.reads import Reads
-from node.api.round_answers import RoundAnswers, proof_page
+from node.api.round_answers import Local, RoundAnswers, proof_page
 from node.api.validator_answers import validator_page
 from node.mempool_checks import check_applies
 from node.node import Node
 from node.round_history import Measured
+from node.round_now import pace_ms
 from node.status import as_json, status_of
 from node.store import Store
 
@@ -116,12 +117,18 @@ class Desk:
         return await self._read(lambda store: validator_page(store, **asked.fields))
 
     async def round_page(self, asked: Asked) -> web.StreamResponse:
-        history = list(self.node.history.entries)
-        return await self._read(lambda store: self.rounds.page(store, history, **asked.fields))
+        local = self._local()
+        return await self._read(lambda store: self.rounds.page(store, local, **asked.fields))
 
     async def round(self, asked: Asked) -> web.StreamResponse:
-        history = list(self.node.history.entries)
-        return await self._read(lambda store: self.rounds.whole(store, history, asked.fields["round"]))
+        local = self._local()
+        return await self._read(lambda store: self.rounds.whole(store, local, asked.fields["round"]))
+
+    def _local(self) -> Local:
+        """For a reading thread, which must not look into what changes."""
+        node = self.node
+        pace = pace_ms(tuple(node.readings.block_times_ms), node.network.params)
+        return Local({entry.round: entry for entry in node.history.entries}, node.weights.known, pace)
 
     async def proofs(self, asked: Asked) -> web.StreamResponse:
         fields = asked.fields
