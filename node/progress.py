@@ -58,11 +58,8 @@ class Screen:
         title = f"NeuroShard {status.chain_id[:12]} · {status.phase}" + (
             " · self-verified" if status.self_verified else ""
         )
-        return Panel(
-            Group(Text(status.round_line), self._bars(status), self._facts(status)),
-            title=title,
-            subtitle="Ctrl-C stops cleanly",
-        )
+        content = Group(Text(status.round_line), self._bars(status), self._facts(status))
+        return Panel(content, title=title, subtitle="Ctrl-C stops cleanly")
 
     def _bars(self, status: Status) -> Progress:
         bars = Progress(TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), expand=True)

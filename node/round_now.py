@@ -13,6 +13,7 @@ from chain.rounds import counted
 from chain.state import CLOSED, REVEALING, ROUND_PHASES, TRAINING, VOID, Round, State
 
 BEHIND_BLOCKS = 20  # so far below what peers say is final, a node catches up and its round is an old one
+PACE_INTERVALS = 8  # the fewest that tell how fast blocks come
 NO_ROUND = "no round yet: nobody has registered to train"
 
 
@@ -71,9 +72,12 @@ def power_of_round(state: State, current: Round) -> int:
 
 
 def pace_ms(times_ms: Sequence[int], params: Params) -> int:
-    """Milliseconds from block to block lately: of the last blocks' times, within what the network allows."""
+    """Milliseconds from block to block: of the last blocks' times, within what the network allows.
+
+    The usual interval while there are too few of them: the first blocks come in a hurry.
+    """
     intervals = [later - earlier for earlier, later in itertools.pairwise(times_ms)]
-    found = round(mean(intervals)) if intervals else params.block_interval_ms
+    found = round(mean(intervals)) if len(intervals) >= PACE_INTERVALS else params.block_interval_ms
     return min(max(found, params.block_interval_min_ms), params.block_interval_max_ms)
 
 
