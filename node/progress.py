@@ -32,7 +32,7 @@ SHARED = {"opened": "committed", "training": "committed", "revealing": "revealed
 def shared_progress(status: Status) -> tuple[int, int]:
     """How many of how many have done what the phase is about."""
     if status.round_phase in ("opened", "training"):
-        return status.round_committed, status.round_participants
+        return status.round_committed, status.round_committed + status.round_awaited
     if status.round_phase == "revealing":
         return status.round_revealed, status.round_committed
     return status.round_held, max(1, status.round_revealed)
@@ -83,7 +83,7 @@ class Screen:
                 "validation loss",
                 f"{loss(status.validation_loss)} (bigram {loss(status.bigram_loss)})",
                 "committed",
-                f"{status.round_committed} of {status.round_participants}",
+                f"{status.round_committed} of {status.round_committed + status.round_awaited}",
             ),
             ("speed", f"{status.tokens_per_second:,.0f} tokens/s", "minted", neuro(status.minted_nanos)),
             ("tokens trained", f"{status.tokens_trained:,}", "circulating", neuro(status.circulating_nanos)),

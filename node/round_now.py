@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from chain.attestations import has_voted
 from chain.genesis import Params
 from chain.rounds import counted
 from chain.state import CLOSED, REVEALING, ROUND_PHASES, TRAINING, VOID, Round, State
@@ -27,10 +28,13 @@ class RoundNow:
     opened_height: int
     deadline_height: int  # of the phase
     participants: int
+    awaited: int  # nodes that the training phase still waits for
+    is_hurried: bool  # most of the work is there, so that the deadline has come nearer
     committed: int  # nodes
     revealed: int
     held: int  # payloads that more than two thirds of the power hold
     total_power: int
+    voted_power: int  # of the validators that have voted in this phase
     agreed_power: int  # of the outcome that the most power has signed
     own_committed: bool
     after_void: bool  # the round before changed nothing
@@ -55,11 +59,14 @@ def read_round(state: State, height: int, node: bytes) -> RoundNow | None:
         opened_height=current.opened_height,
         deadline_height=current.deadline_height,
         participants=current.participants,
+        awaited=max(0, current.awaited.nodes - current.awaited.arrived) if current.phase <= TRAINING else 0,
+        is_hurried=current.phase == TRAINING and bool(current.awaited.quorum_height),
         committed=len(current.committed),
         revealed=len(current.revealed),
         held=len(counted(state, current)),
         total_power=power_of_round(state, current),
-        agreed_power=max((tally.power for tally in current.tallies), default=0),
+        voted_power=voted_power(state, current),
+        agreed_power=max((tally.power for tally in current.result.tallies), default=0),
         own_committed=node in current.committed,
         after_void=before is not None and before.phase == VOID,
     )
@@ -69,6 +76,14 @@ def power_of_round(state: State, current: Round) -> int:
     """Of the set that attests a round, 0 while it is not fixed."""
     is_fixed = current.phase >= REVEALING and current.committed
     return state.validators(current.set_epoch).power if is_fixed else 0
+
+
+def voted_power(state: State, current: Round) -> int:
+    """Of the validators that have voted in the phase."""
+    if not power_of_round(state, current):
+        return 0
+    members = state.validators(current.set_epoch).members
+    return sum(member.power for index, member in enumerate(members) if has_voted(current.poll, index))
 
 
 def pace_ms(times_ms: Sequence[int], params: Params) -> int:
@@ -133,9 +148,9 @@ PHASE_WORDS = {
 def _who(now: RoundNow) -> str:
     """How far those who take part are. Of a lone trainer the steps say it all."""
     match now.phase:
-        case "training" if now.participants > 1:
+        case "training" if now.committed + now.awaited > 1:
             us = ", this node too" if now.own_committed else ""
-            return f"{now.committed} of {now.participants} committed{us}"
+            return f"{now.committed} of {now.committed + now.awaited} committed{us}"
         case "training":
             return "committed" if now.own_committed else ""
         case "revealing":

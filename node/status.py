@@ -6,6 +6,7 @@ from typing import Any
 from chain.block import PHASES
 from chain.state import ROUND_PHASES, TRAINING
 from node.node import Node
+from node.round_history import finite
 from node.round_now import Own, pace_ms, round_line, seconds_left
 
 
@@ -37,6 +38,7 @@ class Status:
     round_blocks_left: int  # until then; 0 when the round has ended
     round_seconds_left: int  # the same at the pace of the latest blocks
     round_participants: int
+    round_awaited: int  # nodes that the training phase still waits for
     round_committed: int
     round_revealed: int
     round_held: int  # payloads that more than two thirds of the power hold
@@ -140,6 +142,7 @@ def _round(node: Node) -> dict[str, Any]:
         "round_blocks_left": 0 if now is None else now.blocks_left,
         "round_seconds_left": seconds_left(now, pace),
         "round_participants": 0 if now is None else now.participants,
+        "round_awaited": 0 if now is None else now.awaited,
         "round_committed": 0 if now is None else now.committed,
         "round_revealed": 0 if now is None else now.revealed,
         "round_held": 0 if now is None else now.held,
@@ -190,11 +193,11 @@ def _learning(node: Node) -> dict[str, Any]:
         "segments_proven": len(work.segments) if work.round == node.facts.ledger.round else 0,
         "segments": params.segments,
         "parameters": node.learning.parameters,
-        "validation_loss": node.history.last,
-        "first_validation_loss": node.history.first,
-        "previous_validation_loss": node.history.losses[0] if len(node.history.losses) > 1 else None,
-        "bigram_loss": live.bigram_loss,
-        "training_loss": live.training_loss,
+        "validation_loss": finite(node.history.last),
+        "first_validation_loss": finite(node.history.first),
+        "previous_validation_loss": finite(node.history.losses[0]) if len(node.history.losses) > 1 else None,
+        "bigram_loss": finite(live.bigram_loss),
+        "training_loss": finite(live.training_loss),
         "tokens_per_second": round(live.tokens_per_second, 1),
         "device": live.device,
         "step": own_step(node),

@@ -23,7 +23,7 @@ from node.api.round_answers import Local, RoundAnswers, proof_page
 from node.api.validator_answers import validator_page
 from node.mempool_checks import check_applies
 from node.node import Node
-from node.round_history import Measured
+from node.round_history import Measured, finite
 from node.round_now import pace_ms
 from node.status import as_json, status_of
 from node.store import Store
@@ -189,7 +189,11 @@ def encoded(body: bytes, status: int = 200) -> web.Response:
 
 
 def sampled(entries: Sequence[Measured]) -> list[dict[str, Any]]:
-    """At most LOSSES_SHOWN measurements at equal distances, the first and the last among them."""
+    """At most LOSSES_SHOWN measurements at equal distances, the first and the last among them.
+
+    What is no number, because the model has diverged, is left out: JSON cannot tell it.
+    """
+    entries = [entry for entry in entries if finite(entry.validation_loss) is not None]
     count = len(entries)
     shown = min(count, LOSSES_SHOWN)
     places = [index * (count - 1) // max(shown - 1, 1) for index in range(shown)]

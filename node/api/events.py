@@ -25,6 +25,7 @@ from chain.receipts import (
 from chain.transition import Applied
 from node.api.block_answers import summary
 from node.node import Node
+from node.round_history import finite
 from node.round_now import pace_ms, seconds_left
 from node.status import as_json, status_of
 from node.trainer_messages import Stepped, TrainerEvent, Validated
@@ -182,7 +183,10 @@ class Events:
             return
         self._last_phase = now.number, now.phase
         pace = pace_ms(tuple(self.node.readings.block_times_ms), self.node.network.params)
-        names = ("phase", "height", "deadline_height", "blocks_left", "participants", "committed", "revealed", "held")
+        names = (
+            *("phase", "height", "deadline_height", "blocks_left", "participants", "awaited", "committed", "revealed"),
+            "held",
+        )
         told = {"round": now.number, **{name: getattr(now, name) for name in names}}
         self.announce("round_phase", told | {"seconds_left": seconds_left(now, pace)})
 
@@ -199,10 +203,10 @@ class Events:
             case Stepped(number, step, loss, speed) if time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
                 self._progress_at = time.monotonic()
                 steps = self.node.network.params.inner_steps
-                content = {"round": number, "step": step, "steps": steps, "training_loss": loss}
+                content = {"round": number, "step": step, "steps": steps, "training_loss": finite(loss)}
                 self.announce("progress", {**content, "tokens_per_second": round(speed, 1)})
             case Validated(number, loss):
-                self.announce("validated", {"round": number, "validation_loss": loss})
+                self.announce("validated", {"round": number, "validation_loss": finite(loss)})
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Send events until the client leaves, falls behind, or the node stops."""

@@ -12,11 +12,11 @@ from threading import Lock
 from chain.block import Outcome, PayloadReveal, Proof, ResultVote
 from chain.crypto.hashing import merkle_root
 from chain.rounds import agreed_outcome, counted
-from chain.state import CLOSED, RESULT, ROUND_PHASES, VOID, Round, State
+from chain.state import CLOSED, RESULT, ROUND_PHASES, TRAINING, VOID, Round, State
 from node.api.block_answers import Json, proof_fields
 from node.api.faults import Refusal
-from node.api.round_nodes import holdings_of, node_fields, nodes_of, results_of
-from node.round_history import Measured
+from node.api.round_nodes import holdings_of, node_fields, nodes_of, results_of, voted_share
+from node.round_history import Measured, finite
 from node.round_now import power_of_round
 from node.round_weights import Weights
 from node.store import Store
@@ -89,8 +89,8 @@ def with_own(facts: Json, local: Local) -> Json:
     """The same with what this node knows by itself: losses, weights, and how long blocks take."""
     after = local.measured.get(facts["round"])
     before = None if facts["base_round"] is None else local.measured.get(facts["base_round"])
-    loss = None if after is None else after.validation_loss
-    earlier = None if before is None else before.validation_loss
+    loss = None if after is None else finite(after.validation_loss)
+    earlier = None if before is None else finite(before.validation_loss)
     weights = local.weights.get(facts["round"])
     blocks = facts["blocks_left"]
     return {
@@ -134,6 +134,7 @@ def of_state(store: Store, state: State, current: Round) -> Json:
         "deadline_height": current.deadline_height,
         "blocks_left": None if is_over else max(0, current.deadline_height - store.height),
         "participants": current.participants,
+        "awaited": max(0, current.awaited.nodes - current.awaited.arrived) if current.phase <= TRAINING else 0,
         "committed": len(current.committed),
         "segments": store.network.params.segments,
         "nodes": nodes_of(state, current),
@@ -141,6 +142,7 @@ def of_state(store: Store, state: State, current: Round) -> Json:
         "base_outer_root": current.base.outer_root.hex(),
         "payloads": payloads,
         "total_power_nanos": str(total) if total else None,
+        "voted_basis_points": voted_share(state, current),
         "results": results_of(state, current),
         "outcome": outcome_fields(outcome),
     }
@@ -166,6 +168,7 @@ def of_blocks(store: Store, number: int) -> Json:
         "deadline_height": None,
         "blocks_left": None,
         "participants": None,
+        "awaited": 0,
         "committed": None,
         "segments": store.network.params.segments,
         # Whoever revealed had committed, to the segments that are in the reveal.
@@ -178,6 +181,7 @@ def of_blocks(store: Store, number: int) -> Json:
             for reveal in reveals
         ],
         "total_power_nanos": None,
+        "voted_basis_points": None,
         "results": [],
         "outcome": outcome_fields(outcome),
     }

@@ -51,6 +51,7 @@ class Status(Answer):
     round_blocks_left = whole()
     round_seconds_left = whole(description="at the pace of the latest blocks")
     round_participants = whole()
+    round_awaited = whole(description="nodes that the training phase still waits for")
     round_committed = whole()
     round_revealed = whole()
     round_held = whole(description="payloads that more than two thirds of the power hold")

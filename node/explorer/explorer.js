@@ -75,6 +75,7 @@ function showStatus() {
 }
 
 function showProgress() {
+  place("steps-part").hidden = status.round_phase !== "training" || !status.step;
   bar("steps", status.step, status.steps);
 }
 
@@ -139,7 +140,8 @@ function showRoundFacts() {
   }));
   fill("round-facts", [
     ["Phase closes in at most", left ? atMost(s.round_seconds_left) + ", " + number(left) + (left === 1 ? " block" : " blocks") : "–"],
-    ["Committed", number(s.round_committed) + " of " + number(s.round_participants)],
+    ["Participants", number(s.round_participants)], ["Committed", number(s.round_committed)],
+    ["Still waited for", number(s.round_awaited)],
     ["Payloads revealed", number(s.round_revealed)], ["Held by > 2/3 of the power", number(s.round_held)],
     ["Loss before the last round", loss(s.previous_validation_loss)], ["Loss now", loss(s.validation_loss)],
   ]);
@@ -170,8 +172,8 @@ function showRound() {
   const round = rounds[0];
   if (!round) return;
   const bars = round.nodes.map(n => barOf(short(n.node), status && n.node === status.node, wordsOf(n, round), n.segments, round.segments));
-  const silent = round.phase === "training" ? Math.max(0, round.participants - round.nodes.length) : 0;
-  if (silent) bars.push(element("li", silent + (silent === 1 ? " participant has" : " participants have") + " proven nothing yet."));
+  const others = round.awaited - round.nodes.filter(n => n.awaited).length;
+  if (others > 0) bars.push(element("li", others + (others === 1 ? " more node is" : " more nodes are") + " waited for, of which the ledger has heard nothing in this round."));
   place("nodes").replaceChildren(...bars);
   place("votes-part").hidden = !round.results.length;
   place("votes").replaceChildren(...round.results.map(r =>

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 
-from chain.state import CLOSED, HOLDING, RESULT, REVEALING, TRAINING, Tally
+from chain.receipts import RoundClosed
+from chain.state import HOLDING, RESULT, REVEALING, Tally
+from node.api import round_nodes
 from node.api.round_answers import Local, RoundAnswers
-from node.api.round_nodes import NODES_TOLD, RESULTS_TOLD, nodes_of, results_of
+from node.api.round_nodes import RESULTS_TOLD, nodes_of, results_of
 from node.api.round_schemas import Round, Rounds
+from node.api.routes import ROUTES
 from node.round_history import Measured
 from node.round_weights import ROUNDS_KEPT, RoundWeights
+from node.trainer_messages import Stepped, Validated
 from tests.node.lone_node import IDENTITY, named
 from tests.node.many_nodes import Cluster, Member
-from tests.node.served import ROUNDS, open_node, serving
+from tests.node.served import ROUNDS, make_past, open_node, serving
 from tests.node.test_api_events import listening, until
 from training.trust import Trust
 
@@ -46,8 +50,18 @@ def by_node(answer: Any) -> dict[str, Any]:
 
 
 def until_phase(cluster: Cluster, phase: int) -> None:
-    while cluster.round.phase != phase:
+    for _ in range(40):
+        if cluster.round.phase == phase:
+            return
         cluster.block()
+    raise AssertionError(f"round {cluster.round.number} stays in phase {cluster.round.phase}")
+
+
+def close_round(cluster: Cluster) -> None:
+    """All train and the round closes; the next one is in training."""
+    cluster.train()
+    cluster.blocks_until(RoundClosed)
+    cluster.block()
 
 
 def test_in_training_who_has_proven_and_not_committed_is_waited_for(cluster: Cluster) -> None:
@@ -65,6 +79,7 @@ def test_in_training_who_has_proven_and_not_committed_is_waited_for(cluster: Clu
     assert nodes[one] == {"node": one, "segments": 4, "committed": True, "revealed": False, "awaited": False}
     assert nodes[two] == {"node": two, "segments": 1, "committed": False, "revealed": False, "awaited": True}
     assert three not in nodes, "the ledger has heard nothing of it"
+    assert answer["awaited"] == 2
     left = cluster.round.deadline_height - cluster.height
     assert (answer["blocks_left"], answer["seconds_left"]) == (left, left)
     assert answer["payloads"] == answer["results"] == [] and answer["total_power_nanos"] is None
@@ -75,13 +90,17 @@ def test_what_each_payload_is_held_by_and_each_result_signed_by_is_told_in_share
     cluster.train()
     until_phase(cluster, HOLDING)
     answer = told(cluster.members[0])
-    assert [each["held_basis_points"] for each in answer["payloads"]] in ([0, 0, 0], [5_000] * 3)
-    assert all(each["awaited"] and each["revealed"] for each in answer["nodes"])
+    shares = [each["held_basis_points"] for each in answer["payloads"]]
+    assert shares in ([0, 0, 0], [5_000] * 3) and answer["voted_basis_points"] == shares[0]
+    assert all(each["revealed"] and not each["awaited"] for each in answer["nodes"])
     until_phase(cluster, RESULT)
     answer = told(cluster.members[0])
     assert [each["held_basis_points"] for each in answer["payloads"]] == [10_000] * 3
     assert not any(each["awaited"] for each in answer["nodes"])
-    until_phase(cluster, CLOSED)
+    assert (
+        answer["voted_basis_points"] in (0, 5_000) and len(answer["results"]) == answer["voted_basis_points"] // 5_000
+    )
+    cluster.blocks_until(RoundClosed)
     answer = told(cluster.members[0])
     [result] = answer["results"]
     assert (result["share_basis_points"], result["power_nanos"]) == (10_000, answer["total_power_nanos"])
@@ -100,10 +119,8 @@ def test_who_has_committed_and_not_revealed_is_waited_for(cluster: Cluster) -> N
 
 
 def test_losses_are_those_of_the_models_before_and_after_the_round(cluster: Cluster) -> None:
-    for _ in range(2):
-        cluster.train()
-        until_phase(cluster, CLOSED)
-        cluster.block()
+    close_round(cluster)
+    close_round(cluster)
     measured = {
         number: Measured(number, value, None, 10 * number, 0) for number, value in [(0, 5.5), (1, 5.25), (2, 5.375)]
     }
@@ -118,8 +135,7 @@ def test_losses_are_those_of_the_models_before_and_after_the_round(cluster: Clus
 
 
 def test_weights_are_told_where_this_node_knows_them_and_null_elsewhere(cluster: Cluster) -> None:
-    cluster.train()
-    until_phase(cluster, CLOSED)
+    close_round(cluster)
     known, stranger = cluster.members[0].identity.node, named("stranger")
     records = {node: Trust(node, -3, 1, 0, 250_000) for node in (known, stranger)}
     answer = told(cluster.members[0], 1, Local({}, {1: records}, 1_000))
@@ -133,10 +149,9 @@ def test_a_round_whose_records_left_the_state_is_told_from_its_blocks(cluster: C
     rounds = RoundAnswers()
     store = cluster.members[0].store
     while cluster.state.round(1) is not None:
-        before = rounds.whole(store, NOTHING, 1)
-        cluster.train()
-        until_phase(cluster, CLOSED)
-        cluster.block()
+        close_round(cluster)
+        if cluster.state.round(1) is not None:
+            before = rounds.whole(store, NOTHING, 1)
     records = {cluster.members[1].identity.node: Trust(cluster.members[1].identity.node, 7, 1, 0, 1_000_000)}
     after = rounds.whole(store, Local({1: Measured(1, 4.0, None, 9, 0)}, {1: records}, 1_000), 1)
     assert Round().validate(after) == {}
@@ -151,18 +166,35 @@ def test_a_round_whose_records_left_the_state_is_told_from_its_blocks(cluster: C
     assert Rounds().validate(page) == {} and page["rounds"][-1]["round"] == 1
 
 
-def test_as_many_nodes_and_results_are_told_as_fit_and_those_that_count_first(cluster: Cluster) -> None:
+def test_who_committed_in_the_round_before_and_is_silent_now_is_named_as_awaited(cluster: Cluster) -> None:
+    close_round(cluster)
+    silent = cluster.members[2].identity.node.hex()
+    cluster.train(*cluster.members[:2])
+    for _ in range(3):
+        cluster.block()
+    answer = told(cluster.members[0], 2)
+    assert (answer["phase"], answer["committed"], answer["awaited"]) == ("training", 2, 1)
+    expected = {"node": silent, "segments": 0, "committed": False, "revealed": False, "awaited": True}
+    assert by_node(answer)[silent] == expected and len(answer["nodes"]) == 3
+
+
+def test_as_many_nodes_and_results_are_told_as_fit_and_those_that_count_first(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Strangers may prove a segment each, and validators sign a result of their own each."""
     cluster.train()
     until_phase(cluster, RESULT)
     current = cluster.round
-    outcome = current.base
-    tallies = tuple(Tally(replace(outcome, trust_root=named(str(power))), power) for power in range(1, 20))
-    results = results_of(cluster.state, replace(current, tallies=tallies))
+    outcomes = tuple(replace(current.base, trust_root=named(str(power))) for power in range(1, 20))
+    tallies = tuple(Tally(outcome.outer_root, power) for power, outcome in enumerate(outcomes, 1))
+    poll = replace(current.result, tallies=tallies)
+    results = results_of(cluster.state, replace(current, result=poll, outcomes=outcomes))
     assert [each["power_nanos"] for each in results] == [str(19 - place) for place in range(RESULTS_TOLD)]
-    crowd = replace(current, phase=TRAINING, committed=current.committed[:1])
-    assert len(nodes_of(cluster.state, crowd)) == 1, "those who are in the list twice are told once"
-    assert NODES_TOLD == cluster.network.params.seats
+    assert len(nodes_of(cluster.state, current)) == 3
+    monkeypatch.setattr(round_nodes, "NODES_TOLD", 1)
+    one = replace(current, committed=current.committed[2:])
+    nodes = nodes_of(cluster.state, one)
+    assert len(nodes) == 2 and current.committed[2].hex() in {each["node"] for each in nodes}
 
 
 def test_weights_are_kept_of_the_newest_rounds_only(tmp_path: Path) -> None:
@@ -197,8 +229,10 @@ async def test_the_status_tells_the_newest_round_and_its_line(tmp_path: Path) ->
         round_now = await served.get(f"/v1/rounds/{status['round']}")
         assert status["round_line"].startswith(f"round {ROUNDS + 2} training · closes in ≤ ")
         assert status["round_line"].endswith(f"loss 3.625 → 3.500 · round {ROUNDS + 1} was void")
-        assert status["round_blocks_left"] == round_now["blocks_left"] == status["round_deadline_height"] - (
-            status["height"]
+        assert (
+            status["round_blocks_left"]
+            == round_now["blocks_left"]
+            == status["round_deadline_height"] - (status["height"])
         )
         assert (status["round_participants"], status["round_committed"]) == (1, 0)
         assert (status["previous_validation_loss"], status["validation_loss"]) == (3.625, 3.5)
@@ -216,7 +250,7 @@ async def test_a_phase_is_told_with_its_numbers_once(tmp_path: Path) -> None:
         assert phase["blocks_left"] == phase["deadline_height"] - phase["height"]
         assert set(phase) == {
             *("round", "phase", "height", "deadline_height", "blocks_left", "seconds_left", "participants"),
-            *("committed", "revealed", "held"),
+            *("awaited", "committed", "revealed", "held"),
         }
 
 
@@ -233,15 +267,31 @@ async def test_steps_of_an_earlier_round_are_not_told_as_this_ones(tmp_path: Pat
 
 async def test_a_broken_model_whose_loss_is_no_number_is_told_as_json(tmp_path: Path) -> None:
     """Whoever makes the model diverge must not make the API unreadable."""
-    async with serving(tmp_path / "home") as served:
+    async with serving(tmp_path / "home") as served, listening(served) as stream:
+        await until(stream, "status")
         served.node.history.entries.append(Measured(ROUNDS + 2, float("nan"), None, 1, 1))
-        for path in ("/v1/status", f"/v1/rounds/{ROUNDS + 2}", "/v1/rounds", "/v1/losses"):
-            json.loads((await served.ask(path)).body, parse_constant=lambda word: pytest.fail(f"{path}: {word}"))
+        served.node.live.training_loss = served.node.live.bigram_loss = float("inf")
+        for route in ROUTES:
+            if route.path in ("/v1/status", "/v1/rounds/{round}", "/v1/rounds", "/v1/losses"):
+                body = (await served.ask(route.path.format(round=ROUNDS + 2))).body
+                assert route.answer is not None and route.answer().validate(strictly(body)) == {}
+        assert (await served.get("/v1/status"))["round_line"].count("loss 3.500 → nan") == 1
+        served.node._on_trainer(Stepped(ROUNDS + 2, 1, float("nan"), 1.0))
+        served.node._on_trainer(Validated(ROUNDS + 3, float("nan")))
+        seen = await until(stream, "progress", "validated")
+        assert seen["progress"]["training_loss"] is seen["validated"]["validation_loss"] is None
+
+
+def strictly(body: bytes) -> Any:
+    """JSON as every other language reads it: without NaN and Infinity."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} in {body!r}")
+
+    return json.loads(body, parse_constant=refuse)
 
 
 def test_the_weights_of_a_node_begin_with_the_model_that_it_restores(tmp_path: Path) -> None:
-    from tests.node.served import make_past
-
     network = make_past(tmp_path / "home")
     node = open_node(tmp_path / "home", network)
     asyncio.run(asyncio.to_thread(node.outcomes.restore, node.store.state()))

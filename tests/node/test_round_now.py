@@ -1,4 +1,4 @@
-"""What people are told of the newest round in one line: from numbers alone, in every phase and for every kind of node."""
+"""What people are told of the newest round in one line: from numbers alone, in every phase, for every kind of node."""
 
 import re
 from dataclasses import replace
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.receipts import RoundClosed, RoundVoid
-from chain.state import ROUND_PHASES
+from chain.state import CLOSED, ROUND_PHASES, Round
 from node.api.events import KINDS
 from node.journal import Journal
 from node.progress import shared_progress
@@ -36,11 +36,14 @@ NOW = RoundNow(
     height=100,
     opened_height=90,
     deadline_height=118,
-    participants=4,
+    participants=9,
+    awaited=1,
+    is_hurried=False,
     committed=3,
     revealed=0,
     held=0,
     total_power=0,
+    voted_power=0,
     agreed_power=0,
     own_committed=False,
     after_void=False,
@@ -57,11 +60,11 @@ def test_a_trainer_among_several_sees_steps_commitments_deadline_and_losses() ->
 
 
 def test_a_lone_trainer_is_not_told_of_others() -> None:
-    lone = replace(NOW, participants=1, committed=0)
+    lone = replace(NOW, participants=1, awaited=1, committed=0)
     assert round_line(lone, replace(OWN, losses=(8.4,))) == (
         "round 12 training 140/250 steps · closes in ≤ 18 s · loss 8.400"
     )
-    done = replace(lone, committed=1, own_committed=True)
+    done = replace(lone, awaited=0, committed=1, own_committed=True)
     assert round_line(done, replace(OWN, losses=())) == "round 12 training · committed · closes in ≤ 18 s"
 
 
@@ -124,11 +127,12 @@ numbers = st.integers(0, 2**64 - 1)
         RoundNow,
         phase=st.sampled_from(ROUND_PHASES[1:]),
         own_committed=st.booleans(),
+        is_hurried=st.booleans(),
         after_void=st.booleans(),
         **dict.fromkeys(
             (
                 *("number", "height", "opened_height", "deadline_height", "participants", "committed", "revealed"),
-                *("held", "total_power", "agreed_power"),
+                *("held", "total_power", "agreed_power", "awaited", "voted_power"),
             ),
             numbers,
         ),
@@ -169,31 +173,46 @@ def test_the_numbers_are_those_of_the_ledger_in_every_phase(tmp_path: Path) -> N
         assert read_round(cluster.state, cluster.height, first) is None
         cluster.register()
         cluster.train(*cluster.members[:2])
-        seen: dict[str, RoundNow] = {}
-        lines = []
+        seen: dict[tuple[int, str], RoundNow] = {}
+        lines: list[tuple[str, dict[str, object]]] = []
         journal = Journal(now=lambda: read_round(cluster.state, cluster.height, first))
         journal.rounds = Recorder(lines)
         for _ in range(3):
             journal.hear_block(cluster.block())
         now = read_round(cluster.state, cluster.height, first)
-        assert now is not None and (now.phase, now.committed, now.participants, now.own_committed) == (
-            *("training", 2, 3),
-            True,
-        )
+        assert now is not None and (now.phase, now.own_committed) == ("training", True)
+        assert (now.committed, now.awaited, now.participants) == (2, 1, 3)
         cluster.train(cluster.members[2])
-        while (now := read_round(cluster.state, cluster.height, first)) is not None and now.phase != "closed":
-            seen[now.phase] = now
+        for _ in range(10):
+            now = read_round(cluster.state, cluster.height, first)
+            assert now is not None
+            seen.setdefault((now.number, now.phase), now)
             journal.hear_block(cluster.block())
-        assert now is not None and (now.revealed, now.held, now.blocks_left) == (3, 3, 0)
-        assert now.agreed_power * 3 > now.total_power * 2 > 0
-        size = sum(payload.payload_bytes for payload in cluster.round.revealed)
+        assert (1, "holding") in seen and (2, "training") in seen, "the next round opens in the block that closes one"
+        assert all(now.blocks_left > 0 for now in seen.values())
+        result = seen.get((1, "result"))
+        assert result is None or (result.revealed, result.held) == (3, 3)
+        before = cluster.state.round(1)
+        assert before is not None and before.phase == CLOSED
+        now = read_round_of(cluster, before)
+        assert (now.revealed, now.held, now.blocks_left, now.awaited) == (3, 3, 0, 0)
+        assert now.agreed_power == now.voted_power == now.total_power > 0
+        size = sum(payload.payload_bytes for payload in before.revealed)
         assert closed_words(cluster.state, 1) == f" with 3 payloads, {size:,} bytes"
         assert closed_words(cluster.state, 99) == ""
         told = [(fields["round"], fields["phase"]) for event, fields in lines if event == "round phase"]
-        assert told[-1] == (1, "closed") and len(told) == len(set(told)), "each phase once"
-        assert {"training", "closed"} <= {phase for _, phase in told}
+        assert len(told) == len(set(told)) and {(1, "training"), (1, "holding"), (2, "training")} <= set(told)
     finally:
         cluster.close()
+
+
+def read_round_of(cluster: Cluster, ended: Round) -> RoundNow:
+    """An ended round as if it were still the newest."""
+    state = cluster.state.fork()
+    state.update_ledger(round=ended.number)
+    now = read_round(state, cluster.height, ended.committed[0])
+    assert now is not None
+    return now
 
 
 def test_the_round_after_a_void_one_knows_it(tmp_path: Path) -> None:
@@ -206,7 +225,6 @@ def test_the_round_after_a_void_one_knows_it(tmp_path: Path) -> None:
         cluster.block()
         cluster.train()
         assert cluster.blocks_until(RoundClosed).round == 2
-        cluster.block()
         now = read_round(cluster.state, cluster.height, bytes(32))
         assert now is not None and (now.number, now.after_void) == (3, False)
     finally:
@@ -234,7 +252,7 @@ class Recorder:
 )
 def test_the_shared_bar_shows_what_the_phase_is_about(phase: str, done: tuple[int, int]) -> None:
     fields = dict.fromkeys(Status.__slots__, 0)
-    counts = {"round_participants": 4, "round_committed": 3, "round_revealed": 2, "round_held": 1}
+    counts = {"round_participants": 4, "round_committed": 3, "round_awaited": 1, "round_revealed": 2, "round_held": 1}
     status = Status(**(fields | counts | {"round_phase": phase}))  # type: ignore[arg-type]
     assert shared_progress(status) == done
 
