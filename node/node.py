@@ -15,6 +15,7 @@ from chain.receipts import RoundClosed, RoundVoid
 from chain.state import NodeRecord, State, node_key
 from chain.transition import Applied
 from consensus.messages import Certificate
+from network.traffic import Traffic
 from node.attendance import Attendance
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
@@ -38,6 +39,7 @@ from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
 from node.round_now import closed_words
+from node.round_traffic import RoundTraffic
 from node.round_weights import RoundWeights
 from node.settings import Settings
 from node.store import Store
@@ -91,6 +93,7 @@ class Node:
         self.attendance = Attendance(self.outcomes, self.news, self._adopted)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.weights = RoundWeights(self.outcomes)
+        self.traffic = RoundTraffic(lambda: Traffic() if self.membership is None else self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
@@ -105,7 +108,9 @@ class Node:
         self.live = Live()
         self.readings = Readings()
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
-        self.hear_block: list[Callable[[Applied], None]] = [self.readings.hear_block, self.weights.hear_block]
+        self.hear_block: list[Callable[[Applied], None]] = [
+            *(self.readings.hear_block, self.weights.hear_block, self.traffic.hear_block),
+        ]
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())

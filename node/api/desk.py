@@ -128,7 +128,9 @@ class Desk:
         """For a reading thread, which must not look into what changes."""
         node = self.node
         pace = pace_ms(tuple(node.readings.block_times_ms), node.network.params)
-        return Local({entry.round: entry for entry in node.history.entries}, node.weights.known, pace)
+        return Local(
+            {entry.round: entry for entry in node.history.entries}, node.weights.known, pace, node.traffic.known
+        )
 
     async def proofs(self, asked: Asked) -> web.StreamResponse:
         fields = asked.fields

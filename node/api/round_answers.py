@@ -6,13 +6,14 @@ end, and the vote that closed it in the block of its end. What an ended round wa
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from threading import Lock
 
 from chain.block import Outcome, PayloadReveal, Proof, ResultVote
 from chain.crypto.hashing import merkle_root
 from chain.rounds import agreed_outcome, counted
 from chain.state import CLOSED, RESULT, ROUND_PHASES, TRAINING, VOID, Round, State
+from network.traffic import Traffic
 from node.api.block_answers import Json, proof_fields
 from node.api.faults import Refusal
 from node.api.round_nodes import holdings_of, node_fields, nodes_of, results_of, voted_share
@@ -29,11 +30,12 @@ VOIDS_PASSED = 200  # rounds looked at backwards for the last that closed
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What this node knows of rounds by itself, as it is at one moment. Both by round."""
+    """What this node knows of rounds by itself, as it is at one moment, by round."""
 
     measured: Mapping[int, Measured]
     weights: Mapping[int, Weights]
     pace_ms: int  # from block to block
+    traffic: Mapping[int, Traffic] = field(default_factory=dict)
 
 
 class RoundAnswers:
@@ -91,7 +93,7 @@ def with_own(facts: Json, local: Local) -> Json:
     before = None if facts["base_round"] is None else local.measured.get(facts["base_round"])
     loss = None if after is None else finite(after.validation_loss)
     earlier = None if before is None else finite(before.validation_loss)
-    weights = local.weights.get(facts["round"])
+    weights, traffic = local.weights.get(facts["round"]), local.traffic.get(facts["round"])
     blocks = facts["blocks_left"]
     return {
         **facts,
@@ -101,6 +103,8 @@ def with_own(facts: Json, local: Local) -> Json:
         "loss_before": earlier,
         "loss_change": None if loss is None or earlier is None else loss - earlier,
         "tokens": None if after is None else after.tokens,
+        "bytes_sent": None if traffic is None else traffic.sent,
+        "bytes_received": None if traffic is None else traffic.received,
     }
 
 
@@ -194,7 +198,7 @@ def payload_fields(node: bytes, root: bytes, size: int, steps: int) -> Json:
 def outcome_fields(outcome: Outcome | None) -> Json | None:
     if outcome is None:
         return None
-    found = {field.name: getattr(outcome, field.name).hex() for field in fields(outcome)}
+    found = {each.name: getattr(outcome, each.name).hex() for each in fields(outcome)}
     return found | {"outer_root": outcome.outer_root.hex()}
 
 

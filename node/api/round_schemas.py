@@ -79,6 +79,8 @@ class Round(Answer):
     loss_before = maybe(decimal())
     loss_change = maybe(decimal())
     tokens = maybe(whole())
+    bytes_sent = maybe(whole(description="by this node while the round went on, for whatever purpose"))
+    bytes_received = maybe(whole())
 
 
 class Rounds(Answer):

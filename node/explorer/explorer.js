@@ -93,7 +93,8 @@ function showTables() {
     const line = row([
       r.round, r.phase, payloadsOf(r), r.payloads.length ? size(sum(r.payloads, p => p.payload_bytes)) : "–",
       r.payloads.length ? number(sum(r.payloads, p => p.steps)) : "–", loss(r.loss_before), loss(r.validation_loss),
-      signed(r.loss_change), weightsOf(r),
+      signed(r.loss_change), r.bytes_sent === null ? "–" : size(r.bytes_sent),
+      r.bytes_received === null ? "–" : size(r.bytes_received), weightsOf(r),
     ]);
     line.lastChild.className = "words";
     return line;

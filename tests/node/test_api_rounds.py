@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from chain.receipts import RoundClosed
+from chain.receipts import RoundClosed, RoundOpened
 from chain.state import HOLDING, RESULT, REVEALING, Tally
+from network.traffic import Traffic
 from node.api import round_nodes
 from node.api.round_answers import Local, RoundAnswers
 from node.api.round_nodes import RESULTS_TOLD, nodes_of, results_of
 from node.api.round_schemas import Round, Rounds
 from node.api.routes import ROUTES
 from node.round_history import Measured
+from node.round_traffic import RoundTraffic
 from node.round_weights import ROUNDS_KEPT, RoundWeights
 from node.trainer_messages import Stepped, Validated
 from tests.node.lone_node import IDENTITY, named
@@ -218,6 +220,30 @@ def test_weights_are_kept_of_the_newest_rounds_only(tmp_path: Path) -> None:
         weights.hear_block(None)  # type: ignore[arg-type]
     assert sorted(weights.known) == list(range(5, ROUNDS_KEPT + 5))
     assert weights.known[5] == {named("a"): State.trust[0]}
+
+
+def test_bytes_are_those_between_the_opening_of_a_round_and_of_the_next(cluster: Cluster) -> None:
+    total = Traffic(1_000, 2_000)
+    traffic = RoundTraffic(lambda: replace(total))
+    assert traffic.known == {}
+    for sent in (10, 25):
+        cluster.train()
+        for _ in range(10):
+            applied = cluster.block()
+            traffic.hear_block(applied)
+            if any(isinstance(receipt, RoundOpened) for receipt in applied.receipts):
+                break
+        total.sent += sent
+        total.received += 2 * sent
+        cluster.block()
+    # The first round was open before anybody listened.
+    assert traffic.known == {2: Traffic(10, 20), 3: Traffic(25, 50)}
+    total.sent += 5
+    assert traffic.known[3] == Traffic(30, 50) and traffic.known[2] == Traffic(10, 20)
+    answer = told(cluster.members[0], 2, Local({}, {}, 1_000, traffic.known))
+    assert (answer["bytes_sent"], answer["bytes_received"]) == (10, 20)
+    first = told(cluster.members[0], 1, Local({}, {}, 1_000, traffic.known))
+    assert first["bytes_sent"] is first["bytes_received"] is None
 
 
 # ---- Over the real server
