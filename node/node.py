@@ -15,7 +15,6 @@ from chain.receipts import RoundClosed, RoundVoid
 from chain.state import NodeRecord, State, node_key
 from chain.transition import Applied
 from consensus.messages import Certificate
-from network.traffic import Traffic
 from node.attendance import Attendance
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
@@ -93,7 +92,7 @@ class Node:
         self.attendance = Attendance(self.outcomes, self.news, self._adopted)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.weights = RoundWeights(self.outcomes)
-        self.traffic = RoundTraffic(lambda: Traffic() if self.membership is None else self.membership.traffic)
+        self.traffic = RoundTraffic(lambda: self.membership and self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)

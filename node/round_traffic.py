@@ -10,10 +10,10 @@ ROUNDS_KEPT = 128
 
 
 class RoundTraffic:
-    """`total` tells all traffic since the start. A round that was open already when the node came is not known."""
+    """`total` tells all traffic since the start, None before there is any. A round that was open already when the node came is not known."""
 
-    def __init__(self, total: Callable[[], Traffic]) -> None:
-        self.total = total
+    def __init__(self, total: Callable[[], Traffic | None]) -> None:
+        self.total = lambda: total() or Traffic()
         self._known: dict[int, Traffic] = {}
         self._running: tuple[int, Traffic] | None = None  # the newest round, and the total when it opened
 
