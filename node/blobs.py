@@ -50,17 +50,21 @@ class PeerSource:
 
     async def page_list(self, wanted: Wanted) -> bytes:
         if (https := self.https) is not None:
-            found = await self._tried(https.page_list(wanted), self.limits.reply_seconds / 2)
+            found = self._noted(await self._tried(https.page_list(wanted), self.limits.reply_seconds / 2))
             if found is not None:
                 return found
         return await self._asked(wanted.root, None)
 
     async def page(self, root: bytes, index: int) -> bytes:
         if (https := self.https) is not None:
-            found = await self._tried(https.page(root, index), self.limits.page_seconds / 2)
+            found = self._noted(await self._tried(https.page(root, index), self.limits.page_seconds / 2))
             if found is not None:
                 return found
         return await self._asked(root, index)
+
+    def _noted(self, found: bytes | None) -> bytes | None:
+        self.blobs.bytes_received += len(found or b"")
+        return found
 
     async def _tried(self, answer: Awaitable[bytes], seconds: float) -> bytes | None:
         try:
@@ -107,6 +111,7 @@ class Blobs:
         # Peers with whom HTTPS does not work, or gave false pages: for that they are not blamed, since it could be
         # somebody on the way. They are asked over their connection from then on.
         self.without_https = Recent(256)
+        self.bytes_received = 0  # over HTTPS
         self._session: aiohttp.ClientSession | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[bytes, asyncio.Task[None]] = {}

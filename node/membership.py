@@ -19,6 +19,7 @@ from network.peer import ARCHIVE, TRAINER, VALIDATOR, NodeKey
 from network.switch import Switch
 from network.switch_config import SwitchConfig
 from network.tls import client_context
+from network.traffic import Traffic
 from node.blob_source import FileSource, Sources
 from node.blobs import Blobs
 from node.checkpoint import Trust
@@ -176,6 +177,14 @@ class Membership:
     def peers(self) -> int:
         """How many are connected."""
         return len(self.runtime.peers())
+
+    @property
+    def traffic(self) -> Traffic:
+        """All that was sent and received since the start: messages, and blobs over HTTPS."""
+        messages = Traffic() if self.switch is None else self.switch.traffic
+        served = 0 if self._server is None else self._server.bytes_served
+        fetched = 0 if self._blobs is None else self._blobs.bytes_received
+        return Traffic(messages.sent + served, messages.received + fetched)
 
     @property
     def listens_at(self) -> str:
