@@ -157,7 +157,7 @@ class Membership:
         """All that was sent and received since the start: messages, and blobs over HTTPS."""
         messages = Traffic() if self.switch is None else self.switch.traffic
         served = 0 if self._server is None else self._server.bytes_served
-        fetched = 0 if self._blobs is None else self._blobs.bytes_received
+        fetched = 0 if self.protocols.blobs is None else self.protocols.blobs.bytes_over_https
         return Traffic(messages.sent + served, messages.received + fetched)
 
     @property

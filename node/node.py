@@ -92,7 +92,7 @@ class Node:
         self.attendance = Attendance(self.outcomes, self.news, self._adopted)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.weights = RoundWeights(self.outcomes)
-        self.traffic = RoundTraffic(lambda: self.membership and self.membership.traffic)
+        self.traffic = RoundTraffic(lambda: None if self.membership is None else self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
