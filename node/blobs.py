@@ -63,7 +63,7 @@ class PeerSource:
         return await self._asked(root, index)
 
     def _noted(self, found: bytes | None) -> bytes | None:
-        self.blobs.bytes_received += len(found or b"")
+        self.blobs.exchange.bytes_over_https += len(found or b"")
         return found
 
     async def _tried(self, answer: Awaitable[bytes], seconds: float) -> bytes | None:
@@ -111,7 +111,6 @@ class Blobs:
         # Peers with whom HTTPS does not work, or gave false pages: for that they are not blamed, since it could be
         # somebody on the way. They are asked over their connection from then on.
         self.without_https = Recent(256)
-        self.bytes_received = 0  # over HTTPS
         self._session: aiohttp.ClientSession | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[bytes, asyncio.Task[None]] = {}

@@ -183,7 +183,7 @@ class Membership:
         """All that was sent and received since the start: messages, and blobs over HTTPS."""
         messages = Traffic() if self.switch is None else self.switch.traffic
         served = 0 if self._server is None else self._server.bytes_served
-        fetched = sum(blobs.bytes_received for blobs in self._blobs)
+        fetched = 0 if self.protocols.blobs is None else self.protocols.blobs.bytes_over_https
         return Traffic(messages.sent + served, messages.received + fetched)
 
     @property

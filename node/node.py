@@ -92,7 +92,7 @@ class Node:
         self.outcomes.past = partial(closed_round, self.store)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.weights = RoundWeights(self.outcomes)
-        self.traffic = RoundTraffic(lambda: self.membership and self.membership.traffic)
+        self.traffic = RoundTraffic(lambda: None if self.membership is None else self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
         self.mempool = Mempool(home.network)

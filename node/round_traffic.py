@@ -10,7 +10,10 @@ ROUNDS_KEPT = 128
 
 
 class RoundTraffic:
-    """`total` tells all traffic since the start, None before there is any. A round that was open already when the node came is not known."""
+    """`total` tells all traffic since the start, None before there is any.
+
+    A round that was open already when the node came is not known.
+    """
 
     def __init__(self, total: Callable[[], Traffic | None]) -> None:
         self.total = lambda: total() or Traffic()
