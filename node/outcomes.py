@@ -124,6 +124,11 @@ class Outcomes:
         found = self._prepared.get(counted_root)
         return found.outcome if found is not None and found.base_root == base_root else None
 
+    @property
+    def candidates(self) -> list[Outcome]:
+        """What has been computed and may be agreed on."""
+        return [each.outcome for each in self._prepared.values()]
+
     async def check(self, claimed: Claimed) -> None:
         """Look whether a payload is here, is as long as claimed, decodes, and moves no further than its node went.
 
