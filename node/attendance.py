@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from chain.receipts import RoundClosed
 from chain.rounds import counted
 from chain.state import HOLDING, RESULT, Revealed, Round, State
 from node.counted import Closed, Counted, counted_in
@@ -52,10 +51,6 @@ class Attendance:
         self._state: State | None = None
         self._foreseen: tuple[Claimed, int, Counted] | None = None
         self._wake = asyncio.Event()
-
-    def closed(self, receipt: RoundClosed) -> bool:
-        """A round has closed: go on from its outcome. If we have not computed it, `run` fetches what that takes."""
-        return self.outcomes.adopt(receipt.round, receipt.outcome)
 
     def follow(self, state: State) -> None:
         """The newest finalized state."""
@@ -156,10 +151,12 @@ class Attendance:
         await self._check(missing)
 
     async def _catch_up(self, state: State) -> bool:
-        """Get the ledger's model: from its file, or from what others give; see `_bring`."""
+        """Get the ledger's model: computed here, else from its file, else from what others give; see `_bring`."""
+        outcomes = self.outcomes
         try:
-            await self._bring(state, await self.outcomes.aside(self.outcomes.missing, state))
-            await self.outcomes.aside(self.outcomes.restore, state)
+            if not await outcomes.aside(outcomes.adopt, state.ledger.model):
+                await self._bring(state, await outcomes.aside(outcomes.missing, state))
+                await outcomes.aside(outcomes.restore, state)
         except StoreError as error:
             if isinstance(error, ModelDiffers) and str(error) != self.trouble:
                 LOG.error("this node does not train: its model is not the ledger's", reason=str(error))

@@ -196,13 +196,13 @@ class Outcomes:
         self.models.save_candidate(state, round_number, outcome.outer_root)
         return Prepared(round_number, base_root, outcome, state)
 
-    def adopt(self, round_number: int, outcome: Outcome) -> bool:
+    def adopt(self, outcome: Outcome) -> bool:
         """A round has closed with this outcome: go on from it. False if we have not computed it."""
         prepared = self._prepared.get(outcome.counted_root)
         if prepared is None or prepared.outcome != outcome:
             return False
-        self.models.accept(round_number, outcome.outer_root)
-        self._take(prepared.state, outcome.outer_root, round_number)
+        self.models.accept(prepared.round, outcome.outer_root)
+        self._take(prepared.state, outcome.outer_root, prepared.round)
         return True
 
     def restore(self, state: State) -> None:
