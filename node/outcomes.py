@@ -132,8 +132,10 @@ class Outcomes:
 
     async def _bring(self, root: bytes) -> bool:
         """Whether a payload is here, fetched if need be: once, however many wait for it."""
-        if (known := self._coming.get(root)) is not None:
-            return await asyncio.shield(known.here)
+        while (known := self._coming.get(root)) is not None:
+            await asyncio.wait([known.here])
+            if not known.here.cancelled():  # Else who looked for it has stopped: it is our turn.
+                return known.here.result()
         coming = self._coming[root] = _Coming()
         try:
             is_here = await asyncio.to_thread(self.payloads.has, root)
