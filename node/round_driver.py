@@ -30,6 +30,7 @@ from chain.state import (
     claim_key,
     node_key,
 )
+from chain.transition import epoch_of
 from node.identity import EMPTY, Identity
 from node.outcomes import Claimed, Outcomes
 from node.relay_messages import Claimed as Said
@@ -285,11 +286,18 @@ class RoundDriver:
 
     def _may_vote(self, state: State, current: Round) -> int | None:
         """Our index in the set that attests this round, if we are in it and have not voted in this phase."""
-        members = state.validators(current.set_epoch).members
-        for index, member in enumerate(members):
-            if member.public_key == self.validator_key:
-                return None if has_voted(current.poll, index) else index
-        return None
+        index = self._place_in(state, current.set_epoch)
+        return None if index is None or has_voted(current.poll, index) else index
+
+    def attests(self, state: State, current: Round) -> bool:
+        """Whether we are in the set that says what this round gave; while it still trains, in the set of today."""
+        is_set_fixed = current.phase > TRAINING
+        epoch = current.set_epoch if is_set_fixed else epoch_of(self._height + 1, self.params)
+        return self._place_in(state, epoch) is not None
+
+    def _place_in(self, state: State, epoch: int) -> int | None:
+        members = state.validators(epoch).members
+        return next((at for at, member in enumerate(members) if member.public_key == self.validator_key), None)
 
 
 def wrap_up_blocks(current: Round, segments: int, height: int) -> int:
