@@ -13,6 +13,7 @@ from node.cli_options import DATA_DIRECTORY, JSON, setting_options
 from node.cli_secrets import PASSWORD_FILE, TOKEN_FILE, password_of, token_of
 from node.light_cli import light
 from node.network_cli import localnet, network
+from node.retire_cli import node
 from node.settings import PROFILES, InEffect, in_effect, settings_of
 
 
@@ -124,6 +125,7 @@ cli.add_command(light)
 
 cli.add_command(network)
 cli.add_command(localnet)
+cli.add_command(node)
 
 
 @cli.group()

@@ -14,7 +14,7 @@ from chain.block import PayloadReveal
 from node.data_directory import read_json, write_atomically
 from node.store import Store
 
-DRAFT_FOLDERS = ("payloads", "model", "work", "tokens")
+DRAFT_FOLDERS = ("payloads", "aggregates", "model", "work", "tokens")
 NOTE = "housekeeping.json"
 BLOCKS_A_LOOK = 5_000
 NAMES_REMEMBERED = 4_096

@@ -19,6 +19,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[impo
 
 from chain.receipts import RoundClosed, RoundVoid
 from chain.transition import Applied
+from node.accepted_prune import AcceptedPruning
 from node.archive_prune import Pruned, prune_beside
 from node.data_directory import FOLDERS, read_json, write_atomically
 from node.housekeeping import Housekeeping
@@ -46,6 +47,7 @@ class Jobs:
         self._uptime = directory / "uptime.json"
         self.readings.earlier_seconds = read_uptime(self._uptime)
         self.housekeeping = Housekeeping(self._root, node.settings.archive)
+        self.accepted = AcceptedPruning(node.store, node.outcomes, node.settings.keep_payloads)
         # A thread of our own: a walk over a slow disk must not stand before the ledger's writes.
         self._thread = ThreadPoolExecutor(1, "jobs")
         self._following: asyncio.Task[None] | None = None
@@ -152,6 +154,7 @@ class Jobs:
         store, outcomes, keep = self.node.store, self.node.outcomes, self.node.settings.keep_payloads
 
         def work() -> Pruned:
+            self.accepted.run()
             return prune_payloads(store, outcomes.payloads, last_spent(store.state(), outcomes.models, keep))
 
         done = await self._away(work)

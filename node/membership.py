@@ -19,6 +19,7 @@ from network.peer import ARCHIVE, TRAINER, VALIDATOR, NodeKey
 from network.switch import Switch
 from network.switch_config import SwitchConfig
 from network.tls import client_context
+from network.traffic import Traffic
 from node.blob_source import FileSource, Sources
 from node.blobs import Blobs
 from node.checkpoint import Trust
@@ -93,7 +94,8 @@ class Membership:
         self.runtime = LoopRuntime()
         self.trust = Trust(home.network.params, settings.checkpoint)
         self.view = own.view
-        sources: list[BlobSource] = [FileSource(outcomes.payloads.find), ModelSource(outcomes.models)]
+        files = (outcomes.payloads, outcomes.aggregates)
+        sources: list[BlobSource] = [*(FileSource(each.find) for each in files), ModelSource(outcomes.models)]
         keeper = self._keeper() if settings.snapshot_epochs else None
         if keeper is not None:
             sources.append(FileSource(keeper.find))
@@ -120,7 +122,9 @@ class Membership:
         if self.switch is None:
             return
         blobs = self._blobs_into(self.outcomes.payloads.folder)
-        self.outcomes.fetch = lambda root, size, done: blobs.want(root, size, (), done, size)
+        self.outcomes.fetch_by(
+            lambda wanted, done: blobs.want(wanted.root, wanted.bytes_maximum, self._holders(), done, wanted.size)
+        )
         models = self.outcomes.models
         fetch = ModelFetch(models, self._blobs_into(models.folder / INCOMING), self._round_of)
         self.outcomes.fetch_checkpoint = fetch.fetch
@@ -156,6 +160,12 @@ class Membership:
             self._server.close()
         await self.runtime.stop()
 
+    def _holders(self) -> list[bytes]:
+        """Who is to have what a round counted and gave: the validators, by lot, so that not all ask the same one."""
+        keys = sorted(self.protocols.standing.validators)
+        self.runtime.random.shuffle(keys)
+        return keys
+
     # ---- For people
 
     @property
@@ -167,6 +177,14 @@ class Membership:
     def peers(self) -> int:
         """How many are connected."""
         return len(self.runtime.peers())
+
+    @property
+    def traffic(self) -> Traffic:
+        """All that was sent and received since the start: messages, and blobs over HTTPS."""
+        messages = Traffic() if self.switch is None else self.switch.traffic
+        served = 0 if self._server is None else self._server.bytes_served
+        fetched = 0 if self.protocols.blobs is None else self.protocols.blobs.bytes_over_https
+        return Traffic(messages.sent + served, messages.received + fetched)
 
     @property
     def listens_at(self) -> str:

@@ -26,7 +26,7 @@ from node.errors import StoreError, disk_advice
 from node.failpoints import reach
 from node.key_value import RESTORE, KeyValue
 
-SCHEMA = b"1"
+SCHEMA = b"2"  # 2: records of rounds, nodes and the ledger that await work and hold polls
 TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesis"
 # Bodies up to PRUNED may be gone. HEADERS: a height below which there are only the last headers of epochs, and the
 # first epoch of those. Absent where all is kept.

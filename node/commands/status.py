@@ -48,6 +48,8 @@ def show(directory: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
+    if isinstance(line := answer.get("round_line"), str):
+        click.echo(f"{line}\n")
     width = max(map(len, answer))
     for name, value in answer.items():
         shown = "-" if value == "" else value

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chain.receipts import RoundClosed
+from network.pages import Wanted
 from node import archive_keeper
 from node.archive import Replay
 from node.archive_keeper import ArchiveKeeper
@@ -48,16 +49,16 @@ async def until(is_so: Callable[[], Any]) -> None:
 
 
 class Others:
-    """What other nodes have, for `Outcomes.fetch`."""
+    """What other nodes have, for `Outcomes.fetch_by`."""
 
     def __init__(self, lived: LoneNode) -> None:
         self.payloads = lived.payloads
         self.gone: set[bytes] = set()
         self.asked: list[bytes] = []
 
-    def fetch(self, root: bytes, size: int, done: Callable[[bytes | Path | None], None]) -> None:
-        self.asked.append(root)
-        done(None if root in self.gone else self.payloads.get(root))
+    def fetch(self, wanted: Wanted, done: Callable[[bytes | Path | None], None]) -> None:
+        self.asked.append(wanted.root)
+        done(None if wanted.root in self.gone else self.payloads.get(wanted.root))
 
 
 def root_of_round(node: LoneNode, number: int) -> bytes:
@@ -67,7 +68,7 @@ def root_of_round(node: LoneNode, number: int) -> bytes:
 
 async def kept(node: LoneNode, others: Others, is_enough: Callable[[ArchiveKeeper], bool]) -> ArchiveKeeper:
     """A keeper that has run until it was enough."""
-    node.outcomes.fetch = others.fetch
+    node.outcomes.fetch_by(others.fetch)
     keeper = ArchiveKeeper(node.store, node.outcomes)
     running = asyncio.create_task(keeper.run())
     await until(lambda: is_enough(keeper) or running.done())
@@ -108,7 +109,7 @@ async def test_what_nobody_had_is_tried_again_and_a_new_start_begins_there(
 
 async def test_a_round_that_has_ended_since_is_fetched_at_once(node: LoneNode, lived: LoneNode, tmp_path: Path) -> None:
     others = Others(lived.copied(tmp_path / "other"))
-    node.outcomes.fetch = others.fetch
+    node.outcomes.fetch_by(others.fetch)
     keeper = ArchiveKeeper(node.store, node.outcomes)
     running = asyncio.create_task(keeper.run())
     await until(lambda: node.store.complete_round == ROUNDS)
@@ -173,7 +174,7 @@ def test_an_archive_that_never_trained_makes_the_weights_again(tmp_path: Path) -
         closed = cluster.blocks_until(RoundClosed)
         cluster.block()
     assert closed is not None and not any(archive.payloads.folder.iterdir())
-    archive.outcomes.fetch = lambda root, size, done: done(trainers[0].payloads.get(root))
+    archive.outcomes.fetch_by(lambda wanted, done: done(trainers[0].payloads.get(wanted.root)))
 
     async def keep(outcomes: Outcomes) -> None:
         running = asyncio.create_task(ArchiveKeeper(archive.store, outcomes).run())
