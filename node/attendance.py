@@ -49,11 +49,13 @@ class Attendance:
         self.adopted = adopted
         self.trouble = ""  # why the ledger's model is not here, for people
         self._state: State | None = None
+        self._told: bytes | None = None  # root of the newest model that `adopted` was told of, or that was there before
         self._foreseen: tuple[Claimed, int, Counted] | None = None
         self._wake = asyncio.Event()
 
     def follow(self, state: State) -> None:
         """The newest finalized state."""
+        self._told = self.outcomes.model_root if self._told is None else self._told
         self._state = state
         self._wake.set()
 
@@ -111,6 +113,10 @@ class Attendance:
             return True
         if self.outcomes.model_root != state.ledger.model.outer_root and not await self._catch_up(state):
             return False
+        if self._told != self.outcomes.model_root:
+            # Not in `_catch_up`: who waited for the model may have been overtaken, and the thread has gone on.
+            self._told = self.outcomes.model_root
+            self.adopted()
         current = state.round(state.ledger.round)
         if current is None or current.phase not in (HOLDING, RESULT) or not self.attests(state, current):
             return True
@@ -163,7 +169,6 @@ class Attendance:
             self.trouble = str(error)
             return False
         self.trouble = ""
-        self.adopted()
         return True
 
     async def _bring(self, state: State, missing: Sequence[Closed]) -> None:
