@@ -155,7 +155,8 @@ class Jobs:
 
         def work() -> Pruned:
             self.accepted.run()
-            return prune_payloads(store, outcomes.payloads, last_spent(store.state(), outcomes.models, keep))
+            last = last_spent(store.state(), outcomes.models, keep)
+            return prune_payloads(store, outcomes.payloads, last, outcomes.aggregates)
 
         done = await self._away(work)
         if done.payloads:

@@ -7,7 +7,7 @@ it can still be disputed; and those that lead to a model that is not on this dis
 
 from collections.abc import Iterator
 
-from chain.block import PayloadReveal
+from chain.block import PayloadReveal, ResultVote, RoundInput
 from chain.state import State
 from node.archive_prune import Pruned, remove_payload
 from node.model_store import ModelStore
@@ -24,10 +24,11 @@ def last_spent(state: State, models: ModelStore, keep_rounds: int) -> int:
     return max(0, min(ledger.released_round, ledger.ended_round - keep_rounds, models.newest_round()))
 
 
-def prune_payloads(store: Store, payloads: PayloadStore, last: int) -> Pruned:
+def prune_payloads(store: Store, payloads: PayloadStore, last: int, aggregates: PayloadStore | None = None) -> Pruned:
     """Forget the payloads of rounds up to `last`, which are spent, or of the next few of them. Raises StoreError.
 
-    `height` of what is returned is the newest round whose payloads are gone.
+    With them go their accepted aggregates and records of trust, which follow from the payloads. `height` of what is
+    returned is the newest round whose payloads are gone.
     """
     noted, done = store.pruned_payloads()
     # What was noted and not ended goes first: nothing else may be noted meanwhile.
@@ -38,24 +39,31 @@ def prune_payloads(store: Store, payloads: PayloadStore, last: int) -> Pruned:
     store.note_pruned_payloads(to, done)
     needed = needed_roots(store.state())
     for number in range(done + 1, to + 1):
-        for reveal in reveals_of(store, number):
-            if reveal.payload_root not in needed:
-                remove_payload(payloads, reveal.payload_root, found)
+        for item in inputs_of(store, number):
+            if isinstance(item, PayloadReveal) and item.payload_root not in needed:
+                remove_payload(payloads, item.payload_root, found)
+            elif isinstance(item, ResultVote) and aggregates is not None:
+                for root in (item.outcome.aggregate_root, item.outcome.trust_root):
+                    remove_payload(aggregates, root, found)
     store.note_pruned_payloads(to, to)
     return found
 
 
 def reveals_of(store: Store, number: int) -> Iterator[PayloadReveal]:
     """What was revealed in a round that has ended, as far as its blocks are kept."""
+    return (item for item in inputs_of(store, number) if isinstance(item, PayloadReveal))
+
+
+def inputs_of(store: Store, number: int) -> Iterator[RoundInput]:
+    """What was said in a round that has ended, as far as its blocks are kept."""
     last = store.height_of_round(number)
     if last is None:
         return
     # Rounds follow one another without a gap: all of this one lies above the end of the one before.
     for height in range((store.height_of_round(number - 1) or 0) + 1, last + 1):
         stored = store.block(height)
-        for item in stored.block.body.rounds if stored is not None else ():
-            if isinstance(item, PayloadReveal) and item.round == number:
-                yield item
+        if stored is not None:
+            yield from (item for item in stored.block.body.rounds if item.round == number)
 
 
 def needed_roots(state: State) -> set[bytes]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from chain.block import ResultVote
 from node.archive import PayloadsNotKept, Replay
 from node.archive_prune import remove_payload
 from node.errors import StoreError
 from node.jobs import Jobs
 from node.past_rounds import payloads_of
-from node.payload_prune import ROUNDS_A_RUN, last_spent, prune_payloads, reveals_of
+from node.payload_prune import ROUNDS_A_RUN, inputs_of, last_spent, prune_payloads, reveals_of
+from node.payload_store import PayloadStore
 from node.settings import SettingsError, in_effect, settings_of
 from node.store import Store, number
 from tests.node.archive_homes import grows, refused, run, stopped_home, told
@@ -84,7 +86,7 @@ def test_the_next_run_goes_on_where_the_last_one_ended_and_none_takes_too_long(n
     assert ROUNDS_A_RUN > 3
     looked: list[int] = []
     monkeypatch.setattr(
-        "node.payload_prune.reveals_of", lambda store, each: looked.append(each) or reveals_of(store, each)
+        "node.payload_prune.inputs_of", lambda store, each: looked.append(each) or inputs_of(store, each)
     )
     assert [pruned(node, 1) for _ in range(4)] == [3, 6, 7, 7]
     assert looked == [1, 2, 3, 4, 5, 6, 7] and node.store.pruned_payloads() == (7, 7)
@@ -93,6 +95,20 @@ def test_the_next_run_goes_on_where_the_last_one_ended_and_none_takes_too_long(n
 def test_rounds_whose_blocks_are_not_kept_are_passed_over(node: LoneNode) -> None:
     node.database.write({b"o" + number(2): None, b"b" + number(node.store.height_of_round(4) or 0): None})
     assert pruned(node, 1) == CLOSED - 1
+
+
+def test_with_the_payloads_go_the_aggregates_of_their_rounds(node: LoneNode) -> None:
+    aggregates = PayloadStore(node.folder / "blobs")
+    aggregates.folder.mkdir()
+    outcomes = [
+        [item.outcome for item in inputs_of(node.store, each) if isinstance(item, ResultVote)][-1]
+        for each in range(1, CLOSED + 1)
+    ]
+    for outcome in outcomes:
+        aggregates.path(outcome.aggregate_root).write_bytes(b"an aggregate")
+    prune_payloads(node.store, node.payloads, CLOSED - 2, aggregates)
+    left = {path.name for path in aggregates.folder.iterdir()}
+    assert left == {outcome.aggregate_root.hex() for outcome in outcomes[-2:]}
 
 
 # ---- Ended in the middle
