@@ -4,19 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from chain.block import SEATS_MAXIMUM
+from chain.block import SEATS_MAXIMUM, PayloadReveal
 from chain.crypto.hashing import merkle_root, tagged_hash
 from chain.errors import BadSignature, InvalidRoundInput
-from chain.receipts import RoundClosed, RoundDrawn, RoundOpened, RoundVoid
+from chain.receipts import Minted, RoundClosed, RoundDrawn, RoundOpened, RoundVoid
 from chain.round_inputs import PAYLOAD_BYTES_MAXIMUM, read_bitmap, write_bitmap
-from chain.rounds import has_seat
+from chain.rounds import counted
 from chain.state import CLOSED, HOLDING, OPENED, RESULT, REVEALING, TRAINING, VOID, Revealed
 from tests.builders import (
     ALICE,
     NODE,
     OTHER_NODE,
     Chain,
-    Key,
     a_commit,
     a_key,
     a_network,
@@ -99,24 +98,6 @@ def test_nobody_draws_again():
     assert chain.round.mix == drawn != chain.state.ledger.mix
 
 
-def test_everybody_has_a_seat_while_they_suffice_and_a_share_has_one_else():
-    params = a_network(seats=8).params
-    current = a_training_chain().round
-    nodes = [named(f"node {i}") for i in range(1_000)]
-    assert all(has_seat(replace(current, participants=8), node, params) for node in nodes)
-    seated = sum(has_seat(replace(current, participants=32), node, params) for node in nodes)
-    assert 190 < seated < 310  # a quarter expected; the draw is fixed by the names
-    assert sum(has_seat(replace(current, participants=9), node, params) for node in nodes) > 800
-
-
-def test_another_mix_draws_other_seats():
-    params = a_network(seats=8).params
-    current = replace(a_training_chain().round, participants=32)
-    nodes = [named(f"node {i}") for i in range(100)]
-    other = replace(current, mix=named("another mix"))
-    assert [has_seat(current, node, params) for node in nodes] != [has_seat(other, node, params) for node in nodes]
-
-
 # ---- Commit
 
 
@@ -176,42 +157,6 @@ def test_only_the_node_signs_its_commit_and_for_this_chain_and_round():
         chain.block(rounds=[replace(good, commitment=named("another"))])
     with pytest.raises(InvalidRoundInput, match="round 2 is unknown"):
         chain.block(rounds=[a_commit(chain, round=2)])
-
-
-def test_a_node_without_a_seat_cannot_commit():
-    nodes = [a_key(f"seat {i}") for i in range(4)]
-    chain = Chain(a_network(seats=2, train_blocks=12))
-    chain.register(*nodes)
-    seated = drawn(chain, lambda chosen: 1 <= len(chosen) <= 2, nodes)
-    train(chain, *nodes, segments=2)
-    for node in nodes:
-        if node not in seated:
-            with pytest.raises(InvalidRoundInput, match="has no seat"):
-                commit(chain, node)
-    commit(chain, *seated)
-
-
-def test_no_more_commits_than_seats():
-    nodes = [a_key(f"full {i}") for i in range(3)]
-    chain = Chain(a_network(seats=2, train_blocks=12))
-    chain.register(*nodes)
-    drawn(chain, lambda chosen: len(chosen) == 3, nodes)
-    train(chain, *nodes, segments=2)
-    commit(chain, *nodes[:2])
-    with pytest.raises(InvalidRoundInput, match="has no seat"):
-        commit(chain, nodes[2])
-
-
-def drawn(chain: Chain, wanted, nodes: list[Key]) -> list[Key]:
-    """Go on to the beginning of a round of all nodes whose lot gave seats as `wanted`; those with a seat."""
-    while True:
-        chain.block()
-        current, params = chain.round, chain.network.params
-        begins = current.phase == TRAINING and current.deadline_height == chain.height + 12
-        if begins and current.participants == len(nodes):
-            chosen = [node for node in nodes if has_seat(current, node.node, params)]
-            if wanted(chosen):
-                return chosen
 
 
 def test_when_everybody_has_committed_the_reveal_begins_at_once():
@@ -280,7 +225,7 @@ def test_the_committed_payload_can_be_revealed_and_nothing_else():
     reveal(chain)
     [revealed] = chain.round.revealed
     shown = a_reveal(chain, round=1)
-    assert revealed == Revealed(NODE.node, shown.payload_root, 1_000, steps=4, path=1 + 2, power=0)
+    assert revealed == Revealed(NODE.node, shown.payload_root, 1_000, steps=4, path=1 + 2)
 
 
 @pytest.mark.parametrize(
@@ -343,6 +288,82 @@ def test_a_node_reveals_once():
         reveal(chain)
 
 
+def promised(chain: Chain, **hidden) -> list[PayloadReveal]:
+    """Two nodes have committed to payloads of which these things are the same."""
+    train(chain, NODE, OTHER_NODE, segments=2)
+    shown = [a_reveal(chain, node, **hidden) for node in (NODE, OTHER_NODE)]
+    chain.block(rounds=[a_commit(chain, node, reveal=one) for node, one in zip((NODE, OTHER_NODE), shown, strict=True)])
+    return shown
+
+
+def test_a_payload_that_another_node_has_revealed_is_refused_and_that_round_goes_on_without_it():
+    chain = a_training_chain(NODE, OTHER_NODE)
+    first, second = promised(chain, payload_root=named("one and the same"))
+    with pytest.raises(InvalidRoundInput, match="another node has revealed the payload"):
+        chain.block(rounds=[first, second])
+    chain.block(rounds=[second])
+    with pytest.raises(InvalidRoundInput, match="another node has revealed the payload"):
+        chain.block(rounds=[first])
+    chain.empty_blocks(3)
+    assert chain.round.phase == HOLDING
+    assert [revealed.node for revealed in chain.round.revealed] == [OTHER_NODE.node]
+
+
+def test_payloads_that_differ_in_the_root_only_are_both_taken():
+    chain = a_training_chain(NODE, OTHER_NODE)
+    chain.block(rounds=promised(chain, salt=named("one salt")))
+    assert len(chain.round.revealed) == 2
+
+
+def test_a_payload_of_an_earlier_round_is_a_new_one_to_the_ledger():
+    chain = a_training_chain()
+    echo = named("echo")
+    for number in (1, 2):
+        train(chain, segments=2)
+        shown = a_reveal(chain, payload_root=echo)
+        chain.block(rounds=[a_commit(chain, reveal=shown)])
+        chain.block(rounds=[shown])
+        assert chain.round.phase == HOLDING and chain.round.number == number
+        everybody_holds(chain)
+        everybody_agrees(chain)
+        chain.block()
+
+
+def test_a_node_that_commits_and_never_reveals_is_neither_counted_nor_paid():
+    chain = a_training_chain(NODE, OTHER_NODE)
+    train(chain, NODE, OTHER_NODE)
+    commit(chain, NODE, OTHER_NODE)
+    reveal(chain, NODE)
+    chain.empty_blocks(2)
+    everybody_holds(chain)
+    everybody_agrees(chain)
+    assert [revealed.node for revealed in counted(chain.state, chain.state.round(1))] == [NODE.node]
+    chain.end_epoch()
+    minted = [each for applied in chain.blocks for each in applied.receipts if isinstance(each, Minted)]
+    assert {(each.round, each.node) for each in minted} == {(1, NODE.node)}
+
+
+def test_a_reveal_after_its_phase_is_refused():
+    chain = at_revealing(NODE, OTHER_NODE)
+    late = a_reveal(chain, OTHER_NODE)
+    reveal(chain)
+    chain.empty_blocks(2)
+    with pytest.raises(InvalidRoundInput, match="round 1 is holding, this needs it to be revealing"):
+        chain.block(rounds=[late])
+
+
+def test_no_payload_of_zero_steps_can_be_revealed():
+    """Half of the segments are one at least, and the steps are those of the proven segments."""
+    chain = a_training_chain(network=a_network(inner_steps=2))
+    with pytest.raises(InvalidRoundInput, match="proved no segment"):
+        commit(chain)
+    train(chain, segments=1)
+    nothing = a_reveal(chain, steps=0, distances=(), states_root=merkle_root([]))
+    chain.block(rounds=[a_commit(chain, reveal=nothing)])
+    with pytest.raises(InvalidRoundInput, match="differ from the 1 proven segments"):
+        chain.block(rounds=[nothing])
+
+
 def test_a_node_that_did_not_commit_cannot_reveal():
     chain = a_training_chain(NODE, OTHER_NODE)
     train(chain, NODE, OTHER_NODE, segments=2)
@@ -364,7 +385,8 @@ def test_when_everybody_has_revealed_the_holding_begins_with_the_payloads_in_ord
     nodes = sorted((a_key(f"revealer {i}") for i in range(4)), key=lambda key: key.node, reverse=True)
     chain = Chain(a_network(train_blocks=12))
     chain.register(*nodes)
-    drawn(chain, lambda chosen: True, nodes)
+    chain.empty_blocks(13)
+    assert chain.round.participants == 4
     train(chain, *nodes, segments=2)
     commit(chain, *nodes)
     reveal(chain, *nodes)
@@ -430,7 +452,7 @@ def test_a_validator_votes_once_in_a_phase():
     chain.block(rounds=[an_availability_vote(chain, v) for v in (1, 2)])
     chain.block(rounds=[a_result_vote(chain, 0)])
     with pytest.raises(InvalidRoundInput, match="validator 0 has already voted"):
-        other = replace(a_result_vote(chain).outcome, outer_root=named("another"))
+        other = replace(a_result_vote(chain).outcome, weights_root=named("another"))
         chain.block(rounds=[a_result_vote(chain, 0, outcome=other)])
 
 
@@ -507,7 +529,7 @@ def test_votes_for_different_results_do_not_add_up():
     strange = an_outcome("strange", counted_root=root)
     chain.block(rounds=[a_result_vote(chain, v) for v in (0, 1)] + [a_result_vote(chain, 2, outcome=strange)])
     assert phase_of(chain, 1) == RESULT
-    assert [tally.power for tally in chain.round.tallies] == [200 * 10**9, 100 * 10**9]
+    assert [tally.power for tally in chain.round.result.tallies] == [200 * 10**9, 100 * 10**9]
     chain.block(rounds=[a_result_vote(chain, 3)])
     assert phase_of(chain, 1) == CLOSED
     assert chain.state.ledger.model != strange
@@ -543,11 +565,19 @@ def test_a_round_without_an_agreed_result_is_void_at_its_deadline_and_leaves_the
         chain.block(rounds=[a_result_vote(chain, 2, outcome=an_outcome(), round=1)])
 
 
+def test_a_round_whose_result_nobody_signs_is_void_at_its_deadline():
+    chain = at_result(network=FOUR)
+    chain.empty_blocks(2)
+    assert phase_of(chain, 1) == RESULT
+    chain.block()
+    assert phase_of(chain, 1) == VOID
+
+
 def test_availability_votes_do_not_count_as_results():
     chain = at_holding()
     everybody_holds(chain)
     assert chain.round.phase == RESULT
-    assert chain.round.voted == bytes(128)
+    assert chain.round.poll.voted == bytes(128)
     with pytest.raises(InvalidRoundInput, match="is result, this needs it to be holding"):
         chain.block(rounds=[an_availability_vote(chain)])
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from network.blob_client import FetchLimits
 from network.kinds import PAGE, PAGE_REQUEST, PAGES
+from network.pages import Wanted
 from network.part_file import parts_of
 from network.peer import VALIDATOR, Peer
 from network.tls import client_context
@@ -222,8 +223,9 @@ class Network:
     asked: list[tuple[bytes, int]] = field(default_factory=list)
     answers: list = field(default_factory=list)
 
-    def fetch(self, root: bytes, size: int, done) -> None:
-        self.asked.append((root, size))
+    def fetch(self, wanted: Wanted, done) -> None:
+        assert wanted.size == wanted.bytes_maximum
+        self.asked.append((wanted.root, wanted.size))
         self.answers.append(done)
 
     async def is_asked(self) -> None:
@@ -232,6 +234,7 @@ class Network:
 
 
 def outcomes_of(node: LoneNode, folder: Path, network: Network) -> Outcomes:
+    folder.with_name("aggregates").mkdir(exist_ok=True)
     outcomes = Outcomes(node.outcomes.models, PayloadStore(folder), network.fetch)
     outcomes.model, outcomes.model_root = node.outcomes.model, node.outcomes.model_root
     return outcomes
@@ -248,6 +251,18 @@ async def test_a_revealed_payload_that_is_not_here_is_fetched_before_it_is_judge
     await asyncio.gather(*checks)
     assert outcomes.holds(claimed) is True and PayloadStore(tmp_path).get(claimed.payload_root) == payload
     assert len(network.asked) == 1
+
+
+async def test_who_waits_for_a_payload_looks_itself_when_the_one_who_looked_has_stopped(node: LoneNode, tmp_path: Path):
+    network, payload = Network(), a_payload(node)
+    outcomes = outcomes_of(node, tmp_path, network)
+    first, second = (asyncio.create_task(outcomes.bring([root_of(payload)])) for _ in range(2))
+    await network.is_asked()
+    first.cancel()
+    while len(network.answers) < 2:
+        await asyncio.sleep(0.001)
+    network.answers[1](payload)
+    assert await second and first.cancelled()
 
 
 async def test_a_fetched_file_takes_its_place_among_the_payloads(node: LoneNode, tmp_path: Path):

@@ -5,17 +5,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
+from chain.block import AvailabilityVote, Outcome, PayloadCommit, PayloadReveal, ResultVote
+from chain.crypto.hashing import ZERO
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
-from chain.state import CLOSED, HOLDING, REVEALING, NodeRecord, node_key, round_key
+from chain.state import CLOSED, HOLDING, RESULT, REVEALING, NodeRecord, node_key, round_key
 from node import attendance
+from node.attendance import ROUNDS_BY_AGGREGATE
+from node.blob_exchange import Done
+from node.model_fetch import ModelFetch
+from node.model_source import ModelSource
 from node.past_rounds import payloads_of
 from node.round_driver import HOLD_BLOCKS, RoundDriver
 from node.trainer_messages import Command, Train, WrapUp
 from tests.node.many_nodes import Cluster
+from training.aggregate import aggregate_size
+from training.outer import OuterState
 
 SHORT = {"train_blocks": 12, "reveal_blocks": 4, "hold_blocks": HOLD_BLOCKS + 2, "result_blocks": 4}
 
@@ -153,8 +161,111 @@ def test_a_payload_that_too_few_hold_does_not_count_and_the_round_goes_on_withou
     assert {member.outcomes.model_root for member in cluster.members} == {closed.outcome.outer_root}
 
 
+def test_a_plain_trainer_takes_the_step_with_the_accepted_aggregate_and_fetches_no_payload(made: Make) -> None:
+    cluster = made(4, 3)
+    cluster.register()
+    plain = cluster.members[3]
+    cluster.train(without=(plain,))
+    closed = cluster.blocks_until(RoundClosed)
+    outcome = closed.outcome
+    wanted = {root for root in (outcome.aggregate_root, outcome.trust_root) if root != ZERO}
+    assert {root for root, _ in cluster.fetched} == wanted and roots(cluster) == {outcome.outer_root}
+    assert sum(size for _, size in cluster.fetched) <= aggregate_size(plain.learning.fragment_sizes) + 16_384
+    assert [path.name for path in plain.payloads.folder.iterdir()] == [plain.driver.work.done.payload_root.hex()]  # type: ignore[union-attr]
+    assert plain.outcomes._held == {} and plain.outcomes._prepared == {}
+    cluster.block()
+    assert plain.is_training
+
+
+@pytest.mark.parametrize("rounds", [2, ROUNDS_BY_AGGREGATE + 1])
+def test_who_has_missed_several_rounds_takes_all_their_steps(made: Make, rounds: int) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    late, others = cluster.members[2], cluster.members[:2]
+    cluster.served.clear()
+    for _ in range(rounds):
+        cluster.train(*others, without=(late,))
+        closed = cluster.blocks_until(RoundClosed)
+        cluster.block()
+    assert late.outcomes.model_round == 0 and not late.is_training
+    cluster.served.add("aggregates")
+    assert late.attend() and late.is_training and roots(cluster) == {closed.outcome.outer_root}
+    assert [path.name for path in late.payloads.folder.iterdir()] == []
+
+
+@pytest.mark.parametrize("missed", [ROUNDS_BY_AGGREGATE, ROUNDS_BY_AGGREGATE + 1])
+def test_who_has_missed_many_rounds_asks_for_a_checkpoint_first(made: Make, missed: int) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    late, others = cluster.members[2], cluster.members[:2]
+    cluster.served.clear()
+    for _ in range(missed):
+        cluster.train(*others, without=(late,))
+        closed = cluster.blocks_until(RoundClosed)
+        cluster.block()
+    asked = []
+
+    async def give(outcome: Outcome) -> OuterState | None:
+        asked.append(outcome)
+        model = others[0].outcomes.model
+        assert model is not None
+        late.outcomes.models.save(model, closed.round, outcome.outer_root)
+        return model
+
+    late.outcomes.fetch_checkpoint = give
+    cluster.served.add("aggregates")
+    cluster.fetched.clear()
+    assert late.attend() and roots(cluster) == {closed.outcome.outer_root}
+    assert (len(asked), bool(cluster.fetched)) == ((0, True) if missed == ROUNDS_BY_AGGREGATE else (1, False))
+
+
+def test_an_aggregate_that_leads_to_another_model_than_the_ledgers_is_told_and_not_trained_on(made: Make) -> None:
+    """Its base is another one than the signers', or they have lied: no payloads could settle that."""
+    cluster = made(3, 2)
+    cluster.register()
+    victim = cluster.members[2]
+    cluster.train(without=(victim,))
+    cluster.served.clear()
+    closed = cluster.blocks_until(RoundClosed)
+    model = victim.outcomes.model
+    assert model is not None
+    other = replace(model, weights=model.weights + np.float32(0.5))
+    root = victim.learning.outcome(ZERO, other).outer_root
+    for path in victim.outcomes.models.folder.iterdir():
+        path.unlink()
+    victim.outcomes.models.save(other, 0, root)
+    cluster.served |= {"aggregates", "payloads"}
+    cluster.block()
+    assert not victim.attend() and not victim.is_training
+    assert "round 1 gives the outer root" in victim.attendance.trouble
+    assert victim.outcomes.model_root != closed.outcome.outer_root
+    assert list(victim.payloads.folder.iterdir()) == [victim.payloads.path(victim.driver.work.done.payload_root)]  # type: ignore[union-attr]
+
+
+def test_where_nobody_gives_the_accepted_aggregate_payloads_lead_to_the_model(made: Make) -> None:
+    cluster = made(3, 2)
+    cluster.register()
+    late = cluster.members[2]
+    cluster.train(without=(late,))
+    cluster.served = {"payloads"}
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root} and late.outcomes.model_round == 1
+    assert len(list(late.payloads.folder.iterdir())) == 3
+
+
+def test_a_validator_that_could_not_take_the_step_itself_takes_it_from_the_others(made: Make) -> None:
+    """With three of four others a quorum closes the round without it."""
+    cluster = made(4, 4)
+    cluster.register()
+    blind = cluster.members[3]
+    cluster.train(without=(blind,))
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root} and blind.outcomes._prepared == {}
+
+
 def test_who_lacks_a_payload_waits_for_it_does_not_train_and_then_goes_on(made: Make) -> None:
     cluster = made(3, 2)
+    cluster.served.clear()
     cluster.register()
     late = cluster.members[2]
     payloads = cluster.train(without=(late,))
@@ -172,6 +283,7 @@ def test_who_lacks_a_payload_waits_for_it_does_not_train_and_then_goes_on(made: 
 def test_who_lacks_payloads_of_several_rounds_catches_up_over_all_of_them(made: Make, vest_rounds: int) -> None:
     """Such a one also joins late: it has the blocks from its peers, and asks for the payloads that they count."""
     cluster = made(3, 2, vest_rounds=vest_rounds, **SHORT)
+    cluster.served.clear()
     cluster.register()
     late, others = cluster.members[2], cluster.members[:2]
     payloads = {}
@@ -185,6 +297,78 @@ def test_who_lacks_payloads_of_several_rounds_catches_up_over_all_of_them(made: 
     for payload in payloads.values():
         late.payloads.put(payload)
     assert late.attend() and roots(cluster) == {closed.outcome.outer_root} and late.outcomes.model_round == 3
+
+
+class FromOthers:
+    """Brings a blob from the states that another node keeps, page hashes and all."""
+
+    def __init__(self, folder: Path, source: ModelSource) -> None:
+        self.folder = folder
+        self.source = source
+        self.roots: list[bytes] = []
+
+    def want(
+        self, root: bytes, bytes_maximum: int, holders: tuple[bytes, ...], done: Done, size: int | None = None
+    ) -> None:
+        self.roots.append(root)
+        data = self.source.read(root, 0, bytes_maximum)
+        if data:
+            (self.folder / root.hex()).write_bytes(data)
+        asyncio.get_running_loop().call_soon(done, self.folder / root.hex() if data else None)
+
+    def forget(self, root: bytes) -> None: ...
+
+
+@pytest.mark.parametrize("lost", ["joined late", "lost its models"])
+def test_who_is_far_behind_fetches_the_model_and_trains_in_the_next_round(made: Make, lost: str) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.served.clear()
+    cluster.register()
+    late, others = cluster.members[2], cluster.members[:2]
+    for _ in range(3):
+        cluster.train(*others, without=(late,))
+        closed = cluster.blocks_until(RoundClosed)
+        cluster.block()
+    if lost == "lost its models":
+        for path in late.outcomes.models.files():
+            path.unlink()
+    fetcher = FromOthers(late.folder / "incoming", ModelSource(others[0].outcomes.models))
+    late.outcomes.fetch_checkpoint = ModelFetch(late.outcomes.models, fetcher, lambda outcome: 3).fetch
+    assert not late.is_training and late.attend() and not late.attendance.trouble
+    outcome = closed.outcome
+    assert set(fetcher.roots) == {
+        outcome.weights_root,
+        outcome.momentum_root,
+        outcome.aggregate_root,
+        outcome.trust_root,
+    } - {ZERO}
+    assert roots(cluster) == {outcome.outer_root} and late.outcomes.model_round == 3 and late.is_training
+    # It is not waited for: it has to be as quick as the others.
+    cluster.train(late)
+    while late.identity.node not in cluster.round.committed:
+        cluster.block()
+    cluster.train(*others)
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root}
+    assert len(counted(cluster.state, cluster.state.round(4))) == 3  # type: ignore[arg-type]
+
+
+def test_who_is_little_behind_fetches_what_the_round_accepted_and_the_model_only_without_it(made: Make) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.served.clear()
+    cluster.register()
+    late = cluster.members[2]
+    cluster.train(without=(late,))
+    closed = cluster.blocks_until(RoundClosed)
+    fetcher = FromOthers(late.folder / "incoming", ModelSource(cluster.members[0].outcomes.models))
+    late.outcomes.fetch_checkpoint = ModelFetch(late.outcomes.models, fetcher, lambda outcome: 1).fetch
+    assert late.attend() and fetcher.roots and roots(cluster) == {closed.outcome.outer_root}
+    fetcher.roots.clear()
+    cluster.served.add("aggregates")
+    cluster.block()
+    cluster.train()
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root} and fetcher.roots == []
 
 
 def test_blocks_tell_what_a_released_round_counted(made: Make) -> None:
@@ -232,6 +416,7 @@ def test_a_validator_that_waits_for_a_payload_votes_before_the_deadline(made: Ma
 def test_an_attendance_goes_on_by_itself_until_the_model_is_here(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attendance, "RETRY_S", 0.01)
     cluster = made(2, 1)
+    cluster.served.clear()
     cluster.register()
     late = cluster.members[1]
     payloads = cluster.train(without=(late,))
@@ -254,6 +439,24 @@ def test_an_attendance_goes_on_by_itself_until_the_model_is_here(made: Make, mon
     late.attendance.trouble = ""
     cluster.runner.run(attend())
     assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_a_model_is_told_once_also_if_nobody_waited_for_it_any_more(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that adopts it goes on when the round has overtaken who asked for it."""
+    cluster = made(2, 1)
+    cluster.register()
+    cluster.train()
+    member, told = cluster.members[0], []
+    member.attendance.adopted = lambda: told.append(member.outcomes.model_round)
+    while cluster.round.phase != RESULT:
+        cluster.block()
+    with monkeypatch.context() as patch:
+        patch.setattr(member, "attend", lambda: False)
+        closed = cluster.blocks_until(RoundClosed)
+    assert member.outcomes.model_round == 0 and member.outcomes.adopt(closed.outcome) and told == []
+    assert member.attend() and member.attend() and told == [1]
 
 
 def test_an_attendance_leaves_what_the_round_has_overtaken(made: Make) -> None:
