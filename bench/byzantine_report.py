@@ -129,7 +129,8 @@ def plot(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set_title(f"{liars} of 8 lie: final loss over the honest alone, %")
         for y, line in enumerate(cells):
             for x, cell in enumerate(line):
-                axis.text(x, y, _words(cell), ha="center", va="center", fontsize=8)
+                colour = "white" if values[y][x] > 20 else "black"
+                axis.text(x, y, _words(cell), ha="center", va="center", fontsize=8, color=colour)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
@@ -144,6 +145,7 @@ def _words(cell: Mapping[str, Any] | None) -> str:
     if cell is None:
         return ""
     if cell["mean"] is None or cell["diverged"]:
-        return "diverged" if cell["mean"] is None else f"diverged: × {1 + cell['mean']:.0f}"
+        times = nan if cell["mean"] is None else 1 + cell["mean"]
+        return f"diverged, × {times:.0f}" if times > 2 else f"{cell['diverged']} of {cell['seeds']} diverged"
     error = "" if cell["error"] is None else f" ± {100 * cell['error']:.1f}"
     return f"{100 * cell['mean']:+.1f}{error}"
