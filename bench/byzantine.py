@@ -77,7 +77,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--steps", type=int, default=50, help="inner steps of a round")
     parser.add_argument("--sequences", type=int, default=2, help="per batch")
-    # What bench convergence found best for eight replicas and rounds of 50 steps; with momentum, runs scatter too much.
+    # Near the best for eight replicas and rounds of 50 steps (bench convergence); with momentum, runs scatter too much.
     parser.add_argument("--peak", type=int, default=8_000_000, help="inner learning rate in nanos")
     parser.add_argument("--outer", type=_numbers, default=[1000, 0], help="rate and momentum in thousandths")
     parser.add_argument("--seeds", type=int, default=3)

@@ -11,7 +11,8 @@ import pytest
 
 from bench.byzantine_cells import Cell
 from bench.byzantine_round import Run, Setting
-from tests.adversaries.suite import SUITE
+from tests.adversaries.sign_flip import sign_flip
+from tests.adversaries.suite import SUITE, Adversary
 from training.outer import OuterRate, OuterSpec
 from training.robust import RULE_NAMES
 
@@ -60,6 +61,12 @@ def test_clip_trust_ends_near_the_honest_nodes_alone_whatever_a_quarter_of_the_n
 @pytest.mark.parametrize("attack", MEAN_FAILS)
 def test_the_mean_does_not(attack):
     assert against_honest_only("mean", attack, 2) > MEAN_FAILS[attack]
+
+
+def test_a_payload_ten_times_as_long_in_the_right_direction_counts_no_more_than_others(monkeypatch):
+    monkeypatch.setitem(SUITE, "long", Adversary(sign_flip(-10)))
+    assert against_honest_only("clip_trust", "long", 2) < 1.1
+    assert against_honest_only("mean", "long", 2) > 10
 
 
 def test_without_liars_clip_trust_costs_next_to_nothing():
