@@ -54,7 +54,8 @@ its parent. Whichever of these views finalizes it ends the epoch.
   is finalized like any other: refusing would let the leader delay finality, and safety does not need it. And a leader's
   own NULLIFY makes nobody give up earlier: it comes when the leader's clock has run out, and ours runs out then too.
 
-`parent_view` of a proposal is a hint: receivers look up which view notarized the parent, so altering it gains nothing.
+`parent_view` of a proposal is a hint where to ask: receivers look up which view notarized the parent, so altering it
+gains nothing.
 """
 
 from collections.abc import Iterable, Mapping

@@ -63,12 +63,13 @@ def act(draft: Draft) -> None:
         judge(draft)
 
 
-def find_parent(draft: Draft, wanted: bytes | None) -> int | None:
+def find_parent(draft: Draft, wanted: bytes | None, hint: int = 0) -> int | None:
     """The highest earlier view that certified `wanted` (None: any block) and is followed by nullified views only.
 
     None: there is none, or certificates are missing; those are asked for, once in a view. This is the gap rule: a block
     of view v stands on one of view p only where every view between is provably given up, so that no block finalized
-    between them can be passed over.
+    between them can be passed over. `hint`: the view that is said to have certified it. We may hold that view's
+    nullification, and so miss none, while others hold its notarization too.
     """
     state = draft.state
     # Below this view nothing can be a parent: it is not given up itself, or it is the root.
@@ -78,9 +79,11 @@ def find_parent(draft: Draft, wanted: bytes | None) -> int | None:
         view = max(view, state.root.view)
     if view >= lowest:
         return view
-    if lowest > state.root.view and not state.asked:
+    wanting = [each for each in (lowest, hint) if state.root.view < each < state.view]
+    if wanting and not state.asked:
         state.asked = True
-        draft.emit(Broadcast(CertificateRequest(draft.epoch.number, min(first_missing(state), lowest), lowest)))
+        first = min(first_missing(state), *wanting)
+        draft.emit(Broadcast(CertificateRequest(draft.epoch.number, first, max(wanting))))
     return None
 
 
@@ -164,7 +167,7 @@ def judge(draft: Draft) -> None:
     proposal = state.proposals.get(state.view)
     if proposal is None or state.judging is not None:
         return
-    parent_view = find_parent(draft, proposal.parent_hash)
+    parent_view = find_parent(draft, proposal.parent_hash, proposal.parent_view)
     if parent_view is None:
         return
     height = draft.height_of(proposal.parent_hash)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from chain.crypto.hashing import ZERO
 from consensus.events import (
     LEADER,
@@ -141,6 +143,25 @@ def test_a_block_that_skips_a_notarized_view_is_not_judged():
     assert of_kind(effects, Broadcast) == [Broadcast(CertificateRequest(0, 1, 1))]
     # With the nullification of view 1 it may be skipped, though it is notarized too.
     assert of_kind(feed(state, FOUR, a_certificate(FOUR, NULLIFY, 1, OTHERS))[1], Judge) == [Judge(2, B)]
+
+
+def test_a_parent_of_which_only_the_nullification_is_here_is_asked_for_where_the_leader_says():
+    # Views 1 to 3 were given up, and view 1 was notarized too: others hold both of its certificates, we only the one.
+    given_up = [a_certificate(FOUR, NULLIFY, view, OTHERS) for view in (1, 2, 3)]
+    proposal = a_proposal(FOUR, 4, 3, B, (1, A), 2)
+    state, effects = feed(begun()[0], FOUR, *given_up, proposal)
+    assert state.view == 4 and not of_kind(effects, Judge)
+    assert CertificateRequest(0, 1, 1) in [effect.message for effect in of_kind(effects, Broadcast)]
+    state, effects = feed(state, FOUR, a_certificate(FOUR, NOTARIZE, 1, OTHERS, A), Linked(A, ANCHOR, 1))
+    assert of_kind(effects, Judge) == [Judge(4, B)]
+
+
+@pytest.mark.parametrize("hint", [0, 3])
+def test_the_request_for_a_gap_and_for_a_parent_is_one(hint):
+    gap = [a_certificate(FOUR, NULLIFY, view, OTHERS) for view in (1, 3)]
+    _, effects = feed(begun()[0], FOUR, *gap, a_proposal(FOUR, 4, 3, B, (hint, A), 2))
+    asked = [each.message for each in of_kind(effects, Broadcast) if isinstance(each.message, CertificateRequest)]
+    assert asked == [CertificateRequest(0, 2, max(2, hint))]
 
 
 def test_a_block_whose_gap_is_one_nullification_short_is_not_judged():
