@@ -1,0 +1,118 @@
+"""What the outer step costs on the sockets, from the meters of a network. Start at `tell`.
+
+Blobs are counted by the kernel, socket by socket. Messages between peers share connections: their payload is counted by
+kind, and the frames that carry it are added by their sizes (see `framed`); how near the sum comes to what the kernel
+counted is a figure of its own.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+
+from bench.diloco_net import Line, Seen
+from bench.figure import report
+from network import kinds as k
+from network.outbox import FRAME_BYTES_MAXIMUM
+
+RECORD_BYTES, RECORD_MAXIMUM = 22, 16_384  # TLS 1.3 adds 5 + 1 + 16 bytes to each record of at most so much
+MASK_BYTES = 4  # of the side that dialled; half of the frames are taken to have one
+CLASSES = {
+    "consensus votes": (k.VOTE, k.CERTIFICATE, k.CERTIFICATE_REQUEST),
+    "blocks": (k.PROPOSAL, k.MISSING_REQUEST, k.MISSING, k.BLOCK_REQUEST, k.BLOCK, k.BLOCK_ABSENT),
+    "claims": (k.CLAIM,),
+    "blobs between peers": (k.PAGES_REQUEST, k.PAGES, k.PAGE_REQUEST, k.PAGE),
+    "transactions": (k.ANNOUNCE, k.TRANSACTION_REQUEST, k.TRANSACTION),
+}
+OTHER = "status, sync, addresses"
+
+
+@dataclass(slots=True)
+class Blobs:
+    """What blob requests of one kind of blob carried: bytes of the answers and of the questions, and how many."""
+
+    received: int = 0
+    sent: int = 0
+    body: int = 0
+    pages: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, line: Line) -> None:
+        self.received += line["received"]
+        self.sent += line["sent"]
+        if line["status"] == 206 and line["body"]:
+            self.body += line["body"]
+            self.pages += 1
+            self.seconds.append(line["seconds"])
+
+    def per_blob(self, blob_bytes: int) -> float:
+        """Bytes that a server sends for one blob: all that was received, by the blobs that came."""
+        return self.received * blob_bytes / self.body
+
+
+def framed(messages: int, size: int) -> float:
+    """Bytes on the socket of so many messages of `size` bytes in all: kind, WebSocket header, TLS record."""
+    if not messages:
+        return 0.0
+    mean = size / messages
+    frames = max(1, ceil(mean / FRAME_BYTES_MAXIMUM))
+    frame = mean / frames + 1
+    header = 2 if frame < 126 else 4 if frame < 65_536 else 10
+    records = ceil((frame + header) / RECORD_MAXIMUM)
+    return size + messages * frames * (1 + header + MASK_BYTES / 2 + records * RECORD_BYTES)
+
+
+def by_class(kinds: Mapping[str, list[int]], direction: int) -> Counter[str]:
+    """Bytes by class; direction 0: in, 2: out."""
+    names = {each.name: number for number, each in k.KINDS.items()}
+    found: Counter[str] = Counter()
+    for name, counts in kinds.items():
+        number = names[name]
+        label = next((label for label, numbers in CLASSES.items() if number in numbers), OTHER)
+        found[label] += round(framed(counts[direction], counts[direction + 1]))
+    return found
+
+
+def closings(seen: Seen, node: int) -> list[float]:
+    return [line["t"] for line in seen.of(node, "block") if "RoundClosed" in line["receipts"]]
+
+
+def between(seen: Seen, node: int) -> tuple[Line, Line, int]:
+    """The samples of traffic at the first and at the last closed round, and the rounds between them."""
+    times, samples = closings(seen, node), list(seen.of(node, "traffic"))
+    first, last = (min(samples, key=lambda line: abs(line["t"] - time)) for time in (times[0], times[-1]))
+    return first, last, len(times) - 1
+
+
+def blobs_of(seen: Seen, node: int, sizes: Mapping[str, int]) -> dict[str, Blobs]:
+    """Blob requests of a node after its first closed round, by what they were for; told apart by the blob's length."""
+    begin = closings(seen, node)[0]
+    lines = [line for line in seen.of(node, "https") if line["t"] > begin]
+    lengths: Counter[str] = Counter()
+    roots: dict[str, set[str]] = {}
+    for line in lines:
+        root, _, what = line["path"].removeprefix("/blob/").partition("/")
+        if not what and line["status"] == 206:
+            pages = roots.setdefault(root, set())
+            if (span := str(line.get("range"))) not in pages:
+                pages.add(span)
+                lengths[root] += line["body"]
+    found: dict[str, Blobs] = {}
+    for line in lines:
+        root = line["path"].removeprefix("/blob/").partition("/")[0]
+        label = next((label for label, size in sizes.items() if lengths[root] == size), "other blobs")
+        found.setdefault(label, Blobs()).add(line)
+    return found
+
+
+def merged(many: Iterable[Mapping[str, Blobs]]) -> dict[str, Blobs]:
+    found: dict[str, Blobs] = {}
+    for each in many:
+        for label, blobs in each.items():
+            into = found.setdefault(label, Blobs())
+            into.received += blobs.received
+            into.sent += blobs.sent
+            into.body += blobs.body
+            into.pages += blobs.pages
+            into.seconds += blobs.seconds
+    return found

@@ -1,0 +1,144 @@
+"""A local network that trains, metered: started, watched until it has closed some rounds, ended. Start at `observe`."""
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.localnet.crew import Crew, Member
+from node.localnet.hosts import Loopback, Namespaces, Place
+from node.localnet.plan import Plan, Wishes, prepared
+from node.network_file import kept_network
+
+LOOK_SECONDS = 0.5
+BURST_BYTES = 262_144  # of a token bucket: more than a timer tick of the fastest line carries
+QUEUE_MS = 200
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A network to observe. Rates in Mbit/s, None: as fast as the machine; they need root and `tc`."""
+
+    nodes: int = 4
+    founders: int = 4
+    profile: str = "dev"
+    numbers: tuple[str, ...] = ()
+    rounds: int = 3
+    up: int | None = None
+    down: int | None = None
+    patience_s: int = 600
+
+
+class MeteredCrew(Crew):
+    """Nodes with a meter, see `bench.diloco_member`."""
+
+    program = "bench.diloco_member"
+
+    def spawn(self, number: int, environment: Mapping[str, str] | None = None) -> Member:
+        return super().spawn(number, {"BENCH_METER": str(meter_of(self.plan, number)), **(environment or {})})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the meters of all nodes wrote, by node."""
+
+    wish: Wish
+    lines: list[list[Line]]
+    parameters: int
+    inner_steps: int
+    batch_tokens: int
+    load: tuple[float, float]  # of the machine, at the start and at the end
+    hosts: str
+    network_addresses: list[str]
+
+    def of(self, number: int, kind: str, what: str = "") -> Iterator[Line]:
+        return (each for each in self.lines[number] if each["kind"] == kind and what in ("", each.get("what")))
+
+
+def meter_of(plan: Plan, number: int) -> Path:
+    return plan.root / "output" / f"meter-{number}.jsonl"
+
+
+def read(path: Path) -> list[Line]:
+    """All whole lines."""
+    if not path.exists():
+        return []
+    text = path.read_text("ascii")
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def closed_rounds(lines: Sequence[Line]) -> int:
+    return sum(each["kind"] == "block" and "RoundClosed" in each["receipts"] for each in lines)
+
+
+@contextmanager
+def _places(wish: Wish, root: Path) -> Iterator[tuple[list[Place], str]]:
+    if wish.up is None:
+        with Loopback().places(wish.nodes) as places:
+            yield places, "loopback"
+        return
+    hosts = Namespaces(root)
+    with hosts.places(wish.nodes) as places:
+        for number in range(wish.nodes):
+            _limit(["-n", hosts.name(number)], "eth0", wish.up)
+            _limit([], f"{hosts.bridge}-{number}", wish.down or wish.up)
+        yield places, f"network namespaces, {wish.up} Mbit/s up, {wish.down} Mbit/s down (token buckets)"
+
+
+def _limit(where: list[str], device: str, mbit: int) -> None:
+    bucket = f"root tbf rate {mbit}mbit burst {BURST_BYTES} latency {QUEUE_MS}ms"
+    subprocess.run(["tc", *where, "qdisc", "replace", "dev", device, *bucket.split()], check=True)
+
+
+async def _watch(crew: Crew, wish: Wish) -> None:
+    deadline = time.monotonic() + wish.patience_s
+    crew.start()
+    while time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+        for member in crew.members:
+            if not member.runs:
+                raise SystemExit(f"node {member.number} {member.end}")
+        counts = [closed_rounds(read(meter_of(crew.plan, number))) for number in range(wish.nodes)]
+        if min(counts) > wish.rounds:  # One more, so that the first step after the last is seen.
+            break
+    await crew.stop()
+
+
+def observe(wish: Wish, folder: Path | None = None) -> Seen:
+    """Run the network in `folder` (else in one that is removed) and return what was seen."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="neuroshard-diloco-") as made:
+            return observe(wish, Path(made) / "net")
+    load = os.getloadavg()[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = prepared(folder, Wishes(wish.nodes, wish.founders, wish.profile, wish.numbers))
+    network = kept_network(plan.network)
+    threads = max(1, (os.cpu_count() or 1) // wish.nodes)
+    with _places(wish, folder) as (places, hosts):
+        crew = MeteredCrew(plan, places, ["--training", "--threads", str(threads)], {})
+        try:
+            asyncio.run(_watch(crew, wish))
+        finally:
+            crew.kill()
+    lines = [read(meter_of(plan, number)) for number in range(wish.nodes)]
+    params = network.params
+    from node.template import Learning
+
+    return Seen(
+        wish,
+        lines,
+        Learning.of(network).parameters,
+        params.inner_steps,
+        params.batch_tokens,
+        (load, os.getloadavg()[0]),
+        hosts,
+        [place.listen for place in places],
+    )
