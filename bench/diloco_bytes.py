@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from bench.diloco_net import Line, Seen
-from bench.figure import report
 from network import kinds as k
 from network.outbox import FRAME_BYTES_MAXIMUM
 

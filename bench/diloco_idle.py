@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean, median
 
 from bench.diloco_net import Line, Seen
@@ -89,7 +90,7 @@ def passed_rounds(seen: Seen) -> list[Passed]:
             ready = max(each[number] for each in payloads if number in each)
             ended, begun_next = times[number][1], times[after][0]
             places = [ended, done[number], max(done[number], ready), *marks, begun_next]
-            durations = [max(0.0, end - start) for start, end in zip(places, places[1:], strict=False)]
+            durations = [max(0.0, end - start) for start, end in pairwise(places)]
             named = dict(zip(PHASES, durations, strict=True))
             found.append(Passed(node, number, times[number][0], ended, begun_next, named))
     return found

@@ -166,8 +166,9 @@ def attach_blobs() -> None:
             before, now = known.get(ends, (0, 0)), on_socket(transport)
             known[ends] = now
             moved = [max(0, new - old) for new, old in zip(now, before, strict=True)]
-            write("https", path=path, address=self.address, status=status, body=len(body), received=moved[0],
-                  sent=moved[1], range=headers.get("Range"), seconds=time.time() - begun, is_new=before == (0, 0))  # fmt: skip
+            line = {"path": path, "address": self.address, "status": status, "body": len(body)}
+            line |= {"range": headers.get("Range"), "received": moved[0], "sent": moved[1]}
+            write("https", **line, seconds=time.time() - begun, is_new=before == (0, 0))
         return status, body
 
     aiohttp.TCPConnector.connect = noted_connect  # type: ignore[method-assign]

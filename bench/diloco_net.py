@@ -16,10 +16,12 @@ from node.localnet.crew import Crew, Member
 from node.localnet.hosts import Loopback, Namespaces, Place
 from node.localnet.plan import Plan, Wishes, prepared
 from node.network_file import kept_network
+from node.template import Learning
 
 LOOK_SECONDS = 0.5
 BURST_BYTES = 262_144  # of a token bucket: more than a timer tick of the fastest line carries
 QUEUE_MS = 200
+STEPS_SEEN = 8  # reports of progress in the round after the last
 Line = dict[str, Any]
 
 
@@ -52,12 +54,15 @@ class Seen:
 
     wish: Wish
     lines: list[list[Line]]
-    parameters: int
+    fragment_sizes: tuple[int, ...]
     inner_steps: int
     batch_tokens: int
     load: tuple[float, float]  # of the machine, at the start and at the end
     hosts: str
-    network_addresses: list[str]
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.fragment_sizes)
 
     def of(self, number: int, kind: str, what: str = "") -> Iterator[Line]:
         return (each for each in self.lines[number] if each["kind"] == kind and what in ("", each.get("what")))
@@ -77,6 +82,12 @@ def read(path: Path) -> list[Line]:
 
 def closed_rounds(lines: Sequence[Line]) -> int:
     return sum(each["kind"] == "block" and "RoundClosed" in each["receipts"] for each in lines)
+
+
+def is_enough(lines: Sequence[Line], wish: Wish) -> bool:
+    """Whether the wanted rounds have closed, and the next has been trained for a while."""
+    rounds = [each["round"] for each in lines if each["kind"] == "trainer" and each["what"] == "Stepped"]
+    return closed_rounds(lines) >= wish.rounds and sum(number == max(rounds) for number in rounds) > STEPS_SEEN
 
 
 @contextmanager
@@ -106,8 +117,7 @@ async def _watch(crew: Crew, wish: Wish) -> None:
         for member in crew.members:
             if not member.runs:
                 raise SystemExit(f"node {member.number} {member.end}")
-        counts = [closed_rounds(read(meter_of(crew.plan, number))) for number in range(wish.nodes)]
-        if min(counts) > wish.rounds:  # One more, so that the first step after the last is seen.
+        if all(is_enough(read(meter_of(crew.plan, number)), wish) for number in range(wish.nodes)):
             break
     await crew.stop()
 
@@ -130,15 +140,12 @@ def observe(wish: Wish, folder: Path | None = None) -> Seen:
             crew.kill()
     lines = [read(meter_of(plan, number)) for number in range(wish.nodes)]
     params = network.params
-    from node.template import Learning
-
     return Seen(
         wish,
         lines,
-        Learning.of(network).parameters,
+        Learning.of(network).fragment_sizes,
         params.inner_steps,
         params.batch_tokens,
         (load, os.getloadavg()[0]),
         hosts,
-        [place.listen for place in places],
     )
