@@ -19,6 +19,7 @@ from chain.state import LEDGER_KEY, SUPPLY_KEY, Ledger, State, Supply, Validator
 
 NETWORK_BYTES_MAXIMUM = 262_144
 NETWORK_PREFIX = b"\x01\x01"  # type 1, version 1
+SEATS_MINIMUM = 4  # a quarter of them, which newcomers draw for, is then one at least
 SETS_KEPT = 8192  # epochs for which a round or evidence may still refer to a validator set
 PARAMETER_MAXIMUM = 2**48  # of the ledger's: sums and products of a network's lifetime then stay within their fields
 
@@ -43,6 +44,7 @@ class Params:
     sequence_length: int
     seats: int
     train_blocks: int
+    grace_blocks_minimum: int
     reveal_blocks: int
     hold_blocks: int
     result_blocks: int
@@ -225,8 +227,8 @@ def _check_work_params(params: Params) -> None:
             f"{params.inner_steps} inner steps (below 2^32) do not divide into at most {SEGMENTS_MAXIMUM} segments "
             f"of {params.segment_steps}"
         )
-    if params.seats > SEATS_MAXIMUM:
-        raise InvalidGenesis(f"{params.seats} seats, at most {SEATS_MAXIMUM} are allowed")
+    if not SEATS_MINIMUM <= params.seats <= SEATS_MAXIMUM:
+        raise InvalidGenesis(f"{params.seats} seats, {SEATS_MINIMUM} to {SEATS_MAXIMUM} are allowed")
     if params.inner_steps * params.batch_tokens >= 2**64:
         raise InvalidGenesis("the tokens of a round do not fit 64 bits")
     attesting = params.reveal_blocks + params.hold_blocks + params.result_blocks
@@ -249,6 +251,9 @@ def genesis_state(network: Network) -> State:
             settled_round=0,
             released_round=0,
             nodes=0,
+            veterans=0,
+            work=0,
+            arrivals=0,
             tokens=0,
             active_maximum=0,
             model=network.start,

@@ -6,12 +6,15 @@ Start reading at `apply_round_input`.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from chain.attestations import cast
+from chain.awaited import note_committed
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote, RoundInput
-from chain.crypto import bls, ecdsa
+from chain.crypto import ecdsa
 from chain.crypto.hashing import ZERO, merkle_root
 from chain.errors import BadSignature, InvalidRoundInput
 from chain.genesis import Params
-from chain.rounds import counted_root, has_seat
+from chain.rounds import counted_root
+from chain.seats import has_seat, is_newcomer, is_seat_free
 from chain.state import (
     HOLDING,
     RESULT,
@@ -23,7 +26,6 @@ from chain.state import (
     Revealed,
     Round,
     State,
-    Tally,
     claim_key,
     node_key,
     round_key,
@@ -71,10 +73,17 @@ def _commit(state: State, item: PayloadCommit, chain_id: bytes, params: Params) 
         raise InvalidRoundInput(f"node {item.node.hex()[:16]} commits once and to something")
     if 2 * len(claim.states) < params.segments:
         raise InvalidRoundInput(f"{len(claim.states)} of {params.segments} segments proven, half are needed for a seat")
-    if not has_seat(current, item.node, params) or len(current.committed) >= params.seats:
+    if not has_seat(state, current, item.node, params):
         raise InvalidRoundInput(f"node {item.node.hex()[:16]} has no seat in round {item.round}")
+    if not is_seat_free(state, current, item.node, params):
+        raise InvalidRoundInput(f"the seats that node {item.node.hex()[:16]} drew for in round {item.round} are taken")
     state.put(claim_key(item.round, item.node), replace(claim, commitment=item.commitment))
-    return replace(current, committed=(*current.committed, item.node))
+    return replace(
+        current,
+        awaited=note_committed(state, current, item.node, len(claim.states)),
+        committed=(*current.committed, item.node),
+        committed_newcomers=current.committed_newcomers + is_newcomer(state, item.node),
+    )
 
 
 def _reveal(state: State, item: PayloadReveal, chain_id: bytes, params: Params) -> Round:
@@ -84,56 +93,34 @@ def _reveal(state: State, item: PayloadReveal, chain_id: bytes, params: Params) 
         raise InvalidRoundInput(f"node {item.node.hex()[:16]} committed to something else")
     if any(revealed.node == item.node for revealed in current.revealed):
         raise InvalidRoundInput(f"node {item.node.hex()[:16]} has already revealed")
+    if any(revealed.payload_root == item.payload_root for revealed in current.revealed):
+        # Data are drawn by node, so honest payloads differ; nor can a copier be first: it commits before it can look.
+        raise InvalidRoundInput(f"another node has revealed the payload of node {item.node.hex()[:16]} before")
     segments = len(claim.states)
     if item.states_root != merkle_root(claim.states) or item.steps != segments * params.segment_steps:
         raise InvalidRoundInput(f"the revealed states or steps differ from the {segments} proven segments")
     if len(item.distances) != segments or not 0 < item.payload_bytes <= PAYLOAD_BYTES_MAXIMUM:
         raise InvalidRoundInput(f"{segments} distances and 1 to 2^40 payload bytes are wanted")
-    revealed = Revealed(item.node, item.payload_root, item.payload_bytes, item.steps, sum(item.distances), 0)
+    revealed = Revealed(item.node, item.payload_root, item.payload_bytes, item.steps, sum(item.distances))
     return replace(current, revealed=(*current.revealed, revealed))
-
-
-def _power_of_vote(state: State, current: Round, item: AvailabilityVote | ResultVote, chain_id: bytes) -> int:
-    members = state.validators(current.set_epoch).members
-    if item.validator >= len(members):
-        raise InvalidRoundInput(f"validator {item.validator} of a set of {len(members)}")
-    if current.voted[item.validator >> 3] >> (item.validator & 7) & 1:
-        raise InvalidRoundInput(f"validator {item.validator} has already voted in this phase of round {item.round}")
-    member = members[item.validator]
-    if not bls.verify(member.public_key, item.digest(chain_id), item.signature):
-        raise BadSignature(f"validator {item.validator} did not sign this for round {item.round}")
-    return member.power
-
-
-def _with_vote(current: Round, validator: int) -> bytes:
-    voted = bytearray(current.voted)
-    voted[validator >> 3] |= 1 << (validator & 7)
-    return bytes(voted)
 
 
 def _hold(state: State, item: AvailabilityVote, chain_id: bytes) -> Round:
     current = _in_phase(state, item.round, HOLDING)
     held = read_bitmap(item.bitmap, len(current.revealed))
-    power = _power_of_vote(state, current, item, chain_id)
-    revealed = tuple(
-        replace(payload, power=payload.power + power) if is_held else payload
-        for payload, is_held in zip(current.revealed, held, strict=True)
-    )
-    return replace(current, revealed=revealed, voted=_with_vote(current, item.validator))
+    roots = [payload.payload_root for payload, is_held in zip(current.revealed, held, strict=True) if is_held]
+    return replace(current, availability=cast(state, current.availability, item, roots, chain_id))
 
 
 def _result(state: State, item: ResultVote, chain_id: bytes) -> Round:
     current = _in_phase(state, item.round, RESULT)
     if item.outcome.counted_root != counted_root(state, current):
         raise InvalidRoundInput(f"the result of round {item.round} is over other payloads than the counted ones")
-    power = _power_of_vote(state, current, item, chain_id)
-    voted = _with_vote(current, item.validator)
-    for i, tally in enumerate(current.tallies):
-        if tally.outcome == item.outcome:
-            added = (*current.tallies[:i], replace(tally, power=tally.power + power), *current.tallies[i + 1 :])
-            return replace(current, tallies=added, voted=voted)
-    # At most one tally per validator: nobody can crowd out the honest result with made-up ones.
-    return replace(current, tallies=(*current.tallies, Tally(item.outcome, power)), voted=voted)
+    # The counted root being given, the outer root names the outcome. At most one new outcome per validator: nobody can
+    # crowd out the honest result with made-up ones.
+    poll = cast(state, current.result, item, [item.outcome.outer_root], chain_id)
+    is_new = len(poll.tallies) > len(current.outcomes)
+    return replace(current, result=poll, outcomes=(*current.outcomes, item.outcome) if is_new else current.outcomes)
 
 
 def write_bitmap(flags: Sequence[bool]) -> bytes:

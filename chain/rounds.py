@@ -2,18 +2,21 @@
 
 Start reading at `advance`, the life of a round; what moves it on is in `chain.round_inputs`.
 
-    opened ─ next mix ─▶ training ─ all committed, or deadline ─▶ revealing ─▶ holding ─▶ result ─ > 2/3 ─▶ closed
-                              └──────────── nothing there at a deadline ─────────────────────┴───────────▶ void
+    opened ─ next mix ─▶ training ─ all awaited committed, or deadline ─▶ revealing ─▶ holding ─▶ result ─▶ closed
+                              └──────────── nothing agreed on at a deadline ───────────────────────┴──────▶ void
 
 A void round leaves the model as it was; the next round opens at once. Blocks never wait for any of this.
 """
 
 from dataclasses import replace
 
-from chain.block import VALIDATORS_MAXIMUM, Outcome
-from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
+from chain.attestations import agreed, open_poll
+from chain.awaited import hurried, is_complete, open_awaited
+from chain.block import Outcome
+from chain.crypto.hashing import ZERO, merkle_root
 from chain.genesis import Params
 from chain.receipts import Receipt, RoundClosed, RoundDrawn, RoundOpened, RoundVoid
+from chain.seats import note_counted
 from chain.state import (
     CLOSED,
     HOLDING,
@@ -28,8 +31,6 @@ from chain.state import (
     round_key,
 )
 
-NOBODY = bytes(VALIDATORS_MAXIMUM // 8)
-
 
 def advance(state: State, height: int, epoch: int, params: Params) -> list[Receipt]:
     """Move the round on as far as the block at `height` allows, and open the next one when it has ended."""
@@ -39,34 +40,38 @@ def advance(state: State, height: int, epoch: int, params: Params) -> list[Recei
         after = _next(state, current, height, epoch, params)
         if after is None:
             return receipts
-        receipts.extend(_announce(state, after))
+        if after.phase != current.phase:
+            receipts.extend(_announce(state, after))
         state.put(round_key(after.number), after)
         current = after
     if state.ledger.nodes:
-        receipts.append(_open(state, height))
+        receipts.append(_open(state, current, height, params))
     return receipts
 
 
-def _open(state: State, height: int) -> Receipt:
+def _open(state: State, previous: Round | None, height: int, params: Params) -> Receipt:
     """Participants are the nodes registered so far; the mix that fixes their data is a later one."""
     ledger = state.ledger
     number = ledger.round + 1
-    state.update_ledger(round=number)
     opened = Round(
         number=number,
         phase=OPENED,
         opened_height=height,
         deadline_height=height + 1,
         participants=ledger.nodes,
+        veterans=ledger.veterans,
+        awaited=open_awaited(state, previous, params),
         base=ledger.model,
         mix=ZERO,
-        set_epoch=0,
         last_claimant=ZERO,
         committed=(),
+        committed_newcomers=0,
         revealed=(),
-        voted=NOBODY,
-        tallies=(),
+        availability=open_poll(0),
+        result=open_poll(0),
+        outcomes=(),
     )
+    state.update_ledger(round=number, arrivals=0)
     state.put(round_key(number), opened)
     return RoundOpened(number, ledger.model)
 
@@ -77,19 +82,23 @@ def _next(state: State, current: Round, height: int, epoch: int, params: Params)
     match current.phase:
         case phase if phase == OPENED and height > current.opened_height:
             return _enter(current, TRAINING, height + params.train_blocks, mix=state.ledger.mix)
-        case phase if phase == TRAINING and (late or len(current.committed) == current.participants):
+        case phase if phase == TRAINING:
+            if not late and not is_complete(current):
+                return hurried(current, height, params)
             if not current.committed:
                 return replace(current, phase=VOID)
-            return _enter(current, REVEALING, height + params.reveal_blocks, set_epoch=epoch)
+            polls = {"availability": open_poll(epoch), "result": open_poll(epoch)}
+            return _enter(current, REVEALING, height + params.reveal_blocks, **polls)
         case phase if phase == REVEALING and (late or len(current.revealed) == len(current.committed)):
             if not current.revealed:
                 return replace(current, phase=VOID)
             by_node = tuple(sorted(current.revealed, key=lambda revealed: revealed.node))
-            return _enter(current, HOLDING, height + params.hold_blocks, revealed=by_node)
-        case phase if phase == HOLDING and (late or _all_held(state, current)):
+            poll = open_poll(current.set_epoch, (revealed.payload_root for revealed in by_node))
+            return _enter(current, HOLDING, height + params.hold_blocks, revealed=by_node, availability=poll)
+        case phase if phase == HOLDING and (late or len(counted(state, current)) == len(current.revealed)):
             if not counted(state, current):
                 return replace(current, phase=VOID)
-            return _enter(current, RESULT, height + params.result_blocks, voted=NOBODY)
+            return _enter(current, RESULT, height + params.result_blocks)
         case phase if phase == RESULT:
             if agreed_outcome(state, current) is not None:
                 return replace(current, phase=CLOSED)
@@ -109,6 +118,7 @@ def _announce(state: State, after: Round) -> list[Receipt]:
         outcome = agreed_outcome(state, after)
         assert outcome is not None
         closed = state.ledger.closed_rounds + 1
+        note_counted(state, [revealed.node for revealed in counted(state, after)])
         state.update_ledger(model=outcome, ended_round=after.number, closed_rounds=closed)
         return [RoundClosed(after.number, outcome)]
     if after.phase == VOID:
@@ -117,24 +127,9 @@ def _announce(state: State, after: Round) -> list[Receipt]:
     return []
 
 
-def _total(state: State, current: Round) -> int:
-    """Power of the set that attests the round: a sum over up to a thousand members, so ask once for many payloads."""
-    return state.validators(current.set_epoch).power if current.revealed else 0
-
-
-def _quorum(power: int, total: int) -> bool:
-    return 3 * power > 2 * total
-
-
-def _all_held(state: State, current: Round) -> bool:
-    total = _total(state, current)
-    return all(_quorum(revealed.power, total) for revealed in current.revealed)
-
-
 def counted(state: State, current: Round) -> tuple[Revealed, ...]:
-    """The payloads held by > 2/3 of stake: they are part of the round. By node id."""
-    total = _total(state, current)
-    return tuple(revealed for revealed in current.revealed if _quorum(revealed.power, total))
+    """The payloads held by > 2/3 of stake: they are part of the round. By node id. None before the holding phase."""
+    return tuple(current.revealed[place] for place in agreed(state, current.availability))
 
 
 def counted_root(state: State, current: Round) -> bytes:
@@ -143,13 +138,4 @@ def counted_root(state: State, current: Round) -> bytes:
 
 def agreed_outcome(state: State, current: Round) -> Outcome | None:
     """The outcome that > 2/3 of stake signed, if any."""
-    total = _total(state, current)
-    return next((tally.outcome for tally in current.tallies if _quorum(tally.power, total)), None)
-
-
-def has_seat(current: Round, node: bytes, params: Params) -> bool:
-    """Whether `node` has one of the round's seats: everybody has while they suffice, else by independent lot."""
-    if current.participants <= params.seats:
-        return True
-    lot = int.from_bytes(tagged_hash("seat", current.mix, node)[:8], "big")
-    return lot * current.participants < params.seats << 64
+    return next((current.outcomes[place] for place in agreed(state, current.result)), None)

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Annotated, TypeVar
 
 from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, VALIDATORS_MAXIMUM, Outcome, Validator, validators_root
-from chain.codec import U8, U32, U64, U128, Address, Fixed, Flag, Hash, PublicKey, Wire
+from chain.codec import U8, U16, U32, U64, U128, Address, Fixed, Flag, Hash, PublicKey, Wire
 from chain.crypto.hashing import ZERO
 
 Read = Callable[[bytes], bytes | None]
@@ -34,6 +34,9 @@ class NodeRecord(Wire):
     validator_intent: Flag
     proofs: U64  # claims ever included: the next proof's nonce
     audited_rounds: U64
+    counted_rounds: U64  # in which its payload was counted; 0: a newcomer
+    committed_round: U64  # the last one in which it committed, 0: none
+    committed_segments: U32  # that it committed then: its weight in a quorum of work
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,40 @@ class Revealed(Wire):
     payload_bytes: U64
     steps: U32
     path: U128  # sum of its distances, in units of 2⁻²⁴: how far the node says it went
-    power: U128  # of the validators that hold the payload
 
 
 @dataclass(frozen=True, slots=True)
 class Tally(Wire):
-    outcome: Outcome
-    power: U128
+    subject: Hash
+    power: U128  # of the validators that voted for it
+
+
+@dataclass(frozen=True, slots=True)
+class Poll(Wire):
+    """A question to a validator set: which of some subjects does more than two thirds of its power attest?"""
+
+    set_epoch: U64
+    voted: Annotated[bytes, Fixed(VALIDATORS_MAXIMUM // 8)]  # who has voted, bit by index in the set
+    tallies: Annotated[tuple[Tally, ...], VALIDATORS_MAXIMUM]
+
+
+# Whom a round awaits: all participants; who committed in the round before or registered since it opened; of these the
+# veterans only; whoever takes the seats.
+EVERYBODY, RECENT, VETERANS, ANYBODY = range(4)
+AWAITED = ("everybody", "recent", "veterans", "anybody")
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited(Wire):
+    """Whom a round's training phase waits for, in numbers: `chain.awaited` has the rule."""
+
+    whom: U8
+    since_height: U64  # when the round before opened, 0 if none did
+    nodes: U64
+    work: U64  # segments that they committed in their last round
+    arrived: U64  # of the nodes, those that have committed
+    arrived_work: U64  # of the work, theirs
+    quorum_height: U64  # the block in which it was more than two thirds, and the deadline came nearer; 0: not yet
 
 
 OPENED, TRAINING, REVEALING, HOLDING, RESULT, CLOSED, VOID = range(1, 8)
@@ -83,14 +113,27 @@ class Round(Wire):
     opened_height: U64
     deadline_height: U64  # of the current phase
     participants: U64  # nodes registered before the opening
+    veterans: U64  # of them, those whose payload was ever counted
+    awaited: Awaited
     base: Outcome  # the model that the round starts from
     mix: Hash  # drawn after the opening; fixes data order and seats
-    set_epoch: U64  # the validator set that attests, fixed at the commit deadline
     last_claimant: Hash
     committed: Annotated[tuple[Hash, ...], SEATS_MAXIMUM]
+    committed_newcomers: U16
     revealed: Annotated[tuple[Revealed, ...], SEATS_MAXIMUM]  # by node id from the holding phase on
-    voted: Annotated[bytes, Fixed(VALIDATORS_MAXIMUM // 8)]  # validators that voted in this phase, bit by index
-    tallies: Annotated[tuple[Tally, ...], VALIDATORS_MAXIMUM]
+    availability: Poll  # subjects: the payload roots; its set is fixed at the commit deadline
+    result: Poll  # subjects: the outer roots of `outcomes`
+    outcomes: Annotated[tuple[Outcome, ...], VALIDATORS_MAXIMUM]  # in the order of the tallies
+
+    @property
+    def poll(self) -> Poll:
+        """What validators are asked now, or will be next."""
+        return self.result if self.phase >= RESULT else self.availability
+
+    @property
+    def set_epoch(self) -> int:
+        """The epoch of the validator set that attests the round."""
+        return self.availability.set_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +157,9 @@ class Ledger(Wire):
     settled_round: U64  # rounds up to here have had their reward minted
     released_round: U64  # rounds up to here have left vesting
     nodes: U64  # active registrations
+    veterans: U64  # of them, those whose payload was ever counted
+    work: U64  # segments that the active nodes committed in their last round, each its own
+    arrivals: U64  # active nodes that registered since the newest round opened
     tokens: U128  # of all proven segments, ever
     active_maximum: U128  # historical maximum of active real stake
     model: Outcome  # of the last closed round, or of the genesis

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from chain.address import address_of
+from chain.awaited import note_registered, note_retired
 from chain.crypto.hashing import tagged_hash
 from chain.crypto.votes import Evidence
 from chain.errors import InvalidTransaction
@@ -123,9 +124,12 @@ def _register(state: State, action: RegisterNode, wallet_key: bytes, height: int
             validator_intent=action.validator_intent,
             proofs=0,
             audited_rounds=0,
+            counted_rounds=0,
+            committed_round=0,
+            committed_segments=0,
         ),
     )
-    state.update_ledger(nodes=state.ledger.nodes + 1)
+    note_registered(state)
 
 
 def _retire(state: State, node_public_key: bytes, wallet: bytes, height: int) -> None:
@@ -133,8 +137,8 @@ def _retire(state: State, node_public_key: bytes, wallet: bytes, height: int) ->
     record = state.find(NodeRecord, node_key(node))
     if record is None or record.retired_height or record.wallet != wallet:
         raise InvalidTransaction(f"node {node.hex()[:16]} is not an active node of this wallet")
+    note_retired(state, record)
     state.put(node_key(node), replace(record, retired_height=height))
-    state.update_ledger(nodes=state.ledger.nodes - 1)
 
 
 def spendable(state: State, address: bytes) -> int:

@@ -1,22 +1,35 @@
 """What a node looks at and computes while rounds go on: payloads checked, outer steps prepared, models adopted.
 
-One task does it, for the newest state. A model that cannot be rebuilt yet, because a payload is missing, is tried again
+Only who attests a round fetches and judges its payloads. All others wait for its end and take the step with the
+accepted aggregate, whatever the number of payloads: the ledger's root tells that it is the right one.
+
+One task does it, for the newest state. A model that cannot be had yet, because something is missing, is tried again
 later; the node goes on without it, and trains again when it has it. Start reading at `Attendance.run`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from chain.block import Outcome
 from chain.receipts import RoundClosed
 from chain.rounds import counted
-from chain.state import HOLDING, RESULT, Revealed, State
-from node.counted import Counted, counted_in
-from node.errors import StoreError
+from chain.state import HOLDING, RESULT, Revealed, Round, State
+from node.counted import Closed, Counted, counted_in
+from node.errors import ModelDiffers, StoreError
+from node.logs import log_of
 from node.outcomes import Claimed, Outcomes
+from training.outer import OuterState
 
 RETRY_S, RETRY_MAXIMUM_S = 1.0, 30.0
+# A checkpoint has 9 bytes a parameter (weights, momentum, aggregate), an accepted aggregate 1: whoever has missed more
+# rounds than this asks for a checkpoint first.
+ROUNDS_BY_AGGREGATE = 8
+LOG = log_of("rounds")
+
+# The state behind an outcome, verified against its roots; None: nobody has it.
+FetchCheckpoint = Callable[[Outcome], Awaitable[OuterState | None]]
 
 
 def claimed_of(revealed: Revealed) -> Claimed:
@@ -24,16 +37,26 @@ def claimed_of(revealed: Revealed) -> Claimed:
 
 
 class Attendance:
-    """`news` is told when there is more to say about the round, `adopted` when the ledger's model is here again."""
+    """`news` is told when there is more to say about the round, `adopted` when the ledger's model is here again.
 
-    def __init__(self, outcomes: Outcomes, news: Callable[[], None], adopted: Callable[[], None]) -> None:
+    `attests`: whether this node is in the validator set that says what a round gave.
+    """
+
+    def __init__(
+        self,
+        outcomes: Outcomes,
+        attests: Callable[[State, Round], bool],
+        news: Callable[[], None],
+        adopted: Callable[[], None],
+    ) -> None:
         self.outcomes = outcomes
+        self.attests = attests
         self.news = news
         self.adopted = adopted
+        self.fetch_checkpoint: FetchCheckpoint | None = None
         self.trouble = ""  # why the ledger's model is not here, for people
         self._state: State | None = None
         self._foreseen: tuple[Claimed, int, Counted] | None = None
-        self._rebuilding: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
 
     def closed(self, receipt: RoundClosed) -> bool:
@@ -100,7 +123,7 @@ class Attendance:
         if self.outcomes.model_root != state.ledger.model.outer_root and not await self._catch_up(state):
             return False
         current = state.round(state.ledger.round)
-        if current is None or current.phase not in (HOLDING, RESULT):
+        if current is None or current.phase not in (HOLDING, RESULT) or not self.attests(state, current):
             return True
         if current.phase == HOLDING:
             await self._check(current.revealed)
@@ -112,11 +135,12 @@ class Attendance:
         return prepared is not None
 
     async def _look_ahead(self, claimed: Claimed, round_number: int, own: Counted) -> None:
-        foreseen = self._foreseen
-        await self.outcomes.check(claimed)
-        current = None if self._state is None else self._state.round(round_number)
-        if current is not None and current.participants == 1:
-            await self.outcomes.prepare(round_number, [own])
+        foreseen, state = self._foreseen, self._state
+        current = None if state is None else state.round(round_number)
+        if state is not None and current is not None and self.attests(state, current):
+            await self.outcomes.check(claimed)
+            if current.participants == 1:
+                await self.outcomes.prepare(round_number, [own])
         if self._foreseen is foreseen:
             self._foreseen = None
         self.news()
@@ -138,20 +162,42 @@ class Attendance:
         await self._check(missing)
 
     async def _catch_up(self, state: State) -> bool:
-        """Rebuild the ledger's model from the newest one that we have and the payloads since."""
+        """Get the ledger's model: from its file, or from what others give; see `_bring`."""
         try:
-            await self.outcomes.bring(await asyncio.to_thread(self.outcomes.since, state))
-            await self._rebuild(state)
+            missing = await self.outcomes.aside(self.outcomes.missing, state)
+            if not await self._bring(state, missing):
+                await self.outcomes.aside(self.outcomes.restore, state)
         except StoreError as error:
+            if isinstance(error, ModelDiffers) and str(error) != self.trouble:
+                LOG.error("this node does not train: its model is not the ledger's", reason=str(error))
             self.trouble = str(error)
             return False
         self.trouble = ""
         self.adopted()
         return True
 
-    async def _rebuild(self, state: State) -> None:
-        """One at a time: a thread goes on although nobody waits for it any more, and what it makes is the next base."""
-        if self._rebuilding is not None:
-            await asyncio.wait([self._rebuilding])
-        self._rebuilding = asyncio.ensure_future(asyncio.to_thread(self.outcomes.restore, state))
-        await asyncio.shield(self._rebuilding)
+    async def _bring(self, state: State, missing: Sequence[Closed]) -> bool:
+        """Fetch what leads over the rounds that we have missed. Whether the model is here with it already.
+
+        What rounds accepted is the shortest way; over many of them a checkpoint is. Payloads are the longest.
+        """
+        if len(missing) > ROUNDS_BY_AGGREGATE and await self._by_checkpoint(state):
+            return True
+        found = await asyncio.gather(*(self.outcomes.bring_accepted(each.outcome) for each in missing))
+        lacking = [each for each, is_here in zip(missing, found, strict=True) if not is_here]
+        if not lacking:
+            return False
+        if len(missing) <= ROUNDS_BY_AGGREGATE and await self._by_checkpoint(state):
+            return True
+        numbers = [each.round for each in lacking]
+        LOG.warning("nobody gives the accepted aggregate: its payloads are fetched instead", rounds=numbers)
+        await self.outcomes.bring(payload.payload_root for each in lacking for payload in each.counted)
+        return False
+
+    async def _by_checkpoint(self, state: State) -> bool:
+        """Whether the ledger's model could be had whole."""
+        model = None if self.fetch_checkpoint is None else await self.fetch_checkpoint(state.ledger.model)
+        if model is None:
+            return False
+        await self.outcomes.aside(self.outcomes.install, state, model, state.ledger.ended_round)
+        return True

@@ -6,7 +6,16 @@ A signer may say each thing once: the pool has one place for it, so a registered
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, Proof, ResultVote, RoundInput
+from chain.attestations import has_voted
+from chain.block import (
+    VALIDATORS_MAXIMUM,
+    AvailabilityVote,
+    PayloadCommit,
+    PayloadReveal,
+    Proof,
+    ResultVote,
+    RoundInput,
+)
 from chain.crypto.hashing import ZERO
 from chain.genesis import Params
 from chain.rounds import counted_root
@@ -71,8 +80,7 @@ def _is_said(claim: Claimed, state: State, current: Round) -> bool:
     match claim:
         case AvailabilityVote() | ResultVote():
             is_other = isinstance(claim, ResultVote) and claim.outcome.counted_root != counted_root(state, current)
-            place, bit = divmod(claim.validator, 8)
-            return is_other or place >= len(current.voted) or bool(current.voted[place] >> bit & 1)
+            return is_other or claim.validator >= VALIDATORS_MAXIMUM or has_voted(current.poll, claim.validator)
     known = state.find(Claim, claim_key(claim.round, claim.node))
     is_committed = known is not None and known.commitment != ZERO
     match claim:

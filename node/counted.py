@@ -1,11 +1,12 @@
-"""The payloads that a round counted, as the outer step wants them."""
+"""What a round counted and gave, as the outer step wants it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chain.block import Outcome
 from chain.crypto.hashing import merkle_root
-from chain.rounds import counted
-from chain.state import Round, State
+from chain.rounds import agreed_outcome, counted
+from chain.state import CLOSED, Round, State
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -15,6 +16,21 @@ class Counted:
     node: bytes
     payload_root: bytes
     steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A round that has closed: what it counted, by node id, and what that gave."""
+
+    round: int
+    outcome: Outcome
+    counted: tuple[Counted, ...]
+
+
+def closed_in(state: State, current: Round) -> Closed | None:
+    """While the state still knows the round; None if it is void or not over."""
+    outcome = agreed_outcome(state, current) if current.phase == CLOSED else None
+    return None if outcome is None else Closed(current.number, outcome, tuple(counted_in(state, current)))
 
 
 def counted_in(state: State, current: Round) -> list[Counted]:

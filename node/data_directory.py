@@ -6,6 +6,7 @@ network         the network file             node-key     which of the wallet's 
 keystore.json   the wallet, EIP-2335        keystore.password   only where nobody could be asked
 ledger/         finalized blocks and state   sign-state          every vote ever given
 model/          outer states after rounds    payloads/           published pseudo-gradients by root
+aggregates/     accepted aggregates and records of trust by root
 work/           the round in training        tokens/             the corpus as token numbers
 logs/           what has happened            neuroshard.toml  settings, if the user wrote some
 corpus/         the operator's own text, if some was added
@@ -25,7 +26,7 @@ from node.errors import DataDirectoryError, disk_advice
 from node.failpoints import moments_of
 from node.schema import SCHEMA, UPGRADES, number_of
 
-FOLDERS = ("ledger", "model", "payloads", "work", "tokens")
+FOLDERS = ("ledger", "model", "payloads", "aggregates", "work", "tokens")
 
 
 class DataDirectory:

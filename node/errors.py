@@ -13,6 +13,7 @@ NeuroError
 └── NodeError
     ├── DataDirectoryError
     ├── StoreError
+    │   └── ModelDiffers         what the ledger says a round gave is not what it gives here
     └── TrainerError
 """
 
@@ -39,6 +40,10 @@ class DataDirectoryError(NodeError):
 
 class StoreError(NodeError):
     """A ledger database that cannot be read or written."""
+
+
+class ModelDiffers(StoreError):
+    """A round gives another model here than the ledger says. Nothing is trained on either."""
 
 
 class TrainerError(NodeError):

@@ -87,7 +87,7 @@ class Membership:
         self.runtime = LoopRuntime()
         self.trust = Trust(home.network.params, settings.checkpoint)
         self.view = own.view
-        sources: list[BlobSource] = [FileSource(outcomes.payloads.find)]
+        sources: list[BlobSource] = [FileSource(outcomes.payloads.find), FileSource(outcomes.aggregates.find)]
         keeper = self._keeper() if settings.snapshot_epochs else None
         if keeper is not None:
             sources.append(FileSource(keeper.find))
@@ -116,7 +116,9 @@ class Membership:
         assert self.protocols.blobs is not None
         blobs = Blobs(self.runtime, self.protocols.blobs, self.outcomes.payloads.folder, client_context())
         self._blobs = blobs
-        self.outcomes.fetch = lambda root, size, done: blobs.want(root, size, (), done, size)
+        self.outcomes.fetch_by(
+            lambda wanted, done: blobs.want(wanted.root, wanted.bytes_maximum, self._holders(), done, wanted.size)
+        )
         try:
             await self.switch.start()
         except NetworkError as error:
@@ -138,6 +140,12 @@ class Membership:
         if self._server is not None:
             self._server.close()
         await self.runtime.stop()
+
+    def _holders(self) -> list[bytes]:
+        """Who is to have what a round counted and gave: the validators, by lot, so that not all ask the same one."""
+        keys = sorted(self.protocols.standing.validators)
+        self.runtime.random.shuffle(keys)
+        return keys
 
     # ---- For people
 

@@ -7,7 +7,7 @@ from chain.block import Outcome
 from chain.crypto.hashing import merkle_root, tagged_hash
 from node.counted import Counted
 from node.data_directory import sync_folder
-from node.errors import StoreError, disk_advice
+from node.errors import ModelDiffers, StoreError, disk_advice
 from node.failpoints import moments_of, reach
 from node.payload_store import PayloadStore
 from node.template import Learning
@@ -112,14 +112,15 @@ def step_from_payloads(
     state: OuterState, chosen: Sequence[Counted], payloads: PayloadStore, learning: Learning
 ) -> OuterState:
     """The state after a round that counted these payloads. Raises StoreError or PayloadError."""
-    entries = [Entry(each.node, payloads.get(each.payload_root), each.steps) for each in chosen]
+    entries = [Entry(each.node, payloads.open(each.payload_root), each.steps) for each in chosen]
     return outer_step(state, entries, learning.fragment_sizes, learning.outer)
 
 
 def check_outcome(found: Outcome, expected: Outcome, round_number: int) -> None:
-    """Raise StoreError unless the replayed round gave the recorded roots."""
+    """Raise ModelDiffers unless the replayed round gave the recorded roots."""
     if found != expected:
-        raise StoreError(
+        raise ModelDiffers(
             f"round {round_number} gives the outer root {found.outer_root.hex()[:16]}, the ledger has "
-            f"{expected.outer_root.hex()[:16]}"
+            f"{expected.outer_root.hex()[:16]}: either its signers have lied or this node computes wrongly; run "
+            "`neuroshard archive verify` here and on another machine"
         )

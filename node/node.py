@@ -31,7 +31,7 @@ from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Claimed, Outcomes
 from node.own import Hooks, Own
-from node.past_rounds import payloads_of
+from node.past_rounds import closed_round
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.readings import Readings
@@ -84,10 +84,10 @@ class Node:
         self.view = LedgerView(self.store, home.network)
         self.payloads = PayloadStore(directory / "payloads")
         self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
-        self.outcomes.past = partial(payloads_of, self.store)
-        self.attendance = Attendance(self.outcomes, self.news, self._adopted)
+        self.outcomes.past = partial(closed_round, self.store)
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
+        self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
@@ -154,7 +154,7 @@ class Node:
     async def _restore(self) -> None:
         """The ledger's model from this disk; what is lost there others may have."""
         try:
-            await asyncio.to_thread(self.outcomes.restore, self.store.state())
+            await self.outcomes.aside(self.outcomes.restore, self.store.state())
         except StoreError as error:
             if not meets_others(self.settings):
                 raise

@@ -4,22 +4,35 @@ Everything here can be made again from the ledger and the payloads; files only s
 """
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from chain.block import Outcome
-from chain.state import CLOSED, State
-from node.counted import Counted, counted_in, root_of
+from chain.state import State
+from network.pages import Wanted
+from node.accepted import Accepted
+from node.bringing import Bringing, Fetch
+from node.counted import Closed, Counted, closed_in, root_of
 from node.errors import StoreError
-from node.model_store import ModelStore, step_from_payloads
+from node.model_store import ModelStore, check_outcome, step_from_payloads
 from node.payload_store import PayloadStore
 from training.errors import PayloadError
 from training.outer import OuterState
-from training.payload import decode_payload, payload_norm, payload_size
+from training.payload import payload_norm, payload_size
 
 # Encoding moves every value by up to half a step, so a payload may be somewhat longer than the path that led to it.
 NORM_SLACK_PERCENT = 25
+# The outer step gives way to whatever else this machine does, above all to making blocks.
+NICENESS = 10
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,35 +54,22 @@ class Claimed:
     path: int
 
 
-# Asks the network for a payload: its root, its length in bytes, and who is told the payload or its file, or that nobody
-# has it. Both objects of `node.blobs` and `node.blob_exchange` can do it.
-Fetch = Callable[[bytes, int, Callable[[bytes | Path | None], None]], None]
+# What a round that is over counted and gave; None if it was void. Raises StoreError.
+Past = Callable[[State, int], Closed | None]
 
 
-# The payloads that a round counted, by node id; none if it was void. Raises StoreError.
-Past = Callable[[State, int], list[Counted]]
-
-
-def _still_in_state(state: State, number: int) -> list[Counted]:
+def _still_in_state(state: State, number: int) -> Closed | None:
     """For who has no blocks to look into, see `node.past_rounds`."""
     current = state.round(number)
     if current is None:
         raise StoreError(f"the ledger has released round {number}")
-    return counted_in(state, current) if current.phase == CLOSED else []
+    return closed_in(state, current)
 
 
-class _Coming:
-    """A payload that is looked for."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.found: asyncio.Future[bytes | Path | None] = loop.create_future()  # what the network gave
-        self.here: asyncio.Future[bool] = loop.create_future()  # for all who wait
-
-    def tell(self, found: bytes | Path | None) -> None:
-        """What the network gave; the first word counts."""
-        if not self.found.done():
-            self.found.set_result(found)
+def _give_way() -> None:
+    """Lower this thread's priority, where that is possible: on Linux every thread has its own."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Outcomes:
@@ -78,17 +78,29 @@ class Outcomes:
     def __init__(self, models: ModelStore, payloads: PayloadStore, fetch: Fetch | None = None) -> None:
         self.models = models
         self.payloads = payloads
-        self.fetch = fetch
+        self.aggregates = PayloadStore(payloads.folder.with_name("aggregates"), "blob of an outer step")
+        self.accepted = Accepted(self.aggregates, models.learning)
+        self._payloads_coming = Bringing(payloads, fetch)
+        self._aggregates_coming = Bringing(self.aggregates, fetch)
         self.past: Past = _still_in_state
         self.payload_bytes = payload_size(models.learning.fragment_sizes)  # of every payload of this network
         self.model: OuterState | None = None
         self.model_root = b""
         self.model_round = 0
         self._held: dict[Claimed, bool] = {}
-        # One computation at a time: a second wish for the same outer step then finds it done.
+        # One computation at a time: a second wish for the same outer step then finds it done. A thread goes on when
+        # nobody waits for it any more, and what it makes is the next base.
         self._busy = asyncio.Lock()
+        self._worker = ThreadPoolExecutor(1, "outer step", initializer=_give_way)
         self._prepared: dict[bytes, Prepared] = {}
-        self._coming: dict[bytes, _Coming] = {}  # by root
+
+    def fetch_by(self, fetch: Fetch) -> None:
+        """Whom to ask from now on."""
+        self._payloads_coming.fetch = self._aggregates_coming.fetch = fetch
+
+    async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do this away from the event loop, after what was asked for before, and without hurrying."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, lambda: work(*args, **kwargs))
 
     @property
     def model_path(self) -> Path:
@@ -113,56 +125,35 @@ class Outcomes:
         One that is not here is fetched first: so check payloads of several nodes at once, not in turn.
         """
         if claimed not in self._held and claimed.payload_bytes == self.payload_bytes:
-            await self._bring(claimed.payload_root)
+            await self._payloads_coming.bring(self._wanted(claimed.payload_root))
         async with self._busy:
             if claimed not in self._held:
-                self._held[claimed] = await asyncio.to_thread(self._is_sound, claimed)
+                self._held[claimed] = await self.aside(self._is_sound, claimed)
 
     def give_up(self) -> None:
         """The time to vote has come: what is still on its way is not held. It may come later all the same."""
-        for coming in self._coming.values():
-            coming.tell(None)
+        self._payloads_coming.give_up()
 
     async def bring(self, payload_roots: Iterable[bytes]) -> bool:
         """Fetch those of these payloads that are not here. Whether all are here now."""
-        return all(await asyncio.gather(*(self._bring(root) for root in dict.fromkeys(payload_roots))))
+        return await self._payloads_coming.bring_all(map(self._wanted, payload_roots))
 
-    async def _bring(self, root: bytes) -> bool:
-        """Whether a payload is here, fetched if need be: once, however many wait for it."""
-        if (known := self._coming.get(root)) is not None:
-            return await asyncio.shield(known.here)
-        coming = self._coming[root] = _Coming()
-        try:
-            is_here = await asyncio.to_thread(self.payloads.has, root)
-            if not is_here and self.fetch is not None:
-                self.fetch(root, self.payload_bytes, coming.tell)
-                found = await coming.found
-                is_here = found is not None and await asyncio.to_thread(self._keep, root, found)
-            coming.here.set_result(is_here)
-            return is_here
-        finally:
-            del self._coming[root]
-            coming.here.cancel()  # does nothing to one that has its result
+    async def bring_accepted(self, outcome: Outcome) -> bool:
+        """Fetch what a round gave, if it is not here. Whether it is now."""
+        return await self._aggregates_coming.bring_all(self.accepted.wanted(outcome))
 
-    def _keep(self, root: bytes, found: bytes | Path) -> bool:
-        """Put what has been fetched among the payloads. A full disk is told when something of our own is written."""
-        try:
-            if isinstance(found, bytes):
-                self.payloads.put(found)
-            elif found != self.payloads.path(root):
-                found.replace(self.payloads.path(root))
-        except (StoreError, OSError):
-            return False
-        return self.payloads.has(root)
+    def _wanted(self, payload_root: bytes) -> Wanted:
+        return Wanted(payload_root, self.payload_bytes, self.payload_bytes)
 
     def _is_sound(self, claimed: Claimed) -> bool:
+        """Zero is the payload of who has not trained: it is refused, whatever path is claimed for it."""
         try:
-            payload = self.payloads.get(claimed.payload_root)
-            numbers = decode_payload(payload, self.models.learning.fragment_sizes)
+            payload = self.payloads.open(claimed.payload_root)
+            norm = payload_norm(payload, self.models.learning.fragment_sizes)
         except (StoreError, PayloadError):
             return False
-        is_short = 100 * payload_norm(numbers) <= (100 + NORM_SLACK_PERCENT) * claimed.path
-        return len(payload) == claimed.payload_bytes and is_short
+        is_short = 100 * norm <= (100 + NORM_SLACK_PERCENT) * claimed.path
+        return len(payload) == claimed.payload_bytes and norm > 0 and is_short
 
     async def prepare(self, round_number: int, chosen: Sequence[Counted]) -> Prepared | None:
         """Compute and save the outer step over these payloads, by node id. None if a payload is bad.
@@ -176,7 +167,7 @@ class Outcomes:
             if known is not None and known.base_root == self.model_root:
                 return known
             assert self.model is not None
-            prepared = await asyncio.to_thread(self._compute, round_number, self.model, self.model_root, chosen)
+            prepared = await self.aside(self._compute, round_number, self.model, self.model_root, chosen)
             if prepared is not None:
                 self._prepared = {root: prepared}
             return prepared
@@ -190,6 +181,8 @@ class Outcomes:
         except (StoreError, PayloadError):
             return None
         outcome = learning.outcome(root_of(chosen), state)
+        # Others ask for it as soon as the round has closed.
+        self.accepted.keep(state)
         self.models.save_candidate(state, round_number, outcome.outer_root)
         return Prepared(round_number, base_root, outcome, state)
 
@@ -203,9 +196,9 @@ class Outcomes:
         return True
 
     def restore(self, state: State) -> None:
-        """At the start: the model that the ledger names, from its file, else from an older one (or birth) and payloads.
+        """The model that the ledger names, from its file, else from an older one (or birth) and what rounds gave.
 
-        Raises StoreError if a payload that is needed is missing.
+        Raises StoreError if something that is needed is missing, ModelDiffers if it leads to another model.
         """
         wanted = state.ledger.model.outer_root
         saved = self.models.find(wanted)
@@ -213,22 +206,38 @@ class Outcomes:
             self._take(saved.state, wanted, saved.round)
             return
         model, number = self._older(state)
-        while number < state.ledger.ended_round:
-            number += 1
-            chosen = self.past(state, number)
-            if chosen:
-                model = step_from_payloads(model, chosen, self.payloads, self.models.learning)
-        outcome = self.models.learning.outcome(state.ledger.model.counted_root, model)
-        if outcome.outer_root != wanted:
-            raise StoreError("the model rebuilt from the payloads is not the ledger's: run `neuroshard archive verify`")
-        self.models.save(model, number, wanted)
-        self._take(model, wanted, number)
+        for closed in self._closed_since(number, state):
+            model, number = self._step(model, closed), closed.round
+        self.install(state, model, number)
 
-    def since(self, state: State) -> list[bytes]:
-        """The payloads that lead from the newest model that is here to the ledger's. Raises StoreError."""
+    def install(self, state: State, model: OuterState, round_number: int) -> None:
+        """Take a model made from what others gave. Raises StoreError, ModelDiffers if it is not the ledger's."""
+        wanted = state.ledger.model
+        check_outcome(self.models.learning.outcome(wanted.counted_root, model), wanted, round_number)
+        self.models.save(model, round_number, wanted.outer_root)
+        self._take(model, wanted.outer_root, round_number)
+
+    def missing(self, state: State) -> list[Closed]:
+        """The rounds between the newest model that is here and the ledger's. Raises StoreError."""
+        if self.models.find(state.ledger.model.outer_root) is not None:
+            return []
         _, number = self._older(state)
-        rounds = range(number + 1, state.ledger.ended_round + 1)
-        return [counted.payload_root for each in rounds for counted in self.past(state, each)]
+        return self._closed_since(number, state)
+
+    def _closed_since(self, number: int, state: State) -> list[Closed]:
+        past = (self.past(state, each) for each in range(number + 1, state.ledger.ended_round + 1))
+        return [closed for closed in past if closed is not None]
+
+    def _step(self, base: OuterState, closed: Closed) -> OuterState:
+        """The model after a round: from what its signers accepted if that is here, else from its payloads."""
+        learning = self.models.learning
+        if self.accepted.has(closed.outcome):
+            state = self.accepted.step(base, closed)
+        else:
+            state = step_from_payloads(base, closed.counted, self.payloads, learning)
+            self.accepted.keep(state)
+        check_outcome(learning.outcome(closed.outcome.counted_root, state), closed.outcome, closed.round)
+        return state
 
     def _older(self, state: State) -> tuple[OuterState, int]:
         """The newest sound state that is not above the ledger's, or the born model; and its round."""

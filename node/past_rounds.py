@@ -1,6 +1,6 @@
-"""Which payloads a round counted. The state forgets a round once its rewards are released; the blocks never do.
+"""What a round counted and gave. The state forgets a round once its rewards are released; the blocks never do.
 
-Start reading at `payloads_of`. A node whose model is lost, or that joins later, follows the rounds with it.
+Start reading at `closed_round`. A node whose model is lost, or that joins later, follows the rounds with it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from chain.block import AvailabilityVote, Outcome, PayloadCommit, PayloadReveal, ResultVote, RoundInput
 from chain.errors import InvalidRoundInput
 from chain.round_inputs import read_bitmap
-from chain.state import CLOSED, State, ValidatorSet, set_key
-from node.counted import Counted, counted_in, root_of
+from chain.state import State, ValidatorSet, set_key
+from node.counted import Closed, Counted, closed_in, root_of
 from node.errors import StoreError
 from node.store import Store
 
 ADVICE = "begin anew from a snapshot, with another --data-dir"
 
 
-def payloads_of(store: Store, state: State, number: int) -> list[Counted]:
-    """The payloads that a round counted, by node id; none if it was void.
+def closed_round(store: Store, state: State, number: int) -> Closed | None:
+    """What a round that is over counted and gave; None if it was void.
 
     `state`: a final one after the round's end. Raises StoreError if the blocks of that time are not here.
     """
     current = state.round(number)
     if current is not None:
-        return counted_in(state, current) if current.phase == CLOSED else []
+        return closed_in(state, current)
     last = store.height_of_round(number)
     if last is None:
         raise StoreError(f"the ledger has released round {number}, and its blocks are not kept here; {ADVICE}")
@@ -36,7 +36,7 @@ def payloads_of(store: Store, state: State, number: int) -> list[Counted]:
             raise StoreError(f"the ledger has released round {number}, and block {height} is not kept here; {ADVICE}")
         for item in stored.block.body.rounds:
             said.take(item, stored.block.header.epoch)
-    return said.counted(state)
+    return said.closed(state)
 
 
 @dataclass(slots=True)
@@ -64,16 +64,16 @@ class _Said:
             case ResultVote():
                 self.results[item.validator] = item.outcome
 
-    def counted(self, state: State) -> list[Counted]:
+    def closed(self, state: State) -> Closed | None:
         """The set that attested the round is that of an epoch between the last commitment and the first reveal."""
         for epoch in range(self.committed_epoch, self.revealed_epoch + 1):
             members = state.find(ValidatorSet, set_key(epoch))
-            found = None if members is None else self._counted_by([member.power for member in members.members])
-            if found:
+            found = None if members is None else self._closed_by([member.power for member in members.members])
+            if found is not None:
                 return found
-        return []
+        return None
 
-    def _counted_by(self, powers: Sequence[int]) -> list[Counted] | None:
+    def _closed_by(self, powers: Sequence[int]) -> Closed | None:
         """What this set has counted, if it has agreed on the outcome of just that."""
         total = sum(powers)
         nodes = sorted(self.reveals)
@@ -89,8 +89,8 @@ class _Said:
         root = root_of(chosen)
         for outcome in self._outcomes():
             agreed = sum(_power(powers, validator) for validator, each in self.results.items() if each == outcome)
-            if outcome.counted_root == root and 3 * agreed > 2 * total:
-                return chosen
+            if chosen and outcome.counted_root == root and 3 * agreed > 2 * total:
+                return Closed(self.number, outcome, tuple(chosen))
         return None
 
     def _outcomes(self) -> Iterator[Outcome]:

@@ -1,11 +1,21 @@
-"""Payloads on disk, by the Merkle root of their 1 MiB pages."""
+"""Blobs of rounds on disk, by the Merkle root of their 1 MiB pages: payloads, and beside them what rounds gave."""
 
+import mmap
+import os
+from collections import OrderedDict
 from pathlib import Path
+from typing import cast
+
+import numpy as np
 
 from chain.crypto.hashing import merkle_root
 from node.data_directory import write_atomically
 from node.errors import StoreError, disk_advice
 from training.pages import pages_root
+
+SOUND_REMEMBERED = 256
+
+Seen = tuple[int, int, int]  # inode, time of the last change, size: another file or other bytes have another
 
 
 def payload_root(payload: bytes) -> bytes:
@@ -14,10 +24,12 @@ def payload_root(payload: bytes) -> bytes:
 
 
 class PayloadStore:
-    """Content-addressed files: what `get` returns has the root that was asked for."""
+    """Content-addressed files: what `get` and `open` return has the root that was asked for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str = "payload") -> None:
         self.folder = folder
+        self.kind = kind  # for people
+        self._sound: OrderedDict[bytes, Seen] = OrderedDict()  # files whose pages have been hashed, by root
 
     def path(self, root: bytes) -> Path:
         return self.folder / root.hex()
@@ -30,7 +42,7 @@ class PayloadStore:
     def has(self, root: bytes) -> bool:
         """Whether the payload is here and sound."""
         try:
-            return bool(self.get(root))
+            return bool(self.open(root))
         except StoreError:
             return False
 
@@ -41,20 +53,52 @@ class PayloadStore:
         try:
             write_atomically(path, payload, "payload")
         except OSError as error:
-            raise StoreError(f"cannot write the payload {path}: {disk_advice(error)}") from error
+            raise StoreError(f"cannot write the {self.kind} {path}: {disk_advice(error)}") from error
         return root
 
     def get(self, root: bytes) -> bytes:
         """The payload with this root. Raises StoreError if it is missing or damaged."""
-        path = self.path(root)
         try:
-            payload = path.read_bytes()
+            payload = self.path(root).read_bytes()
         except OSError as error:
-            raise StoreError(
-                f"the payload {path} is missing or cannot be read ({error.strerror}): restore this file from a backup"
-            ) from error
+            raise self._missing(root, error) from error
         if payload_root(payload) != root:
-            raise StoreError(
-                f"the payload {path} is damaged (its pages have another root): restore this file from a backup"
-            )
+            raise self._damaged(root)
         return payload
+
+    def open(self, root: bytes) -> bytes:
+        """Like `get`, but mapped: many payloads take no memory, and each is hashed once. Can be read, not hashed."""
+        try:
+            descriptor = os.open(self.path(root), os.O_RDONLY)
+            try:
+                found = os.fstat(descriptor)
+                if found.st_size == 0:
+                    raise self._damaged(root)
+                mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise self._missing(root, error) from error
+        seen = found.st_ino, found.st_mtime_ns, found.st_size
+        if self._sound.get(root) != seen:
+            if pages_root(np.frombuffer(mapped, np.uint8), merkle_root) != root:
+                raise self._damaged(root)
+            self._remember(root, seen)
+        return cast(bytes, mapped)  # Length, slices and buffer are those of bytes.
+
+    def _remember(self, root: bytes, seen: Seen) -> None:
+        self._sound[root] = seen
+        if len(self._sound) > SOUND_REMEMBERED:
+            self._sound.popitem(last=False)
+
+    def _missing(self, root: bytes, error: OSError) -> StoreError:
+        return StoreError(
+            f"the {self.kind} {self.path(root)} is missing or cannot be read ({error.strerror}): "
+            "restore this file from a backup"
+        )
+
+    def _damaged(self, root: bytes) -> StoreError:
+        return StoreError(
+            f"the {self.kind} {self.path(root)} is damaged (its pages have another root): "
+            "restore this file from a backup"
+        )

@@ -8,13 +8,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
+from chain.attestations import has_voted
 from chain.block import TRAINING as TRAINING_PROOF
 from chain.block import WHOLE, PayloadReveal, Proof, RoundInput
 from chain.crypto.hashing import ZERO, merkle_root
 from chain.genesis import Network
 from chain.proofs import LAYERS_MAXIMUM
 from chain.round_inputs import write_bitmap
-from chain.rounds import counted_root, has_seat
+from chain.rounds import counted_root
+from chain.seats import has_seat, is_seat_free
 from chain.state import (
     HOLDING,
     OPENED,
@@ -28,12 +30,13 @@ from chain.state import (
     claim_key,
     node_key,
 )
+from chain.transition import epoch_of
 from node.identity import EMPTY, Identity
 from node.outcomes import Claimed, Outcomes
 from node.relay_messages import Claimed as Said
 from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
 
-# Blocks before the deadline at which a slow node ends its round with the segments that it has.
+# Blocks for a payload, the last proofs and the commitment to them.
 WRAP_UP_BLOCKS = 20
 # Blocks before the deadline at which a validator votes although it still waits for some payload.
 HOLD_BLOCKS = 8
@@ -76,11 +79,20 @@ class RoundDriver:
             if self.work.round != current.number:
                 self.work = Work(current.number)
                 self.ask(Train(current.number, current.mix, str(self.outcomes.model_path)))
-            is_late = current.phase == TRAINING and current.deadline_height - height <= WRAP_UP_BLOCKS
-            if is_late or (self._owes_reveal(state, current) and self.work.done is None):
+            if self._is_late(current, height) or (self._owes_reveal(state, current) and self.work.done is None):
                 self.ask(WrapUp(current.number))
         elif self.work.round == current.number and self.work.done is None and current.phase > TRAINING:
             self.ask(Abandon(current.number))
+
+    def _is_late(self, current: Round, height: int) -> bool:
+        """Whether to end the round with the segments that we have: another one would miss the deadline.
+
+        The deadline may have come nearer. Below half of the segments nothing can be committed, so we go on until then.
+        """
+        done = len(self.work.segments)
+        if current.phase != TRAINING or 2 * done < self.params.segments:
+            return False
+        return current.deadline_height - height <= wrap_up_blocks(current, done, height)
 
     def _takes_part(self, state: State, current: Round) -> bool:
         """Whether the trainer has to do with the round."""
@@ -118,12 +130,13 @@ class RoundDriver:
         if current.phase != TRAINING or self.work.round != current.number or done is None:
             return False
         claim = state.find(Claim, claim_key(current.number, self.node))
-        is_enough = 2 * done.segments >= self.params.segments and self._is_seated(current)
+        is_enough = 2 * done.segments >= self.params.segments and self._is_seated(state, current)
         return is_enough and not self._is_lost(state, current) and (claim is None or claim.commitment == ZERO)
 
-    def _is_seated(self, current: Round) -> bool:
+    def _is_seated(self, state: State, current: Round) -> bool:
         """Whether a seat was drawn for us and is free."""
-        return has_seat(current, self.node, self.params) and len(current.committed) < self.params.seats
+        place = state, current, self.node, self.params
+        return has_seat(*place) and is_seat_free(*place)
 
     def _is_lost(self, state: State, current: Round) -> bool:
         """Whether nobody but us is waited for, and we cannot continue what an earlier run of ours has proven."""
@@ -202,7 +215,7 @@ class RoundDriver:
             return []
         match current.phase:
             case phase if phase == TRAINING and claim is not None:
-                return self._commit(current, claim)
+                return self._commit(state, current, claim)
             case phase if phase == REVEALING and claim is not None:
                 return self._reveal(current, claim)
             case phase if phase == HOLDING:
@@ -216,11 +229,11 @@ class RoundDriver:
         number = state.ledger.round
         return state.round(number), state.find(Claim, claim_key(number, self.node))
 
-    def _commit(self, current: Round, claim: Claim) -> list[RoundInput]:
+    def _commit(self, state: State, current: Round, claim: Claim) -> list[RoundInput]:
         opening = self._opening(current.number, claim)
         if opening is None or claim.commitment != ZERO or 2 * len(claim.states) < self.params.segments:
             return []
-        if not self._is_seated(current):
+        if not self._is_seated(state, current):
             return []
         place = opening.round, opening.commitment(self.network.chain_id)
         return [self._once(("commit", place), lambda: self.identity.sign_commit(*place, self.network.chain_id))]
@@ -273,11 +286,28 @@ class RoundDriver:
 
     def _may_vote(self, state: State, current: Round) -> int | None:
         """Our index in the set that attests this round, if we are in it and have not voted in this phase."""
-        members = state.validators(current.set_epoch).members
-        for index, member in enumerate(members):
-            if member.public_key == self.validator_key:
-                return None if current.voted[index >> 3] >> (index & 7) & 1 else index
-        return None
+        index = self._place_in(state, current.set_epoch)
+        return None if index is None or has_voted(current.poll, index) else index
+
+    def attests(self, state: State, current: Round) -> bool:
+        """Whether we are in the set that says what this round gave; while it still trains, in the set of today."""
+        is_set_fixed = current.phase > TRAINING
+        epoch = current.set_epoch if is_set_fixed else epoch_of(self._height + 1, self.params)
+        return self._place_in(state, epoch) is not None
+
+    def _place_in(self, state: State, epoch: int) -> int | None:
+        members = state.validators(epoch).members
+        return next((at for at, member in enumerate(members) if member.public_key == self.validator_key), None)
+
+
+def wrap_up_blocks(current: Round, segments: int, height: int) -> int:
+    """How long before the deadline a node ends its round that has done so many segments, one at least, by `height`.
+
+    The segment in work may need as long as the others did; in a short round two thirds are for training.
+    """
+    began = current.opened_height + 1
+    of_a_segment = -(-max(0, height - began) // segments)
+    return min(WRAP_UP_BLOCKS + of_a_segment, (current.deadline_height - began) // 3)
 
 
 def _proof_time(finished_ms: int, now_ms: int, window_ms: int) -> int:

@@ -76,6 +76,7 @@ SMALL = {
     "sequence_length": 4,
     "seats": 8,
     "train_blocks": 6,
+    "grace_blocks_minimum": 2,
     "reveal_blocks": 3,
     "hold_blocks": 3,
     "result_blocks": 3,

@@ -69,15 +69,20 @@ def decode_payload(encoded: bytes, fragment_sizes: Sequence[int]) -> Integers:
     return numbers
 
 
-def payload_norm(numbers: Integers) -> int:
-    """floor of the Euclidean norm of q, units of 2^-24; exact.
+def payload_norm(encoded: bytes, fragment_sizes: Sequence[int]) -> int:
+    """floor of the Euclidean norm of q, units of 2^-24; exact, and chunk by chunk. Raises PayloadError on bad bytes."""
+    check_header(PAYLOAD, encoded, fragment_sizes)
+    return isqrt(
+        sum(sum_of_squares(read_numbers(PAYLOAD, encoded, chunk)) for chunk in chunks(PAYLOAD, fragment_sizes))
+    )
 
-    |q| < 2^26, so the squares of 1,024 numbers sum to less than 2^62; those sums add up as Python integers.
-    """
+
+def sum_of_squares(numbers: Integers) -> int:
+    """Exact: |q| < 2^26, so the squares of 1,024 sum to less than 2^62; those sums add up as Python integers."""
     total = 0
     for start in range(0, numbers.size, 1 << 16):
         part = numbers[start : start + (1 << 16)].astype(np.int64)
         assert part.size == 0 or max(int(part.max()), -int(part.min())) < 1 << 26
         sums = np.add.reduceat(part * part, np.arange(0, part.size, 1 << 10))
         total += sum(sums.tolist())
-    return isqrt(total)
+    return total

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chain.attestations import has_voted
 from chain.block import Body, Proof, RoundInput, Validator, beacon_message
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO
 from chain.crypto.votes import NOTARIZE, NULLIFY, Certificate, Evidence, Vote, evidence_of, vote_message
-from chain.rounds import has_seat
+from chain.seats import has_seat, is_newcomer, is_seat_free
 from chain.stakes import Stake, stake_of
 from chain.state import (
     HOLDING,
@@ -169,11 +170,13 @@ class PlayedChain(Chain):
 
     def _commits(self, current: Round) -> Iterator[RoundInput]:
         """Of everybody who has finished and drew a seat."""
-        params, taken = self.network.params, len(current.committed)
+        state, params = self.state, self.network.params
         for person, claim in self._workers(current):
+            node = person.node.node
             done = claim is not None and claim.commitment == ZERO and len(claim.states) == params.segments
-            if done and taken < params.seats and has_seat(current, person.node.node, params):
-                taken += 1
+            if done and has_seat(state, current, node, params) and is_seat_free(state, current, node, params):
+                newcomers = current.committed_newcomers + is_newcomer(state, node)
+                current = replace(current, committed=(*current.committed, node), committed_newcomers=newcomers)
                 yield a_commit(self, person.node)
 
     def _votes(self, current: Round) -> Iterator[RoundInput]:
@@ -183,7 +186,7 @@ class PlayedChain(Chain):
         for place, member in enumerate(members):
             if agreed and 3 * power > 2 * sum(each.power for each in members):
                 return
-            if member.public_key in self.absent or current.voted[place >> 3] >> (place & 7) & 1:
+            if member.public_key in self.absent or has_voted(current.poll, place):
                 continue
             power += member.power
             yield self._vote(current, place, self.secret_of(member.public_key))

@@ -26,6 +26,9 @@ def test_a_registration_ties_a_node_to_the_senders_wallet(chain):
         validator_intent=True,
         proofs=0,
         audited_rounds=0,
+        counted_rounds=0,
+        committed_round=0,
+        committed_segments=0,
     )
     assert chain.state.ledger.nodes == 1
 

@@ -9,14 +9,12 @@ from chain.crypto.hashing import merkle_root, tagged_hash
 from chain.errors import BadSignature, InvalidRoundInput
 from chain.receipts import RoundClosed, RoundDrawn, RoundOpened, RoundVoid
 from chain.round_inputs import PAYLOAD_BYTES_MAXIMUM, read_bitmap, write_bitmap
-from chain.rounds import has_seat
 from chain.state import CLOSED, HOLDING, OPENED, RESULT, REVEALING, TRAINING, VOID, Revealed
 from tests.builders import (
     ALICE,
     NODE,
     OTHER_NODE,
     Chain,
-    Key,
     a_commit,
     a_key,
     a_network,
@@ -99,24 +97,6 @@ def test_nobody_draws_again():
     assert chain.round.mix == drawn != chain.state.ledger.mix
 
 
-def test_everybody_has_a_seat_while_they_suffice_and_a_share_has_one_else():
-    params = a_network(seats=8).params
-    current = a_training_chain().round
-    nodes = [named(f"node {i}") for i in range(1_000)]
-    assert all(has_seat(replace(current, participants=8), node, params) for node in nodes)
-    seated = sum(has_seat(replace(current, participants=32), node, params) for node in nodes)
-    assert 190 < seated < 310  # a quarter expected; the draw is fixed by the names
-    assert sum(has_seat(replace(current, participants=9), node, params) for node in nodes) > 800
-
-
-def test_another_mix_draws_other_seats():
-    params = a_network(seats=8).params
-    current = replace(a_training_chain().round, participants=32)
-    nodes = [named(f"node {i}") for i in range(100)]
-    other = replace(current, mix=named("another mix"))
-    assert [has_seat(current, node, params) for node in nodes] != [has_seat(other, node, params) for node in nodes]
-
-
 # ---- Commit
 
 
@@ -176,42 +156,6 @@ def test_only_the_node_signs_its_commit_and_for_this_chain_and_round():
         chain.block(rounds=[replace(good, commitment=named("another"))])
     with pytest.raises(InvalidRoundInput, match="round 2 is unknown"):
         chain.block(rounds=[a_commit(chain, round=2)])
-
-
-def test_a_node_without_a_seat_cannot_commit():
-    nodes = [a_key(f"seat {i}") for i in range(4)]
-    chain = Chain(a_network(seats=2, train_blocks=12))
-    chain.register(*nodes)
-    seated = drawn(chain, lambda chosen: 1 <= len(chosen) <= 2, nodes)
-    train(chain, *nodes, segments=2)
-    for node in nodes:
-        if node not in seated:
-            with pytest.raises(InvalidRoundInput, match="has no seat"):
-                commit(chain, node)
-    commit(chain, *seated)
-
-
-def test_no_more_commits_than_seats():
-    nodes = [a_key(f"full {i}") for i in range(3)]
-    chain = Chain(a_network(seats=2, train_blocks=12))
-    chain.register(*nodes)
-    drawn(chain, lambda chosen: len(chosen) == 3, nodes)
-    train(chain, *nodes, segments=2)
-    commit(chain, *nodes[:2])
-    with pytest.raises(InvalidRoundInput, match="has no seat"):
-        commit(chain, nodes[2])
-
-
-def drawn(chain: Chain, wanted, nodes: list[Key]) -> list[Key]:
-    """Go on to the beginning of a round of all nodes whose lot gave seats as `wanted`; those with a seat."""
-    while True:
-        chain.block()
-        current, params = chain.round, chain.network.params
-        begins = current.phase == TRAINING and current.deadline_height == chain.height + 12
-        if begins and current.participants == len(nodes):
-            chosen = [node for node in nodes if has_seat(current, node.node, params)]
-            if wanted(chosen):
-                return chosen
 
 
 def test_when_everybody_has_committed_the_reveal_begins_at_once():
@@ -280,7 +224,7 @@ def test_the_committed_payload_can_be_revealed_and_nothing_else():
     reveal(chain)
     [revealed] = chain.round.revealed
     shown = a_reveal(chain, round=1)
-    assert revealed == Revealed(NODE.node, shown.payload_root, 1_000, steps=4, path=1 + 2, power=0)
+    assert revealed == Revealed(NODE.node, shown.payload_root, 1_000, steps=4, path=1 + 2)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +308,8 @@ def test_when_everybody_has_revealed_the_holding_begins_with_the_payloads_in_ord
     nodes = sorted((a_key(f"revealer {i}") for i in range(4)), key=lambda key: key.node, reverse=True)
     chain = Chain(a_network(train_blocks=12))
     chain.register(*nodes)
-    drawn(chain, lambda chosen: True, nodes)
+    chain.empty_blocks(13)
+    assert chain.round.participants == 4
     train(chain, *nodes, segments=2)
     commit(chain, *nodes)
     reveal(chain, *nodes)
@@ -430,7 +375,7 @@ def test_a_validator_votes_once_in_a_phase():
     chain.block(rounds=[an_availability_vote(chain, v) for v in (1, 2)])
     chain.block(rounds=[a_result_vote(chain, 0)])
     with pytest.raises(InvalidRoundInput, match="validator 0 has already voted"):
-        other = replace(a_result_vote(chain).outcome, outer_root=named("another"))
+        other = replace(a_result_vote(chain).outcome, weights_root=named("another"))
         chain.block(rounds=[a_result_vote(chain, 0, outcome=other)])
 
 
@@ -507,7 +452,7 @@ def test_votes_for_different_results_do_not_add_up():
     strange = an_outcome("strange", counted_root=root)
     chain.block(rounds=[a_result_vote(chain, v) for v in (0, 1)] + [a_result_vote(chain, 2, outcome=strange)])
     assert phase_of(chain, 1) == RESULT
-    assert [tally.power for tally in chain.round.tallies] == [200 * 10**9, 100 * 10**9]
+    assert [tally.power for tally in chain.round.result.tallies] == [200 * 10**9, 100 * 10**9]
     chain.block(rounds=[a_result_vote(chain, 3)])
     assert phase_of(chain, 1) == CLOSED
     assert chain.state.ledger.model != strange
@@ -547,7 +492,7 @@ def test_availability_votes_do_not_count_as_results():
     chain = at_holding()
     everybody_holds(chain)
     assert chain.round.phase == RESULT
-    assert chain.round.voted == bytes(128)
+    assert chain.round.poll.voted == bytes(128)
     with pytest.raises(InvalidRoundInput, match="is result, this needs it to be holding"):
         chain.block(rounds=[an_availability_vote(chain)])
 

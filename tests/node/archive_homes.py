@@ -49,7 +49,7 @@ def stopped_home(node: LoneNode, root: Path) -> Path:
     directory = DataDirectory(root)
     directory.create()
     (directory / "network").write_bytes(node.network.file_bytes())
-    for name in ("payloads", "model"):
+    for name in ("payloads", "aggregates", "model"):
         shutil.copytree(node.folder / name, directory / name, dirs_exist_ok=True)
     database = open_key_value(directory / "ledger")
     database.write(dict(node.database.items(b"")))

@@ -114,7 +114,7 @@ class LoneNode:
     validator: bool = False  # the setting of this name
 
     def __post_init__(self) -> None:
-        for name in ("payloads", "model"):
+        for name in ("payloads", "aggregates", "model"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.learning = Learning.of(self.network)
         self.store = Store(self.database, self.network)

@@ -5,6 +5,8 @@ nodes say otherwise goes through the real relay and claims over a little network
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,16 +22,19 @@ from chain.state import TRAINING, Round, State
 from chain.transition import Applied, Proposal, epoch_of
 from consensus.certificate import certify
 from consensus.messages import FINALIZE, NOTARIZE, Certificate, Vote, vote_message
+from network.pages import Wanted
 from node.attendance import Attendance
+from node.bringing import Fetch
 from node.claim_pool import ClaimPool
 from node.claims import Claims
 from node.declarations import Declarations, Registration
+from node.errors import StoreError
 from node.identity import Identity, find_stamp
 from node.ledger_view import LedgerView
 from node.mempool import Mempool
 from node.model_store import ModelStore
 from node.outcomes import Outcomes
-from node.past_rounds import payloads_of
+from node.past_rounds import closed_round
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.relay import Relay
@@ -65,18 +70,25 @@ class Member:
     runtime: LittleRuntime
     runner: asyncio.Runner
     asked: list[Command] = field(default_factory=list)
+    fetch: Fetch | None = None
 
     def __post_init__(self) -> None:
-        network = self.network
-        for name in ("payloads", "model"):
+        for name in ("payloads", "aggregates", "model"):
             (self.folder / name).mkdir(parents=True)
-        self.store = Store(MemoryKeyValue(), network)
+        self.store = Store(MemoryKeyValue(), self.network)
+        self.learning = Learning.of(self.network)
+        self.start()
+
+    def start(self) -> None:
+        """Begin from what is on disk: also what a restart does."""
+        network = self.network
+        self.asked.clear()
         self.view = LedgerView(self.store, network)
-        self.learning = Learning.of(network)
         self.payloads = PayloadStore(self.folder / "payloads")
-        self.outcomes = Outcomes(ModelStore(self.folder / "model", self.learning), self.payloads)
-        self.outcomes.past = partial(payloads_of, self.store)
-        self.outcomes.restore(self.state)
+        self.outcomes = Outcomes(ModelStore(self.folder / "model", self.learning), self.payloads, self.fetch)
+        self.outcomes.past = partial(closed_round, self.store)
+        with suppress(StoreError):  # Others may have what is missing.
+            self.outcomes.restore(self.state)
         self.driver = RoundDriver(network, self.identity, self.outcomes)
         self.driver.ask = self.asked.append
         self.mempool = Mempool(network, self.runtime.wall_ms)
@@ -86,7 +98,7 @@ class Member:
         self.reporting = Reporting(self.identity, network, self.mempool)
         self.relay = Relay(self.runtime, self.mempool, self.store.state)
         self.claims = Claims(self.runtime, network, self.pool, self.store.state, self.driver.claims)
-        self.attendance = Attendance(self.outcomes, lambda: None, self._follow)
+        self.attendance = Attendance(self.outcomes, self.driver.attests, lambda: None, self._follow)
         self.runtime.runs(self.relay, self.claims)
 
     @property
@@ -166,11 +178,25 @@ class Cluster:
             for index, each in enumerate(identities)
         ]
         self.validators = self.members[:validators]
+        # What members give to each other when asked. Payloads come by `train`, so that some can lack them.
+        self.served = {"aggregates"}
+        self.fetched: list[tuple[bytes, int]] = []  # roots that were asked for, and the bytes that came
+        for member in self.members:
+            member.fetch = self._fetch
+            member.outcomes.fetch_by(self._fetch)
         self.links.connect(*(member.runtime for member in self.members))
         self._turn = 0
 
     def close(self) -> None:
         self.runner.close()
+
+    def _fetch(self, wanted: Wanted, done: Callable[[bytes | None], None]) -> None:
+        """From whoever has it, at once."""
+        stores = [getattr(each.outcomes, name) for each in self.members for name in sorted(self.served)]
+        found = next((store.get(wanted.root) for store in stores if store.has(wanted.root)), None)
+        assert found is None or wanted.allows(len(found))
+        self.fetched.append((wanted.root, 0 if found is None else len(found)))
+        done(found)
 
     @property
     def state(self) -> State:

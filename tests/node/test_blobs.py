@@ -11,6 +11,7 @@ from aiohttp import web
 
 from network.blob_client import FetchLimits
 from network.kinds import PAGE, PAGE_REQUEST, PAGES
+from network.pages import Wanted
 from network.part_file import parts_of
 from network.peer import VALIDATOR, Peer
 from network.tls import client_context
@@ -222,8 +223,9 @@ class Network:
     asked: list[tuple[bytes, int]] = field(default_factory=list)
     answers: list = field(default_factory=list)
 
-    def fetch(self, root: bytes, size: int, done) -> None:
-        self.asked.append((root, size))
+    def fetch(self, wanted: Wanted, done) -> None:
+        assert wanted.size == wanted.bytes_maximum
+        self.asked.append((wanted.root, wanted.size))
         self.answers.append(done)
 
     async def is_asked(self) -> None:
@@ -232,6 +234,7 @@ class Network:
 
 
 def outcomes_of(node: LoneNode, folder: Path, network: Network) -> Outcomes:
+    folder.with_name("aggregates").mkdir(exist_ok=True)
     outcomes = Outcomes(node.outcomes.models, PayloadStore(folder), network.fetch)
     outcomes.model, outcomes.model_root = node.outcomes.model, node.outcomes.model_root
     return outcomes

@@ -5,17 +5,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
+from chain.block import AvailabilityVote, Outcome, PayloadCommit, PayloadReveal, ResultVote
+from chain.crypto.hashing import ZERO
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
 from chain.state import CLOSED, HOLDING, REVEALING, NodeRecord, node_key, round_key
 from node import attendance
-from node.past_rounds import payloads_of
+from node.attendance import ROUNDS_BY_AGGREGATE
+from node.past_rounds import closed_round
 from node.round_driver import HOLD_BLOCKS, RoundDriver
 from node.trainer_messages import Command, Train, WrapUp
 from tests.node.many_nodes import Cluster
+from training.aggregate import aggregate_size
+from training.outer import OuterState
 
 SHORT = {"train_blocks": 12, "reveal_blocks": 4, "hold_blocks": HOLD_BLOCKS + 2, "result_blocks": 4}
 
@@ -153,8 +158,123 @@ def test_a_payload_that_too_few_hold_does_not_count_and_the_round_goes_on_withou
     assert {member.outcomes.model_root for member in cluster.members} == {closed.outcome.outer_root}
 
 
+def test_a_plain_trainer_takes_the_step_with_the_accepted_aggregate_and_fetches_no_payload(made: Make) -> None:
+    cluster = made(4, 3)
+    cluster.register()
+    plain = cluster.members[3]
+    cluster.train(without=(plain,))
+    closed = cluster.blocks_until(RoundClosed)
+    outcome = closed.outcome
+    wanted = {root for root in (outcome.aggregate_root, outcome.trust_root) if root != ZERO}
+    assert {root for root, _ in cluster.fetched} == wanted and roots(cluster) == {outcome.outer_root}
+    assert sum(size for _, size in cluster.fetched) <= aggregate_size(plain.learning.fragment_sizes) + 16_384
+    assert [path.name for path in plain.payloads.folder.iterdir()] == [plain.driver.work.done.payload_root.hex()]  # type: ignore[union-attr]
+    assert plain.outcomes._held == {} and plain.outcomes._prepared == {}
+    cluster.block()
+    assert plain.is_training
+
+
+@pytest.mark.parametrize("rounds", [2, ROUNDS_BY_AGGREGATE + 1])
+def test_who_has_missed_several_rounds_takes_all_their_steps(made: Make, rounds: int) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    late, others = cluster.members[2], cluster.members[:2]
+    cluster.served.clear()
+    for _ in range(rounds):
+        cluster.train(*others, without=(late,))
+        closed = cluster.blocks_until(RoundClosed)
+        cluster.block()
+    assert late.outcomes.model_round == 0 and not late.is_training
+    cluster.served.add("aggregates")
+    assert late.attend() and late.is_training and roots(cluster) == {closed.outcome.outer_root}
+    assert [path.name for path in late.payloads.folder.iterdir()] == []
+
+
+@pytest.mark.parametrize("missed", [ROUNDS_BY_AGGREGATE, ROUNDS_BY_AGGREGATE + 1])
+def test_who_has_missed_many_rounds_asks_for_a_checkpoint_first(made: Make, missed: int) -> None:
+    cluster = made(3, 2, **SHORT)
+    cluster.register()
+    late, others = cluster.members[2], cluster.members[:2]
+    cluster.served.clear()
+    for _ in range(missed):
+        cluster.train(*others, without=(late,))
+        closed = cluster.blocks_until(RoundClosed)
+        cluster.block()
+    asked = []
+
+    async def give(outcome: Outcome) -> OuterState | None:
+        asked.append(outcome)
+        return others[0].outcomes.model
+
+    late.attendance.fetch_checkpoint = give
+    cluster.served.add("aggregates")
+    cluster.fetched.clear()
+    assert late.attend() and roots(cluster) == {closed.outcome.outer_root}
+    assert (len(asked), bool(cluster.fetched)) == ((0, True) if missed == ROUNDS_BY_AGGREGATE else (1, False))
+
+
+def test_a_checkpoint_of_another_model_is_not_taken(made: Make) -> None:
+    cluster = made(3, 2)
+    cluster.register()
+    late = cluster.members[2]
+    cluster.served.clear()
+
+    async def lie(outcome: Outcome) -> OuterState | None:
+        return late.learning.born()
+
+    late.attendance.fetch_checkpoint = lie
+    cluster.train(without=(late,))
+    cluster.blocks_until(RoundClosed)
+    assert late.outcomes.model_round == 0 and "signers have lied" in late.attendance.trouble
+
+
+def test_an_aggregate_that_leads_to_another_model_than_the_ledgers_is_told_and_not_trained_on(made: Make) -> None:
+    """Its base is another one than the signers', or they have lied: no payloads could settle that."""
+    cluster = made(3, 2)
+    cluster.register()
+    victim = cluster.members[2]
+    cluster.train(without=(victim,))
+    cluster.served.clear()
+    closed = cluster.blocks_until(RoundClosed)
+    model = victim.outcomes.model
+    assert model is not None
+    other = replace(model, weights=model.weights + np.float32(0.5))
+    root = victim.learning.outcome(ZERO, other).outer_root
+    for path in victim.outcomes.models.folder.iterdir():
+        path.unlink()
+    victim.outcomes.models.save(other, 0, root)
+    cluster.served |= {"aggregates", "payloads"}
+    cluster.block()
+    assert not victim.attend() and not victim.is_training
+    assert "round 1 gives the outer root" in victim.attendance.trouble
+    assert victim.outcomes.model_root != closed.outcome.outer_root
+    assert list(victim.payloads.folder.iterdir()) == [victim.payloads.path(victim.driver.work.done.payload_root)]  # type: ignore[union-attr]
+
+
+def test_where_nobody_gives_the_accepted_aggregate_payloads_lead_to_the_model(made: Make) -> None:
+    cluster = made(3, 2)
+    cluster.register()
+    late = cluster.members[2]
+    cluster.train(without=(late,))
+    cluster.served = {"payloads"}
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root} and late.outcomes.model_round == 1
+    assert len(list(late.payloads.folder.iterdir())) == 3
+
+
+def test_a_validator_that_could_not_take_the_step_itself_takes_it_from_the_others(made: Make) -> None:
+    """With three of four others a quorum closes the round without it."""
+    cluster = made(4, 4)
+    cluster.register()
+    blind = cluster.members[3]
+    cluster.train(without=(blind,))
+    closed = cluster.blocks_until(RoundClosed)
+    assert roots(cluster) == {closed.outcome.outer_root} and blind.outcomes._prepared == {}
+
+
 def test_who_lacks_a_payload_waits_for_it_does_not_train_and_then_goes_on(made: Make) -> None:
     cluster = made(3, 2)
+    cluster.served.clear()
     cluster.register()
     late = cluster.members[2]
     payloads = cluster.train(without=(late,))
@@ -172,6 +292,7 @@ def test_who_lacks_a_payload_waits_for_it_does_not_train_and_then_goes_on(made: 
 def test_who_lacks_payloads_of_several_rounds_catches_up_over_all_of_them(made: Make, vest_rounds: int) -> None:
     """Such a one also joins late: it has the blocks from its peers, and asks for the payloads that they count."""
     cluster = made(3, 2, vest_rounds=vest_rounds, **SHORT)
+    cluster.served.clear()
     cluster.register()
     late, others = cluster.members[2], cluster.members[:2]
     payloads = {}
@@ -213,7 +334,8 @@ def test_blocks_tell_what_a_released_round_counted(made: Make) -> None:
     released = cluster.state.ledger.released_round
     assert released >= 5 and [len(counted_then[number]) for number in (1, 2, 3)] == [3, 2, 0]
     for number, expected in counted_then.items():
-        assert [each.payload_root for each in payloads_of(first.store, cluster.state, number)] == expected
+        closed = closed_round(first.store, cluster.state, number)
+        assert [each.payload_root for each in (closed.counted if closed else ())] == expected
 
 
 def test_a_validator_that_waits_for_a_payload_votes_before_the_deadline(made: Make) -> None:
@@ -232,6 +354,7 @@ def test_a_validator_that_waits_for_a_payload_votes_before_the_deadline(made: Ma
 def test_an_attendance_goes_on_by_itself_until_the_model_is_here(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attendance, "RETRY_S", 0.01)
     cluster = made(2, 1)
+    cluster.served.clear()
     cluster.register()
     late = cluster.members[1]
     payloads = cluster.train(without=(late,))

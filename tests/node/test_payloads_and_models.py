@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from node import payload_store
 from node.counted import Counted
 from node.errors import StoreError
 from node.model_store import ModelStore, check_outcome, load_base
 from node.outcomes import NORM_SLACK_PERCENT, Claimed, Outcomes, Prepared
-from node.past_rounds import payloads_of
+from node.past_rounds import closed_round
 from node.payload_store import PayloadStore, payload_root
 from node.store import Store
 from tests.node.lone_node import LoneNode, with_rounds
 from training.errors import CheckpointError
-from training.payload import decode_payload, encode_payload, payload_norm
+from training.payload import encode_payload, payload_norm
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_a_payload_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> No
 
 def path_limit(node: LoneNode, payload: bytes) -> int:
     """The shortest path with which this payload is held."""
-    norm = payload_norm(decode_payload(payload, node.learning.fragment_sizes))
+    norm = payload_norm(payload, node.learning.fragment_sizes)
     return -(-100 * norm // (100 + NORM_SLACK_PERCENT))
 
 
@@ -100,6 +101,36 @@ def test_a_payload_longer_than_its_claimed_path_is_not_held(node: LoneNode, shor
     claimed = Claimed(root, len(payload), path_limit(node, payload) - shorter)
     asyncio.run(node.outcomes.check(claimed))
     assert node.outcomes.holds(claimed) is held
+
+
+@pytest.mark.parametrize(("change", "held"), [(0.0, False), (1e-6, True)])
+def test_a_payload_of_zeros_is_not_held_whatever_its_path(node: LoneNode, change: float, held: bool) -> None:
+    """Who has not trained has nothing else to show. The least step that the encoding can say is held."""
+    assert node.outcomes.model is not None
+    weights = np.zeros_like(node.outcomes.model.weights)
+    moved = weights.copy()
+    moved[0] = change
+    payload = encode_payload(weights, moved, node.learning.fragment_sizes)
+    claimed = Claimed(node.payloads.put(payload), len(payload), 2**60)
+    asyncio.run(node.outcomes.check(claimed))
+    assert node.outcomes.holds(claimed) is held
+
+
+def test_an_open_payload_is_hashed_once_and_again_when_its_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PayloadStore(tmp_path)
+    root = store.put(b"payload")
+    assert bytes(store.open(root)) == b"payload" and store.has(root)
+    hashed: list[int] = []
+    true_root = payload_store.pages_root
+    monkeypatch.setattr(payload_store, "pages_root", lambda *both: hashed.append(1) or true_root(*both))
+    assert bytes(store.open(root)) == b"payload" and hashed == []
+    store.path(root).unlink()
+    store.path(root).write_bytes(b"payloaD!")
+    with pytest.raises(StoreError, match="is damaged"):
+        store.open(root)
+    assert hashed == [1] and not store.has(root)
 
 
 def test_nothing_is_said_of_a_payload_that_nobody_has_looked_at(node: LoneNode) -> None:
@@ -228,9 +259,24 @@ def test_a_model_that_is_not_the_ledgers_is_not_taken(node: LoneNode, closed: Lo
     assert_same_model(node, closed)
 
 
-def test_a_model_that_lacks_a_payload_is_told_in_words(node: LoneNode) -> None:
-    for path in (node.folder / "model").iterdir():
-        path.unlink()
+@pytest.mark.parametrize("lost", ["payloads", "aggregates"])
+def test_a_lost_model_is_made_again_from_payloads_or_from_what_rounds_gave(
+    node: LoneNode, closed: LoneNode, lost: str
+) -> None:
+    for folder in ("model", lost):
+        for path in (node.folder / folder).iterdir():
+            path.unlink()
+    assert_same_model(node, closed)
+    # What was made again can be given to others.
+    assert {path.name for path in node.outcomes.aggregates.folder.iterdir()} == {
+        path.name for path in closed.outcomes.aggregates.folder.iterdir()
+    }
+
+
+def test_a_model_that_lacks_a_payload_and_what_its_round_gave_is_told_in_words(node: LoneNode) -> None:
+    for folder in ("model", "aggregates"):
+        for path in (node.folder / folder).iterdir():
+            path.unlink()
     node.payloads.path(first_payload(node)).unlink()
     with pytest.raises(StoreError, match="is missing"):
         restored(node)
@@ -244,7 +290,7 @@ def test_a_model_of_released_rounds_is_rebuilt_with_what_the_blocks_say_of_them(
     with pytest.raises(StoreError, match="has released round 1"):
         restored(node)
     outcomes = Outcomes(ModelStore(node.folder / "model", node.learning), node.payloads)
-    outcomes.past = partial(payloads_of, node.store)
+    outcomes.past = partial(closed_round, node.store)
     outcomes.restore(node.state)
     assert outcomes.model_root == node.state.ledger.model.outer_root
 
@@ -252,12 +298,12 @@ def test_a_model_of_released_rounds_is_rebuilt_with_what_the_blocks_say_of_them(
 def test_a_model_of_released_rounds_whose_blocks_are_not_kept_is_told_in_words(tmp_path: Path) -> None:
     node = with_rounds(tmp_path / "node", 4, vest_rounds=1)
     last = node.store.height_of_round(1)
-    assert last is not None and payloads_of(node.store, node.state, 1)
+    assert last is not None and closed_round(node.store, node.state, 1)
     node.database.write({b"b" + last.to_bytes(8, "big"): None})
     with pytest.raises(StoreError, match=f"block {last} is not kept here"):
-        payloads_of(node.store, node.state, 1)
+        closed_round(node.store, node.state, 1)
     with pytest.raises(StoreError, match="has released round 0"):
-        payloads_of(node.store, node.state, 0)
+        closed_round(node.store, node.state, 0)
 
 
 def test_a_replayed_round_of_other_roots_is_refused(node: LoneNode) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
-from chain.rounds import has_seat
-from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID
+from chain.seats import has_seat
+from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID, Round, State, round_key
 from chain.transition import Applied
 from node.counted import Counted
 from node.outcomes import Claimed
-from node.round_driver import WRAP_UP_BLOCKS, Work
+from node.round_driver import WRAP_UP_BLOCKS, Work, wrap_up_blocks
 from node.trainer_messages import Abandon, RoundDone, Train, WrapUp
 from tests.builders import a_key
 from tests.node.lone_node import LoneNode, named, tiny_network, with_rounds
@@ -125,12 +125,12 @@ def test_nothing_is_committed_before_its_segments_are_on_the_ledger(node: LoneNo
 
 
 def test_a_node_without_a_seat_commits_nothing_and_goes_on_making_blocks(tmp_path: Path) -> None:
-    node = with_rounds(tmp_path, 0, seats=1, registrations_per_block=9)
+    node = with_rounds(tmp_path, 0, seats=4, train_blocks=40, registrations_per_block=9)
     for index in range(6):
         node.mempool.add(registration(node, a_key(f"newcomer {index}")), node.state)
-    while node.round.participants == 1 or node.round.phase != TRAINING:
+    while node.round.phase != TRAINING or has_seat(node.state, node.round, node.driver.node, node.network.params):
         node.block()
-    assert not has_seat(node.round, node.driver.node, node.network.params)
+    assert node.round.participants == 7
     number = node.round.number
     node.train()
     node.finish()
@@ -199,10 +199,59 @@ def test_after_a_restart_the_salt_and_so_the_commitment_are_the_same(node: LoneN
     assert identity.salt(2, chain_id) not in salts and identity.salt(1, named("other chain")) not in salts
 
 
-@pytest.mark.parametrize(("blocks", "hurried"), [(WRAP_UP_BLOCKS + 1, False), (WRAP_UP_BLOCKS, True)])
-def test_a_slow_node_is_hurried_shortly_before_the_deadline(node: LoneNode, blocks: int, hurried: bool) -> None:
-    node.driver.follow(node.state, node.round.deadline_height - blocks)
-    assert (WrapUp(1) in node.asked) is hurried
+def hurried(node: LoneNode, current: Round, segments: int, height: int) -> bool:
+    """Whether a node that has trained so many segments is asked to end the round at this height."""
+    node.driver.work = Work(current.number, [node.segment(index) for index in range(segments)])
+    node.asked.clear()
+    node.driver.follow(with_round(node.state, current), height)
+    return WrapUp(current.number) in node.asked
+
+
+def with_round(state: State, current: Round) -> State:
+    draft = state.fork()
+    draft.put(round_key(current.number), current)
+    return draft
+
+
+@pytest.mark.parametrize("segments", [2, 3])
+def test_a_slow_node_is_hurried_when_one_more_segment_would_come_too_late(node: LoneNode, segments: int) -> None:
+    began = node.round.opened_height + 1
+    current = replace(node.round, deadline_height=began + 300)
+    # It takes 100 or 67 blocks a segment.
+    first = began + 200
+    assert wrap_up_blocks(current, segments, first) == min(100, WRAP_UP_BLOCKS + -(-200 // segments))
+    heights = [h for h in range(began + 1, began + 300) if hurried(node, current, segments, h)]
+    assert heights == list(range(heights[0], began + 300))
+    left = current.deadline_height - heights[0]
+    assert left == min(100, WRAP_UP_BLOCKS + -(-(heights[0] - began) // segments))
+
+
+def test_a_node_below_half_of_the_segments_goes_on_and_is_hurried_as_soon_as_it_has_them(node: LoneNode) -> None:
+    for blocks in (20, 1):
+        height = node.round.deadline_height - blocks
+        assert not hurried(node, node.round, 1, height)
+        assert hurried(node, node.round, 2, height)
+
+
+@pytest.mark.parametrize(("elapsed", "grace"), [(10, 30), (2, 2), (200, 100), (1_000, 500)])
+def test_a_deadline_that_comes_nearer_leaves_time_to_train_on_and_time_to_commit(
+    node: LoneNode, elapsed: int, grace: int
+) -> None:
+    began = node.round.opened_height + 1
+    height = began + elapsed
+    nearer = replace(node.round, deadline_height=height + grace)
+    assert not hurried(node, replace(node.round, deadline_height=began + 10_000), 3, height)
+    asked = [h for h in range(height, height + grace) if hurried(node, nearer, 3, h)]
+    assert asked and asked[-1] == height + grace - 1
+    a_segment = -(-elapsed // 3)
+    assert len(asked) >= min(grace, (elapsed + grace) // 3, WRAP_UP_BLOCKS + a_segment)
+    assert len(asked) < grace or elapsed == grace == 2
+
+
+def test_a_round_of_few_blocks_leaves_two_thirds_of_them_for_training(node: LoneNode) -> None:
+    began = node.round.opened_height + 1
+    current = replace(node.round, deadline_height=began + 6)
+    assert [hurried(node, current, 3, began + passed) for passed in range(6)] == [False] * 4 + [True] * 2
 
 
 def test_a_round_that_ended_without_us_is_abandoned(node: LoneNode) -> None:

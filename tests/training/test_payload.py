@@ -15,7 +15,7 @@ from tests.training.pseudo_gradients import FRAGMENT_SIZES, deltas, ends_of_a_ro
 from training import blocks
 from training.blocks import PAYLOAD, check_header, chunks, header, read_chunk, write_chunk
 from training.errors import PayloadError, TrainingError
-from training.payload import LARGEST_UNITS, decode_payload, encode_payload, payload_norm, payload_size
+from training.payload import LARGEST_UNITS, decode_payload, encode_payload, payload_norm, payload_size, sum_of_squares
 
 UNIT = 2.0**-24
 ONE_BLOCK = (256,)
@@ -246,15 +246,26 @@ def test_a_wrong_length_is_refused_before_anything_is_allocated():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-LARGEST_UNITS, LARGEST_UNITS), max_size=50), st.integers(1, 3000))
-def test_the_norm_is_exact(numbers, repeat):
+def test_sums_of_squares_are_exact(numbers, repeat):
     row = np.array(numbers * repeat, dtype=np.int32)
-    assert payload_norm(row) == isqrt(repeat * sum(number * number for number in numbers))
+    assert sum_of_squares(row) == repeat * sum(number * number for number in numbers)
 
 
-def test_the_norm_of_the_largest_payload_does_not_overflow():
+def test_the_squares_of_the_largest_payload_do_not_overflow():
     count = (1 << 17) + 3
-    row = np.full(count, -LARGEST_UNITS, dtype=np.int32)
-    assert payload_norm(row) == isqrt(count * LARGEST_UNITS**2)
+    assert sum_of_squares(np.full(count, -LARGEST_UNITS, dtype=np.int32)) == count * LARGEST_UNITS**2
+
+
+def test_the_norm_of_a_payload_is_that_of_its_numbers_whatever_the_chunks(monkeypatch):
+    sizes = (blocks.CHUNK_BLOCKS * 256 + 257, 900)
+    before, after = np.random.default_rng(4).standard_normal((2, sum(sizes)), dtype=np.float32)
+    payload = encode_payload(before, after, sizes)
+    expected = isqrt(sum(number * number for number in decode_payload(payload, sizes).tolist()))
+    for chunk_blocks in (1, 3, 1 << 20):
+        monkeypatch.setattr(blocks, "CHUNK_BLOCKS", chunk_blocks)
+        assert payload_norm(payload, sizes) == expected
+    with pytest.raises(PayloadError):
+        payload_norm(payload[:-1], sizes)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc", reason="knows x86 modes only")
