@@ -24,6 +24,7 @@ NAMES = {
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
     "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
+    "diloco": "the outer step: bytes on sockets, time without training, and hivemind beside it",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from bench.diloco_net import Line, Seen
+from bench.figure import report
 from network import kinds as k
 from network.outbox import FRAME_BYTES_MAXIMUM
+from training.aggregate import aggregate_size
+from training.payload import payload_size
 
 RECORD_BYTES, RECORD_MAXIMUM = 22, 16_384  # TLS 1.3 adds 5 + 1 + 16 bytes to each record of at most so much
 MASK_BYTES = 4  # of the side that dialled; half of the frames are taken to have one
@@ -115,3 +118,61 @@ def merged(many: Iterable[Mapping[str, Blobs]]) -> dict[str, Blobs]:
             into.pages += blobs.pages
             into.seconds += blobs.seconds
     return found
+
+
+def tell(seen: Seen) -> None:
+    """The figures. The last node is a trainer that is no validator, if there is such a one."""
+    sizes = {"payloads": payload_size(seen.fragment_sizes), "aggregates": aggregate_size(seen.fragment_sizes)}
+    gradients = 4.0 * seen.parameters * seen.inner_steps
+    everybody = range(seen.wish.nodes)
+    where = f"{seen.wish.profile}, {seen.parameters} parameters, H = {seen.inner_steps}, {seen.hosts}"
+    rival = "reference: fp32 gradients, 4 B x parameters x H"
+    payloads = merged(blobs_of(seen, node, sizes) for node in everybody).get("payloads")
+    if payloads is not None:
+        size = payloads.per_blob(sizes["payloads"])
+        note = f"one payload sent once over HTTPS, TLS and HTTP included, {payloads.pages} pages; {where}; {rival}"
+        report("upload_reduction", size, "B", gradients, note)
+        report("payload_bytes", sizes["payloads"], "B", gradients, "the payload alone")
+    if seen.wish.nodes > seen.wish.founders:
+        _tell_download(seen, sizes, gradients, f"{where}; {rival}")
+    for node, name in ((0, "validator"), (seen.wish.nodes - 1, "plain trainer")):
+        if name == "validator" or seen.wish.nodes > seen.wish.founders:
+            _tell_classes(seen, node, name, sizes)
+
+
+def _tell_download(seen: Seen, sizes: Mapping[str, int], gradients: float, where: str) -> None:
+    found = blobs_of(seen, seen.wish.nodes - 1, sizes)
+    aggregates, others = found.get("aggregates"), found.get("other blobs", Blobs())
+    if aggregates is None or not aggregates.body:
+        report("download_reduction", None, "B", gradients, "the plain trainer fetched no aggregate")
+        return
+    count = aggregates.body / sizes["aggregates"]
+    note = f"accepted aggregate and record of trust, received once by a trainer that is no validator; {where}"
+    report("download_reduction", (aggregates.received + others.received) / count, "B", gradients, note)
+    report("record_of_trust_bytes", others.received / count, "B", note="of that: other blobs than the aggregate")
+    report("payloads_fetched_by_plain_trainer", found.get("payloads", Blobs()).pages, "", note="none is needed")
+
+
+def _tell_classes(seen: Seen, node: int, name: str, sizes: Mapping[str, int]) -> None:
+    first, last, rounds = between(seen, node)
+    if not rounds:
+        return
+    estimated = 0.0
+    for direction, word in ((0, "in"), (2, "out")):
+        found = by_class(last["kinds"], direction)
+        found.subtract(by_class(first["kinds"], direction))
+        estimated += found.total()
+        for label, size in sorted(found.items()):
+            slug = label.replace(", ", "_").replace(" ", "_")
+            report(f"{slug}_{word}_per_round", size / rounds, "B", note=f"{name}, messages with their frames")
+    for label, blobs in blobs_of(seen, node, sizes).items():
+        slug = label.replace(" ", "_")
+        report(f"{slug}_in_per_round", blobs.received / rounds, "B", note=f"{name}, over HTTPS: {blobs.pages} pages")
+    counted = sum(last["peers_socket"]) - sum(first["peers_socket"])
+    if counted > 0:
+        words = f"{name}: frames added up by kind; reference: the kernel's count of the same connections"
+        report("peers_bytes_per_round", estimated / rounds, "B", counted / rounds, words)
+    if last["interface"] is not None:
+        whole = [(late - early) / rounds for late, early in zip(last["interface"], first["interface"], strict=True)]
+        for size, word in zip(whole, ("in", "out"), strict=True):
+            report(f"interface_{word}_per_round", size, "B", note=f"{name}: all, with TCP, IP and Ethernet headers")

@@ -3,9 +3,10 @@
 .venv/bin/python -m bench.diloco_exchange VECTOR.npy
 
 Its lines, each answered by one JSON object:
-    encode                          the vector becomes a payload: its root
-    step SECONDS ROOT@ADDRESS ...   payloads are fetched over HTTPS as nodes do it, then the outer step; who is not
-                                    there after so many seconds is left out. The aggregate is written beside the vector.
+    encode                            the vector becomes a payload: its root
+    fetch SECONDS ROOT@ADDRESS ...    over HTTPS as nodes do it; which are here after at most so many seconds
+    outer ROOT@ADDRESS ...            the outer step over these; the aggregate is written beside the vector
+Who counts is decided by who drives it, as the ledger does: what more than two thirds of the peers hold.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.diloco_parts import learning_of
 from bench.network import endpoint
 from network.blob_client import BlobFetcher
 from network.blob_errors import NoSourceLeft
@@ -33,7 +35,6 @@ from network.tls import client_context, open_certificate
 from network.transport import Gate
 from node.blob_source import HASHING, FileSource
 from node.payload_store import PayloadStore
-from node.template import Learning, create_network, read_template, template_path
 from training.aggregate import decode8
 from training.outer import Entry, OuterState, genesis_state, outer_step
 from training.payload import encode_payload, payload_size
@@ -48,18 +49,17 @@ class Exchange:
 
     def __init__(self, vector: Path, folder: Path) -> None:
         self.path = vector
-        self.vector: NDArray[np.float32] = np.load(vector)
-        self.sizes = (self.vector.size,)
+        self.sizes = (np.load(vector).size,)
         self.folder = folder
         self.store = PayloadStore(folder)
-        self.base = genesis_state(np.zeros(self.vector.size, dtype=np.float32))
-        network = create_network(read_template(template_path(), "dev"), "bench", 0, ())
-        self.spec = Learning.of(network).outer
+        self.base = genesis_state(np.zeros(self.sizes[0], dtype=np.float32))
+        self.spec = learning_of("dev").outer
 
     def encode(self) -> dict[str, object]:
         begun = time.perf_counter()
+        vector: NDArray[np.float32] = np.load(self.path)
         # The payload is W - theta: with weights 0 and theta = -vector it is the vector.
-        payload = encode_payload(self.base.weights, -self.vector, self.sizes)
+        payload = encode_payload(self.base.weights, -vector, self.sizes)
         root = self.store.put(payload)
         return {"root": root.hex(), "bytes": len(payload), "seconds": time.perf_counter() - begun}
 
@@ -76,24 +76,31 @@ class Exchange:
                 except NoSourceLeft:
                     await asyncio.sleep(0.2)
 
-    async def step(self, seconds: float, peers: list[str]) -> dict[str, object]:
+    async def bring(self, seconds: float, peers: list[str]) -> dict[str, object]:
         begun = time.perf_counter()
-        named = [(bytes.fromhex(root), address) for root, _, address in (peer.partition("@") for peer in peers)]
-        fetching = [asyncio.create_task(self.fetch(root, address)) for root, address in named]
+        fetching = [asyncio.create_task(self.fetch(*split(peer))) for peer in peers]
         _, late = await asyncio.wait(fetching, timeout=seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        fetched = time.perf_counter()
-        here = [(root, address) for root, address in named if self.store.has(root)]
-        entries = [Entry(hashlib.sha256(address.encode()).digest(), self.store.get(root), self.spec.round_steps)
-                   for root, address in here]  # fmt: skip
+        held = [peer for peer in peers if self.store.has(split(peer)[0])]
+        return {"held": held, "seconds": time.perf_counter() - begun}
+
+    async def outer(self, peers: list[str]) -> dict[str, object]:
+        begun = time.perf_counter()
+        await asyncio.gather(*(self.fetch(*split(peer)) for peer in peers))
+        steps = self.spec.round_steps
+        entries = [Entry(split(peer)[0], self.store.get(split(peer)[0]), steps) for peer in peers]
         state: OuterState = await asyncio.to_thread(outer_step, self.base, entries, self.sizes, self.spec)
-        ended = time.perf_counter()
+        seconds = time.perf_counter() - begun
         numbers = decode8(state.aggregate, self.sizes).astype(np.float32) / np.float32(1 << 24)
         np.save(f"{self.path}.average.npy", numbers)
-        return {"seconds": ended - begun, "fetching": fetched - begun, "outer_step": ended - fetched,
-                "group": len(here), "aggregate": hashlib.sha256(state.aggregate).hexdigest(), "error": ""}  # fmt: skip
+        return {"seconds": seconds, "aggregate": hashlib.sha256(state.aggregate).hexdigest()}
+
+
+def split(peer: str) -> tuple[bytes, str]:
+    root, _, address = peer.partition("@")
+    return bytes.fromhex(root), address
 
 
 async def lines() -> Any:
@@ -114,10 +121,13 @@ async def serve(vector: Path, folder: Path) -> None:
     gate.add_routes(server.routes())
     say(addresses=[await gate.start("127.0.0.1:0")])
     async for word, *rest in lines():
-        if word == "encode":
-            say(**exchange.encode())
-        else:
-            say(**await exchange.step(float(rest[0]), rest[1:]))
+        match word:
+            case "encode":
+                say(**exchange.encode())
+            case "fetch":
+                say(**await exchange.bring(float(rest[0]), rest[1:]))
+            case _:
+                say(**await exchange.outer(rest))
     await gate.stop()
     server.close()
 

@@ -9,10 +9,21 @@ from itertools import pairwise
 from statistics import mean, median
 
 from bench.diloco_net import Line, Seen
+from bench.figure import report
 from chain.state import HOLDING, OPENED, RESULT, REVEALING
 from chain.state import TRAINING as TRAINING_PHASE
 
-PHASES = ("encode", "others", "commit", "reveal", "hold", "result", "mix", "start")
+GOAL = 0.05
+PHASES = {
+    "encode": "from the last inner step until the payload is encoded and on disk",
+    "others": "until the slowest trainer has got so far",
+    "commit": "until the block that takes the last commitment is final",
+    "reveal": "until all payloads are revealed",
+    "hold": "until validators have fetched and judged the payloads, and said so in a block",
+    "result": "until the outer step is computed, signed and in a block: the next round is open",
+    "mix": "until the block whose mix fixes the data of the next round is final",
+    "start": "until the first inner step: the model's file, and what the trainer does before",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +115,21 @@ def mean_phases(rounds: Iterable[Passed]) -> dict[str, float]:
     """Mean seconds of each phase."""
     listed = list(rounds)
     return {name: mean(each.phases[name] for each in listed) for name in PHASES}
+
+
+def tell(seen: Seen) -> None:
+    """The figures."""
+    rounds = passed_rounds(seen)
+    load = f"load average {seen.load[0]:.1f} to {seen.load[1]:.1f}"
+    note = (
+        f"{seen.wish.profile}, H = {seen.inner_steps}, {seen.wish.nodes} trainers on this machine, {seen.hosts}, {load}"
+    )
+    if not rounds:
+        report("idle_share", None, "", note=f"no whole round was seen; {note}")
+        return
+    shares = sorted(each.share for each in rounds)
+    report("idle_share", mean(shares), "", GOAL, f"{shares[0]:.3f} to {shares[-1]:.3f}, {len(shares)} rounds; {note}")
+    report("idle_share_own", mean(each.own_share for each in rounds), "", GOAL, "without waiting for slower trainers")
+    report("round_seconds", mean(each.length for each in rounds), "s")
+    for name, seconds in mean_phases(rounds).items():
+        report(f"idle_{name}_seconds", seconds, "s", note=PHASES[name])

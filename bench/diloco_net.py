@@ -21,7 +21,7 @@ from node.template import Learning
 LOOK_SECONDS = 0.5
 BURST_BYTES = 262_144  # of a token bucket: more than a timer tick of the fastest line carries
 QUEUE_MS = 200
-STEPS_SEEN = 8  # reports of progress in the round after the last
+STEPS_SEEN = 2  # reports of progress in the round after the last
 Line = dict[str, Any]
 
 
@@ -85,9 +85,13 @@ def closed_rounds(lines: Sequence[Line]) -> int:
 
 
 def is_enough(lines: Sequence[Line], wish: Wish) -> bool:
-    """Whether the wanted rounds have closed, and the next has been trained for a while."""
-    rounds = [each["round"] for each in lines if each["kind"] == "trainer" and each["what"] == "Stepped"]
-    return closed_rounds(lines) >= wish.rounds and sum(number == max(rounds) for number in rounds) > STEPS_SEEN
+    """Whether the wanted rounds have closed, and training of the one after them has begun."""
+    if closed_rounds(lines) < wish.rounds:
+        return False
+    places = [each["round"] for each in lines if each["kind"] == "block" and each["round"] is not None]
+    number = max(number for number, _ in places)
+    steps = [each for each in lines if each.get("what") == "Stepped" and each["round"] == number]
+    return len(steps) >= STEPS_SEEN
 
 
 @contextmanager
