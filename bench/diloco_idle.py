@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, median
 
-from bench.diloco_net import Line, Seen
+from bench.diloco_net import KILLED_ROUND, Line, Seen
 from bench.figure import report
 from chain.state import HOLDING, OPENED, RESULT, REVEALING
 from chain.state import TRAINING as TRAINING_PHASE
 
 GOAL = 0.05
+ENDS = {"RoundClosed", "RoundVoid"}
 PHASES = {
     "encode": "from the last inner step until the payload is encoded and on disk",
     "others": "until the slowest trainer has got so far",
@@ -133,3 +134,18 @@ def tell(seen: Seen) -> None:
     report("round_seconds", mean(each.length for each in rounds), "s")
     for name, seconds in mean_phases(rounds).items():
         report(f"idle_{name}_seconds", seconds, "s", note=PHASES[name])
+
+
+def tell_killed(seen: Seen) -> None:
+    """How long the round takes in which a trainer is killed, beside those before and after it."""
+    ends = {line["round"][0] - 1: line["t"] for line in seen.of(0, "block") if set(line["receipts"]) & ENDS}
+    lengths = {number: ends[number] - ends[number - 1] for number in ends if number - 1 in ends}
+    void = sum("RoundVoid" in line["receipts"] for line in seen.of(0, "block"))
+    others = [length for number, length in lengths.items() if number != KILLED_ROUND]
+    if KILLED_ROUND not in lengths or not others:
+        report("killed_round_seconds", None, "s", note="no such round was seen")
+        return
+    note = f"{seen.wish.profile}: a trainer is killed in the middle of one; reference: the other rounds; {void} void"
+    report("killed_round_seconds", lengths[KILLED_ROUND], "s", mean(others), note)
+    after = {number: round(length, 1) for number, length in sorted(lengths.items())}
+    report("killed_next_round_seconds", lengths.get(KILLED_ROUND + 1), "s", mean(others), f"all rounds: {after}")

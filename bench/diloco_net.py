@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -21,6 +22,7 @@ from node.template import Learning
 LOOK_SECONDS = 0.5
 BURST_BYTES = 262_144  # of a token bucket: more than a timer tick of the fastest line carries
 QUEUE_MS = 200
+KILLED_ROUND = 3
 STEPS_SEEN = 2  # reports of progress in the round after the last
 Line = dict[str, Any]
 
@@ -36,7 +38,8 @@ class Wish:
     rounds: int = 3
     up: int | None = None
     down: int | None = None
-    patience_s: int = 600
+    patience_s: int = 900
+    killed: int | None = None  # this node, in the middle of round KILLED_ROUND
 
 
 class MeteredCrew(Crew):
@@ -94,6 +97,13 @@ def is_enough(lines: Sequence[Line], wish: Wish) -> bool:
     return len(steps) >= STEPS_SEEN
 
 
+def is_halfway(lines: Sequence[Line], steps: int) -> bool:
+    """Whether this node is in the middle of round KILLED_ROUND, or further."""
+    return any(
+        each.get("what") == "Stepped" and each["round"] == KILLED_ROUND and 2 * each["step"] >= steps for each in lines
+    )
+
+
 @contextmanager
 def _places(wish: Wish, root: Path) -> Iterator[tuple[list[Place], str]]:
     if wish.up is None:
@@ -115,13 +125,18 @@ def _limit(where: list[str], device: str, mbit: int) -> None:
 
 async def _watch(crew: Crew, wish: Wish) -> None:
     deadline = time.monotonic() + wish.patience_s
+    steps = kept_network(crew.plan.network).params.inner_steps
     crew.start()
+    left = list(crew.members)
     while time.monotonic() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
-        for member in crew.members:
+        for member in left:
             if not member.runs:
                 raise SystemExit(f"node {member.number} {member.end}")
-        if all(is_enough(read(meter_of(crew.plan, number)), wish) for number in range(wish.nodes)):
+        lines = [read(meter_of(crew.plan, number)) for number in range(wish.nodes)]
+        if wish.killed is not None and len(left) == wish.nodes and is_halfway(lines[wish.killed], steps):
+            os.killpg(left.pop(wish.killed).process.pid, signal.SIGKILL)
+        if all(is_enough(lines[member.number], wish) for member in left):
             break
     await crew.stop()
 
