@@ -135,7 +135,7 @@ def tell(seen: Seen) -> None:
         report("payload_bytes", sizes["payloads"], "B", gradients, "the payload alone")
     if seen.wish.nodes > seen.wish.founders:
         _tell_download(seen, sizes, gradients, f"{where}; {rival}")
-    for node, name in ((0, "validator"), (seen.wish.nodes - 1, "plain trainer")):
+    for node, name in ((0, "validator"), (seen.wish.nodes - 1, "trainer")):
         if name == "validator" or seen.wish.nodes > seen.wish.founders:
             _tell_classes(seen, node, name, sizes)
 
@@ -154,6 +154,7 @@ def _tell_download(seen: Seen, sizes: Mapping[str, int], gradients: float, where
 
 
 def _tell_classes(seen: Seen, node: int, name: str, sizes: Mapping[str, int]) -> None:
+    """What one node gets and gives in a round. A trainer is one that is no validator."""
     first, last, rounds = between(seen, node)
     if not rounds:
         return
@@ -164,15 +165,16 @@ def _tell_classes(seen: Seen, node: int, name: str, sizes: Mapping[str, int]) ->
         estimated += found.total()
         for label, size in sorted(found.items()):
             slug = label.replace(", ", "_").replace(" ", "_")
-            report(f"{slug}_{word}_per_round", size / rounds, "B", note=f"{name}, messages with their frames")
+            report(f"{name}_{slug}_{word}", size / rounds, "B", note="a round, messages with their frames")
     for label, blobs in blobs_of(seen, node, sizes).items():
         slug = label.replace(" ", "_")
-        report(f"{slug}_in_per_round", blobs.received / rounds, "B", note=f"{name}, over HTTPS: {blobs.pages} pages")
+        words = f"a round, over HTTPS: {blobs.pages} pages in {rounds} rounds"
+        report(f"{name}_{slug}_in", blobs.received / rounds, "B", note=words)
     counted = sum(last["peers_socket"]) - sum(first["peers_socket"])
     if counted > 0:
-        words = f"{name}: frames added up by kind; reference: the kernel's count of the same connections"
-        report("peers_bytes_per_round", estimated / rounds, "B", counted / rounds, words)
+        words = "a round, in and out, frames added up by kind; reference: the kernel's count of the same connections"
+        report(f"{name}_messages", estimated / rounds, "B", counted / rounds, words)
     if last["interface"] is not None:
         whole = [(late - early) / rounds for late, early in zip(last["interface"], first["interface"], strict=True)]
         for size, word in zip(whole, ("in", "out"), strict=True):
-            report(f"interface_{word}_per_round", size, "B", note=f"{name}: all, with TCP, IP and Ethernet headers")
+            report(f"{name}_interface_{word}", size, "B", note="a round, all with TCP, IP and Ethernet headers")

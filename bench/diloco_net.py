@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ BURST_BYTES = 262_144  # of a token bucket: more than a timer tick of the fastes
 QUEUE_MS = 200
 KILLED_ROUND = 3
 STEPS_SEEN = 2  # reports of progress in the round after the last
+METER, NOTE = "meter-{}.jsonl", "seen.json"
 Line = dict[str, Any]
 
 
@@ -72,7 +73,7 @@ class Seen:
 
 
 def meter_of(plan: Plan, number: int) -> Path:
-    return plan.root / "output" / f"meter-{number}.jsonl"
+    return plan.root / "output" / METER.format(number)
 
 
 def read(path: Path) -> list[Line]:
@@ -149,7 +150,6 @@ def observe(wish: Wish, folder: Path | None = None) -> Seen:
     load = os.getloadavg()[0]
     folder.mkdir(parents=True, exist_ok=True)
     plan = prepared(folder, Wishes(wish.nodes, wish.founders, wish.profile, wish.numbers))
-    network = kept_network(plan.network)
     threads = max(1, (os.cpu_count() or 1) // wish.nodes)
     with _places(wish, folder) as (places, hosts):
         crew = MeteredCrew(plan, places, ["--training", "--threads", str(threads)], {})
@@ -157,14 +157,16 @@ def observe(wish: Wish, folder: Path | None = None) -> Seen:
             asyncio.run(_watch(crew, wish))
         finally:
             crew.kill()
-    lines = [read(meter_of(plan, number)) for number in range(wish.nodes)]
-    params = network.params
-    return Seen(
-        wish,
-        lines,
-        Learning.of(network).fragment_sizes,
-        params.inner_steps,
-        params.batch_tokens,
-        (load, os.getloadavg()[0]),
-        hosts,
-    )
+    note = {"wish": asdict(wish), "load": (load, os.getloadavg()[0]), "hosts": hosts}
+    (folder / "output" / NOTE).write_text(json.dumps(note))
+    return seen_in(folder)
+
+
+def seen_in(folder: Path) -> Seen:
+    """What was seen in the network of a folder."""
+    note = json.loads((folder / "output" / NOTE).read_text())
+    wish = Wish(**{**note["wish"], "numbers": tuple(note["wish"]["numbers"])})
+    network = kept_network(folder / "network")
+    lines = [read(folder / "output" / METER.format(number)) for number in range(wish.nodes)]
+    params, sizes = network.params, Learning.of(network).fragment_sizes
+    return Seen(wish, lines, sizes, params.inner_steps, params.batch_tokens, tuple(note["load"]), note["hosts"])
