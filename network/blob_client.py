@@ -37,6 +37,7 @@ class Source(Protocol):
 
 Progress = Callable[[int, int], None]  # pages here, pages in all
 OnFault = Callable[[Source, str], None]  # a source lies, and how it shows
+OnPage = Callable[[Source, int], None]  # a source has given this page, and it is true
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,27 @@ class FetchLimits:
         return self.reply_seconds + PAGE_BYTES / self.bytes_per_second_minimum
 
 
-def silent(source: Source, reason: str) -> None:
+def silent(source: Source, what: object) -> None:
     """Tells nobody."""
 
 
 class BlobFetcher:
-    """`hashing` is the caller's Merkle tree; `on_fault` hears of every source that lies, once for each blob."""
+    """`hashing` is the caller's Merkle tree; `on_fault` hears of every source that lies, once for each blob.
 
-    def __init__(self, hashing: Hashing, limits: FetchLimits | None = None, on_fault: OnFault = silent) -> None:
+    `on_page` hears who has given a page; the last ones are sometimes given twice, by two sources.
+    """
+
+    def __init__(
+        self,
+        hashing: Hashing,
+        limits: FetchLimits | None = None,
+        on_fault: OnFault = silent,
+        on_page: OnPage = silent,
+    ) -> None:
         self.hashing = hashing
         self.limits = limits or FetchLimits()
         self.on_fault = on_fault
+        self.on_page = on_page
 
     async def fetch(
         self, wanted: Wanted, sources: Sequence[Source], into: Path, progress: Progress | None = None
@@ -174,6 +185,7 @@ class _Run:
         claim = ask.claim
         assert claim is not None
         await self._on_disk(self._keep, claim, ask.index, page)
+        self.fetcher.on_page(self.sources[ask.source], ask.index)
         for name in self.plan.took(ask, len(page)):
             self._cancel(name)
         self._check_sizes(claim)

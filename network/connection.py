@@ -14,6 +14,7 @@ from network.inbox import Inbox, Memory
 from network.limits import FLOODING, MALFORMED, PINGS, Fault, Rates
 from network.outbox import FRAME_BYTES_MAXIMUM, Outbox, Overflow, Pool
 from network.peer import Peer
+from network.traffic import Traffic
 
 HEARTBEAT_SECONDS = 30.0  # a silent peer is asked so often; it has half as long to answer
 CLOSE_SECONDS = 1.0  # for the other end to answer that we close
@@ -48,10 +49,11 @@ class Report:
 
 @dataclass(slots=True)
 class Shared:
-    """What all connections of a node share: bounds of memory."""
+    """What all connections of a node share: bounds of memory, and how much they carried."""
 
     memory: Memory = field(default_factory=Memory)
     pool: Pool = field(default_factory=Pool)
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class _Slice:
@@ -95,6 +97,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(shared.pool)
         self._inbox = Inbox(shared.memory)
+        self._traffic = shared.traffic
         self._pings = Rates()
         self._pong: bytes | None = None
         self._wake = asyncio.Event()
@@ -192,6 +195,7 @@ class Connection:
                 if kind:
                     self._out[0][kind] += 1
                     self._out[1][kind] += size
+                    self._traffic.sent += size
                 await turn.spend(len(frame))
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
             LOG.debug("writing to %s: %r", self.peer.address, error)
@@ -220,6 +224,7 @@ class Connection:
                 kind, payload = result
                 self._in[0][kind] += 1
                 self._in[1][kind] += len(payload)
+                self._traffic.received += len(payload)
                 on_message(kind, payload)
             data = message.data
             await turn.spend(len(data) if isinstance(data, bytes) else 0)

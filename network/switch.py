@@ -16,7 +16,7 @@ from types import MappingProxyType
 from aiohttp import web
 
 from network import memory
-from network.connection import Connection
+from network.connection import Connection, Shared
 from network.dialling import Dialling, Plan
 from network.errors import BadAddress
 from network.peer import Listener, NodeKey, Peer
@@ -25,6 +25,7 @@ from network.scores import Ban, Scores
 from network.subnets import Address, read_address
 from network.switch_config import PeerReport, SwitchConfig
 from network.tls import open_certificate
+from network.traffic import Traffic
 from network.transport import Dialer, Endpoint, Gate, Introduction
 
 LOG = logging.getLogger("neuroshard.network")
@@ -38,6 +39,7 @@ class Switch:
     def __init__(self, config: SwitchConfig, key: NodeKey, listener: Listener, random: Random | None = None) -> None:
         self.config = config
         self.listen_address: str | None = None  # HOST:PORT, after `start`, if we listen
+        self.traffic = Traffic()  # of all connections
         self._key = key
         self._random = random or SystemRandom()
         self.roster = Roster(config, key.public_key, listener, self._random, self._changed)
@@ -63,7 +65,7 @@ class Switch:
         config, roster = self.config, self.roster
         config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._recall()
-        endpoint = Endpoint(config.chain_id, self._key, self._introduce)
+        endpoint = Endpoint(config.chain_id, self._key, self._introduce, Shared(traffic=self.traffic))
         if config.listen is not None:
             certificate = open_certificate(config.folder, datetime.now(UTC))
             self._gate = Gate(endpoint, certificate, self._welcome, roster.admit, config.gate)

@@ -32,7 +32,7 @@ from node.errors import NodeError, StoreError
 from node.key_value import KeyValue
 from node.model_store import check_outcome, step_from_payloads
 from node.payload_store import PayloadStore
-from node.store import PRUNED, index_entries, number
+from node.store import PAYLOADS, PRUNED, index_entries, number
 from node.template import Learning
 from training.errors import TrainingError
 
@@ -40,6 +40,9 @@ __all__ = ["ArchiveDiffers", "Counts", "Progress", "Replay"]
 
 # Views that may pass without a block: twelve days of views given up at one a second.
 VIEWS_MAXIMUM = 1 << 20
+PAYLOADS_ADVICE = (
+    "`neuroshard archive fetch` fetches them from nodes that have them; a node that runs with --archive keeps all"
+)
 
 
 @dataclass(slots=True)
@@ -50,11 +53,17 @@ class Counts:
     proofs: int = 0
     rounds_closed: int = 0
     rounds_void: int = 0
-    payloads: int = 0
+    payloads: int = 0  # replayed
+    payloads_missing: int = 0  # counted by the ledger and not kept here
+    first_missing_round: int = 0
     minted_nanos: int = 0
     burned_nanos: int = 0
     state_root: str = ""
     outer_root: str = ""
+
+
+class PayloadsNotKept(NodeError):
+    """The weights cannot be made again, since payloads have been forgotten here on purpose."""
 
 
 def check_whole(database: KeyValue) -> None:
@@ -70,7 +79,8 @@ class Replay:
     """One pass over a stored ledger, with all state in memory.
 
     `payloads` None: the model is not followed. `every_certificate` False: only the certificates of each epoch's last
-    block and of the tip are checked, on which all blocks before them hang by their hashes.
+    block and of the tip are checked, on which all blocks before them hang by their hashes. `may_lack`: the model is
+    followed until the first payload that is not here, and no further.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class Replay:
         self.network = network
         self.payloads = payloads
         self.every_certificate = every_certificate
+        self.may_lack = False
         self.learning = Learning.of(network)
         self.model = None if payloads is None else self.learning.born()
         self.model_round = 0  # the round that led to it
@@ -97,7 +108,7 @@ class Replay:
         return State(self.flat.get)
 
     def run(self, progress: Progress = silent) -> Counts:
-        """Verify everything up to the tip. Raises ArchiveDiffers."""
+        """Verify everything up to the tip. Raises ArchiveDiffers or PayloadsNotKept."""
         tip = tip_of(self.database)
         self.hear.append(self._index)
         self.follow(tip, progress)
@@ -107,7 +118,10 @@ class Replay:
         return self.counts
 
     def follow(self, to: int, progress: Progress = silent) -> None:
-        """Execute from the genesis up to a height. Raises ArchiveDiffers, and NodeError if there is no such block."""
+        """Execute from the genesis up to a height.
+
+        Raises ArchiveDiffers, PayloadsNotKept, and NodeError if there is no such block.
+        """
         self._begin()
         tip = tip_of(self.database)
         if not 0 <= to <= tip:
@@ -115,6 +129,8 @@ class Replay:
         for height in range(1, to + 1):
             try:
                 self._execute(height)
+            except PayloadsNotKept:
+                raise
             except (NeuroError, TrainingError) as error:
                 raise ArchiveDiffers(f"height {height} differs: {error}") from error
             progress(height, to)
@@ -185,17 +201,36 @@ class Replay:
                 assert current is not None
                 chosen = counted_in(applied.state, current)
                 self.counts.rounds_closed += 1
-                self.counts.payloads += len(chosen)
                 self._step(receipt, chosen)
             elif isinstance(receipt, RoundVoid):
                 self.counts.rounds_void += 1
 
     def _step(self, closed: RoundClosed, chosen: list[Counted]) -> None:
-        if self.payloads is None or self.model is None:
+        if self.payloads is None:
+            return
+        lacking = sum(self.payloads.find(each.payload_root) is None for each in chosen)
+        if lacking:
+            self._lacks(closed.round, lacking)
+        if self.model is None:
             return
         self.model = step_from_payloads(self.model, chosen, self.payloads, self.learning)
         self.model_round = closed.round
+        self.counts.payloads += len(chosen)
         check_outcome(self.learning.outcome(closed.outcome.counted_root, self.model), closed.outcome, closed.round)
+
+    def _lacks(self, number: int, payloads: int) -> None:
+        """Go on without the weights, if that is allowed. Raises PayloadsNotKept."""
+        self.counts.payloads_missing += payloads
+        self.counts.first_missing_round = self.counts.first_missing_round or number
+        if self.may_lack:
+            self.model = None
+            return
+        kept_from = int.from_bytes((self.database.get(PAYLOADS) or bytes(8))[:8], "big") + 1
+        if number < kept_from:
+            raise PayloadsNotKept(
+                f"this node keeps the payloads of rounds from {kept_from} on, and lacks {payloads} of round {number}: "
+                f"{PAYLOADS_ADVICE}"
+            )
 
     def _count(self, block: Block) -> None:
         counts, header = self.counts, block.header

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from node.cli_options import DATA_DIRECTORY, JSON
+from node.cli_options import DATA_DIRECTORY, JSON, kind_of
 
 NEW_FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 KEEP_EPOCHS = 100
@@ -16,18 +16,43 @@ def archive() -> None:
 
 
 @archive.command()
+@click.option("--weights", is_flag=True, help="Fail unless every payload is here and the weights are made again.")
 @DATA_DIRECTORY
 @JSON
-def verify(data_dir: Path, as_json: bool) -> None:
+def verify(weights: bool, data_dir: Path, as_json: bool) -> None:
     """Execute everything again from genesis: certificates, state roots, supply, and the model from the payloads.
 
-    A pruned ledger is verified as far as it goes: headers, certificates, the whole state, and the bodies that are kept.
+    Where payloads are not kept, the file of the model is checked instead. A pruned ledger is verified as far as it
+    goes: headers, certificates, the whole state, and the bodies that are kept.
 
     Example: neuroshard archive verify --data-dir ~/node
     """
     from node.commands import archive as command
 
-    command.verify(data_dir, as_json)
+    command.verify(data_dir, weights, as_json)
+
+
+@archive.command()
+@click.option(
+    "--peer",
+    type=kind_of("peer"),
+    metavar="HOST:PORT",
+    multiple=True,
+    help="A node to fetch from; best one that runs with --archive.  [default: nodes that this one has met]",
+)
+@DATA_DIRECTORY
+@JSON
+def fetch(peer: tuple[tuple[str, int], ...], data_dir: Path, as_json: bool) -> None:
+    """Fetch the payloads of past rounds that are missing here, so that `verify --weights` can make the model again.
+
+    Every page is verified, so it does not matter whom it comes from. The same command again goes on where it was cut
+    short; status 1 if nobody had some of them.
+
+    Example: neuroshard archive fetch --peer 203.0.113.7:8430 --data-dir ~/node
+    """
+    from node.commands import archive_fetch as command
+
+    command.fetch(data_dir, peer, as_json)
 
 
 @archive.command()

@@ -93,10 +93,11 @@ def _prune_payloads(store: Store, payloads: PayloadStore, done: Pruned) -> None:
     for _, data in store.database.items(b"b"):
         for item in Block.decode(data).body.rounds:
             if isinstance(item, PayloadReveal) and item.round <= released:
-                _remove(payloads, item.payload_root, done)
+                remove_payload(payloads, item.payload_root, done)
 
 
-def _remove(payloads: PayloadStore, root: bytes, done: Pruned) -> None:
+def remove_payload(payloads: PayloadStore, root: bytes, done: Pruned) -> None:
+    """Remove a payload, if it is here, and count it. Raises StoreError."""
     path = payloads.path(root)
     try:
         size = path.stat().st_size

@@ -79,7 +79,8 @@ class PrunedCheck:
         self._compare_state(header)
         check_kept(self.database, self.state, self.network.chain_id, self.tip)
         recount(self.flat)
-        self._check_model()
+        check_model_file(self.models, self.network, self.state)
+        self.counts.outer_root = self.state.ledger.model.outer_root.hex()
         self._check_payloads()
         return self.counts
 
@@ -184,15 +185,6 @@ class PrunedCheck:
                 raise ArchiveDiffers(f"after height {self.tip} the stored round index differs at round {round_number}")
             last = height
 
-    def _check_model(self) -> None:
-        root = self.state.ledger.model.outer_root
-        if root != self.network.start.outer_root and self.models.find(root) is None:
-            raise ArchiveDiffers(
-                f"the model with the outer root {root.hex()[:16]} is not in {self.models.folder}, and without the "
-                "payloads it cannot be made again: restore this folder from a backup"
-            )
-        self.counts.outer_root = root.hex()
-
     def _check_payloads(self) -> None:
         """Those of the rounds that are not released, as far as this node has them."""
         ledger = self.state.ledger
@@ -208,3 +200,13 @@ class PrunedCheck:
         except StoreError as error:
             raise ArchiveDiffers(str(error)) from error
         self.counts.payloads += 1
+
+
+def check_model_file(models: ModelStore, network: Network, state: State) -> None:
+    """Raise ArchiveDiffers unless the ledger's model is here in a sound file, or is as it was born."""
+    root = state.ledger.model.outer_root
+    if root != network.start.outer_root and models.find(root) is None:
+        raise ArchiveDiffers(
+            f"the model with the outer root {root.hex()[:16]} is not in {models.folder}, and without the "
+            "payloads it cannot be made again: restore this folder from a backup"
+        )

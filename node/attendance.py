@@ -8,11 +8,10 @@ later; the node goes on without it, and trains again when it has it. Start readi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from chain.block import Outcome
 from chain.receipts import RoundClosed
 from chain.rounds import counted
 from chain.state import HOLDING, RESULT, Revealed, Round, State
@@ -20,16 +19,12 @@ from node.counted import Closed, Counted, counted_in
 from node.errors import ModelDiffers, StoreError
 from node.logs import log_of
 from node.outcomes import Claimed, Outcomes
-from training.outer import OuterState
 
 RETRY_S, RETRY_MAXIMUM_S = 1.0, 30.0
 # A checkpoint has 9 bytes a parameter (weights, momentum, aggregate), an accepted aggregate 1: whoever has missed more
 # rounds than this asks for a checkpoint first.
 ROUNDS_BY_AGGREGATE = 8
 LOG = log_of("rounds")
-
-# The state behind an outcome, verified against its roots; None: nobody has it.
-FetchCheckpoint = Callable[[Outcome], Awaitable[OuterState | None]]
 
 
 def claimed_of(revealed: Revealed) -> Claimed:
@@ -53,7 +48,6 @@ class Attendance:
         self.attests = attests
         self.news = news
         self.adopted = adopted
-        self.fetch_checkpoint: FetchCheckpoint | None = None
         self.trouble = ""  # why the ledger's model is not here, for people
         self._state: State | None = None
         self._foreseen: tuple[Claimed, int, Counted] | None = None
@@ -164,9 +158,8 @@ class Attendance:
     async def _catch_up(self, state: State) -> bool:
         """Get the ledger's model: from its file, or from what others give; see `_bring`."""
         try:
-            missing = await self.outcomes.aside(self.outcomes.missing, state)
-            if not await self._bring(state, missing):
-                await self.outcomes.aside(self.outcomes.restore, state)
+            await self._bring(state, await self.outcomes.aside(self.outcomes.missing, state))
+            await self.outcomes.aside(self.outcomes.restore, state)
         except StoreError as error:
             if isinstance(error, ModelDiffers) and str(error) != self.trouble:
                 LOG.error("this node does not train: its model is not the ledger's", reason=str(error))
@@ -176,28 +169,22 @@ class Attendance:
         self.adopted()
         return True
 
-    async def _bring(self, state: State, missing: Sequence[Closed]) -> bool:
-        """Fetch what leads over the rounds that we have missed. Whether the model is here with it already.
+    async def _bring(self, state: State, missing: Sequence[Closed]) -> None:
+        """Fetch what leads over the rounds that we have missed.
 
         What rounds accepted is the shortest way; over many of them a checkpoint is. Payloads are the longest.
         """
         if len(missing) > ROUNDS_BY_AGGREGATE and await self._by_checkpoint(state):
-            return True
+            return
         found = await asyncio.gather(*(self.outcomes.bring_accepted(each.outcome) for each in missing))
         lacking = [each for each, is_here in zip(missing, found, strict=True) if not is_here]
-        if not lacking:
-            return False
-        if len(missing) <= ROUNDS_BY_AGGREGATE and await self._by_checkpoint(state):
-            return True
+        if not lacking or (len(missing) <= ROUNDS_BY_AGGREGATE and await self._by_checkpoint(state)):
+            return
         numbers = [each.round for each in lacking]
         LOG.warning("nobody gives the accepted aggregate: its payloads are fetched instead", rounds=numbers)
         await self.outcomes.bring(payload.payload_root for each in lacking for payload in each.counted)
-        return False
 
     async def _by_checkpoint(self, state: State) -> bool:
-        """Whether the ledger's model could be had whole."""
-        model = None if self.fetch_checkpoint is None else await self.fetch_checkpoint(state.ledger.model)
-        if model is None:
-            return False
-        await self.outcomes.aside(self.outcomes.install, state, model, state.ledger.ended_round)
-        return True
+        """Whether the ledger's model could be had whole; it has been saved then."""
+        fetch = self.outcomes.fetch_checkpoint
+        return fetch is not None and await fetch(state.ledger.model) is not None

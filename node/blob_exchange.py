@@ -70,6 +70,7 @@ class BlobExchange:
         self._serving = BlobServing(runtime, source)
         self._wants: dict[bytes, _Want] = {}  # by root, the oldest first
         self._pages_asked = 0
+        self.bytes_over_https = 0  # that all `node.blobs.Blobs` beside it have received: no message tells of them
 
     # ---- What the node asks for
 

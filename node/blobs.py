@@ -50,17 +50,21 @@ class PeerSource:
 
     async def page_list(self, wanted: Wanted) -> bytes:
         if (https := self.https) is not None:
-            found = await self._tried(https.page_list(wanted), self.limits.reply_seconds / 2)
+            found = self._noted(await self._tried(https.page_list(wanted), self.limits.reply_seconds / 2))
             if found is not None:
                 return found
         return await self._asked(wanted.root, None)
 
     async def page(self, root: bytes, index: int) -> bytes:
         if (https := self.https) is not None:
-            found = await self._tried(https.page(root, index), self.limits.page_seconds / 2)
+            found = self._noted(await self._tried(https.page(root, index), self.limits.page_seconds / 2))
             if found is not None:
                 return found
         return await self._asked(root, index)
+
+    def _noted(self, found: bytes | None) -> bytes | None:
+        self.blobs.exchange.bytes_over_https += len(found or b"")
+        return found
 
     async def _tried(self, answer: Awaitable[bytes], seconds: float) -> bytes | None:
         try:

@@ -8,10 +8,12 @@ import click
 from click.core import ParameterSource
 
 from node.archive_cli import archive
+from node.checkpoint_cli import checkpoint
 from node.cli_options import DATA_DIRECTORY, JSON, setting_options
 from node.cli_secrets import PASSWORD_FILE, TOKEN_FILE, password_of, token_of
 from node.light_cli import light
 from node.network_cli import localnet, network
+from node.retire_cli import node
 from node.settings import PROFILES, InEffect, in_effect, settings_of
 
 
@@ -117,11 +119,13 @@ def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed:
 
 
 cli.add_command(archive)
+cli.add_command(checkpoint)
 cli.add_command(light)
 
 
 cli.add_command(network)
 cli.add_command(localnet)
+cli.add_command(node)
 
 
 @cli.group()

@@ -38,7 +38,7 @@ def _metavar(setting: Setting) -> str:
     kind = setting.kind.kind if isinstance(setting.kind, Several) else setting.kind
     if isinstance(kind, Endpoint | BlockAt):
         return kind.allowed.split(",")[0]
-    words = dict.fromkeys(("until_round", "log_files", "keep_epochs", "snapshot_epochs"), "N")
+    words = dict.fromkeys(("until_round", "log_files", "keep_epochs", "keep_payloads", "snapshot_epochs"), "N")
     words |= {"api": "HOST:PORT", "threads": "N|auto"}
     sizes = {"memory": "SIZE", "log_file_size": "SIZE", "data_dir": "FOLDER"}
     return (words | sizes).get(setting.name, "FILE")

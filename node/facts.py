@@ -10,6 +10,7 @@ from chain.state import ROUND_PHASES, Ledger, NodeRecord, State, Supply, Validat
 from chain.transfers import spendable
 from chain.transition import Parent, epoch_of
 from node.identity import Identity
+from node.round_now import RoundNow, read_round
 
 # What a wallet is to the set of validators: nothing; its rewards are being bonded; its key waits for a place.
 NONE, DECLARED, QUEUED, ACTIVE, JAILED, BANNED = "none", "declared", "queued", "active", "jailed", "banned"
@@ -25,6 +26,7 @@ class Facts:
     supply: Supply
     staking: Staking
     round_phase: str
+    round: RoundNow | None  # the newest
     epoch: int
     validators: int
     total_power: int
@@ -38,7 +40,7 @@ class Facts:
     @classmethod
     def read(cls, state: State, tip: Parent, identity: Identity, params: Params) -> "Facts":
         ledger, address, key = state.ledger, identity.address, identity.validator_public_key
-        current = state.round(ledger.round)
+        now = read_round(state, tip.height, identity.node)
         epoch = epoch_of(tip.height + 1, params)
         members, stake = state.validators(epoch), stake_of(state, address)
         power = power_of(members, key)
@@ -47,7 +49,8 @@ class Facts:
             ledger=ledger,
             supply=state.supply,
             staking=staking(state),
-            round_phase=ROUND_PHASES[current.phase if current else 0],
+            round_phase=now.phase if now else ROUND_PHASES[0],
+            round=now,
             epoch=epoch,
             validators=len(members.members),
             total_power=members.power,

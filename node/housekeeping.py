@@ -1,8 +1,8 @@
 """What nothing needs any more: drafts that a crash left behind, payloads that no round of the ledger names.
 
-`archive verify` rebuilds the model from the payloads that the ledger names, so these stay for ever. A payload is
-written before its round can name it. So one that was here before a round ended, and that no reveal up to that end
-names, never will be. What was here before the first look of all is left alone.
+`archive verify` rebuilds the model from the payloads that the ledger names: those go by `node.payload_prune` only. A
+payload is written before its round can name it. So one that was here before a round ended, and that no reveal up to
+that end names, never will be. What was here before the first look of all is left alone.
 """
 
 import json
@@ -14,7 +14,7 @@ from chain.block import PayloadReveal
 from node.data_directory import read_json, write_atomically
 from node.store import Store
 
-DRAFT_FOLDERS = ("payloads", "model", "work", "tokens")
+DRAFT_FOLDERS = ("payloads", "aggregates", "model", "work", "tokens")
 NOTE = "housekeeping.json"
 BLOCKS_A_LOOK = 5_000
 NAMES_REMEMBERED = 4_096
@@ -27,6 +27,7 @@ class Housekeeping:
     """Looks from time to time, in one thread; what it has learnt outlives a restart in housekeeping.json."""
 
     root: Path
+    is_archive: bool = False  # then payloads of any age may come, and none is ever removed
     height: int | None = None  # reveals up to here have been read; None: never looked
     waiting: dict[str, int] = field(default_factory=dict)  # payload file: the newest round when it was first seen
     _known: set[str] = field(default_factory=set)
@@ -45,7 +46,7 @@ class Housekeeping:
 
     def tidy(self, store: Store) -> list[str]:
         """Remove what can be removed and return the names. Raises OSError or StoreError."""
-        removed = self._remove_drafts() + self._remove_payloads(store)
+        removed = self._remove_drafts() + ([] if self.is_archive else self._remove_payloads(store))
         content = {"height": self.height, "waiting": self.waiting}
         write_atomically(self.root / NOTE, json.dumps(content).encode() + b"\n")
         return removed

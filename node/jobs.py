@@ -17,11 +17,15 @@ from typing import TypeVar
 import psutil
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
 
-from node.archive_prune import prune_beside
+from chain.receipts import RoundClosed, RoundVoid
+from chain.transition import Applied
+from node.accepted_prune import AcceptedPruning
+from node.archive_prune import Pruned, prune_beside
 from node.data_directory import FOLDERS, read_json, write_atomically
 from node.housekeeping import Housekeeping
 from node.logs import log_of
 from node.node import Node
+from node.payload_prune import last_spent, prune_payloads
 
 T = TypeVar("T")
 UPTIME_SECONDS, SAMPLE_SECONDS, DISK_SECONDS, TIDY_SECONDS = 60, 15, 60, 600
@@ -42,7 +46,8 @@ class Jobs:
         self._root = directory.root
         self._uptime = directory / "uptime.json"
         self.readings.earlier_seconds = read_uptime(self._uptime)
-        self.housekeeping = Housekeeping(self._root)
+        self.housekeeping = Housekeeping(self._root, node.settings.archive)
+        self.accepted = AcceptedPruning(node.store, node.outcomes, node.settings.keep_payloads)
         # A thread of our own: a walk over a slow disk must not stand before the ledger's writes.
         self._thread = ThreadPoolExecutor(1, "jobs")
         self._following: asyncio.Task[None] | None = None
@@ -56,8 +61,11 @@ class Jobs:
             (self.check_disk, DISK_SECONDS),
             (self.tidy, TIDY_SECONDS),
             *([(self.prune, TIDY_SECONDS)] if node.settings.keep_epochs else []),
+            *([] if node.settings.archive else [(self.prune_payloads, TIDY_SECONDS)]),
         ):
             self.scheduler.add_job(job, "interval", seconds=seconds, id=job.__name__)
+        if not node.settings.archive:
+            node.hear_block.append(self._hear_block)
 
     async def start(self) -> None:
         """The first measurements, and then everything by the clock."""
@@ -140,6 +148,23 @@ class Jobs:
         done = await self._away(lambda: prune_beside(node.store, node.payloads, keep_epochs))
         if done is not None:
             log.info("pruned old blocks", height=done.height, blocks=done.blocks, payloads=len(done.payloads))
+
+    async def prune_payloads(self) -> None:
+        """Forget the payloads of rounds that are long over."""
+        store, outcomes, keep = self.node.store, self.node.outcomes, self.node.settings.keep_payloads
+
+        def work() -> Pruned:
+            self.accepted.run()
+            return prune_payloads(store, outcomes.payloads, last_spent(store.state(), outcomes.models, keep))
+
+        done = await self._away(work)
+        if done.payloads:
+            log.info("pruned old payloads", round=done.height, payloads=len(done.payloads), bytes=done.payload_bytes)
+
+    def _hear_block(self, applied: Applied) -> None:
+        """A round has ended: another one may be spent. All is done in the jobs' own thread."""
+        if self.scheduler.running and any(isinstance(each, RoundClosed | RoundVoid) for each in applied.receipts):
+            self.run_soon("prune_payloads")
 
 
 def clock_offset() -> float:

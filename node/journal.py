@@ -1,6 +1,7 @@
 """What a node writes into its log about blocks, rounds, proofs and its trainer. It hears, and decides nothing."""
 
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from chain.receipts import RoundClosed, RoundVoid
 from chain.transition import Applied
 from node.logs import log_of
+from node.round_now import RoundNow
 from node.settings import Settings
 from node.trainer_messages import Failed, Ready, RoundDone, SegmentDone, TrainerEvent, Validated
 
@@ -21,11 +23,13 @@ def program_version() -> str:
 
 @dataclass(slots=True)
 class Journal:
-    """Hears of blocks and of the trainer, like the node's other listeners."""
+    """Hears of blocks and of the trainer, like the node's other listeners. `now` tells the newest round."""
 
     blocks: Any = field(default_factory=lambda: log_of("blocks"))
+    now: Callable[[], RoundNow | None] = lambda: None
     rounds: Any = field(default_factory=lambda: log_of("rounds"))
     trainer: Any = field(default_factory=lambda: log_of("trainer"))
+    _told: tuple[int, str] | None = None
 
     def start(self, settings: Settings, chain_id: bytes, address: str) -> None:
         """What was started, as far as a stranger who helps may know it."""
@@ -57,6 +61,7 @@ class Journal:
         )
         if body.proofs:
             self.rounds.info("proofs final", height=header.height, proofs=len(body.proofs))
+        self._tell_phase()
         for receipt in applied.receipts:
             if isinstance(receipt, RoundClosed):
                 self.rounds.info(
@@ -68,6 +73,15 @@ class Journal:
                 )
             elif isinstance(receipt, RoundVoid):
                 self.rounds.warning("round void", round=receipt.round, height=header.height, shown=True)
+
+    def _tell_phase(self) -> None:
+        """The newest round, when it has gone on to another phase."""
+        now = self.now()
+        if now is None or (now.number, now.phase) == self._told:
+            return
+        self._told = now.number, now.phase
+        names = ("phase", "height", "deadline_height", "participants", "committed", "revealed", "held")
+        self.rounds.info("round phase", round=now.number, **{name: getattr(now, name) for name in names})
 
     def hear_trainer(self, event: TrainerEvent) -> None:
         match event:

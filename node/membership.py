@@ -6,7 +6,9 @@ Start reading at `Membership.start`. A node without `--peer` and `--listen` has 
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+from chain.block import Outcome
 from chain.crypto import ecdsa
 from chain.errors import NeuroError
 from chain.transition import Applied
@@ -17,6 +19,7 @@ from network.peer import ARCHIVE, TRAINER, VALIDATOR, NodeKey
 from network.switch import Switch
 from network.switch_config import SwitchConfig
 from network.tls import client_context
+from network.traffic import Traffic
 from node.blob_source import FileSource, Sources
 from node.blobs import Blobs
 from node.checkpoint import Trust
@@ -24,12 +27,16 @@ from node.errors import NodeError
 from node.home import Home
 from node.journal import program_version
 from node.loop_runtime import LoopRuntime
+from node.model_fetch import ModelFetch
+from node.model_source import ModelSource
 from node.outcomes import Outcomes
 from node.own import Hooks, Own
 from node.protocols import Protocols, Services
 from node.settings import Settings
 from node.snapshot_keeper import SnapshotKeeper
 from node.standing import make_voucher, read_voucher
+
+INCOMING = "incoming"  # what is being fetched of a model, inside the models' folder
 
 
 def meets_others(settings: Settings) -> bool:
@@ -66,7 +73,7 @@ def switch_config(
         advertise=_text(settings.advertise),
         seeds=tuple(_text(peer) for peer in settings.peers),
         agent=f"neuroshard/{program_version()}",
-        roles=roles | (0 if settings.keep_epochs else ARCHIVE),
+        roles=roles | (ARCHIVE if settings.archive else 0),
         voucher=make_voucher(chain_id, identity.node_public_key, identity.validator_secret),
         is_validator=is_validator,
         allow_local=settings.allow_local,
@@ -87,7 +94,8 @@ class Membership:
         self.runtime = LoopRuntime()
         self.trust = Trust(home.network.params, settings.checkpoint)
         self.view = own.view
-        sources: list[BlobSource] = [FileSource(outcomes.payloads.find), FileSource(outcomes.aggregates.find)]
+        files = (outcomes.payloads, outcomes.aggregates)
+        sources: list[BlobSource] = [*(FileSource(each.find) for each in files), ModelSource(outcomes.models)]
         keeper = self._keeper() if settings.snapshot_epochs else None
         if keeper is not None:
             sources.append(FileSource(keeper.find))
@@ -95,7 +103,7 @@ class Membership:
         source = Sources(sources)
         self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper))
         self.switch: Switch | None = None
-        self._blobs: Blobs | None = None
+        self._blobs: list[Blobs] = []
         self._server: BlobServer | None = None
         if meets_others(settings):
             config = switch_config(home, settings, self.runtime.fail, self._is_validator)
@@ -113,16 +121,27 @@ class Membership:
         self.protocols.start()
         if self.switch is None:
             return
-        assert self.protocols.blobs is not None
-        blobs = Blobs(self.runtime, self.protocols.blobs, self.outcomes.payloads.folder, client_context())
-        self._blobs = blobs
+        blobs = self._blobs_into(self.outcomes.payloads.folder)
         self.outcomes.fetch_by(
             lambda wanted, done: blobs.want(wanted.root, wanted.bytes_maximum, self._holders(), done, wanted.size)
         )
+        models = self.outcomes.models
+        fetch = ModelFetch(models, self._blobs_into(models.folder / INCOMING), self._round_of)
+        self.outcomes.fetch_checkpoint = fetch.fetch
         try:
             await self.switch.start()
         except NetworkError as error:
             raise NodeError(str(error)) from error
+
+    def _blobs_into(self, folder: Path) -> Blobs:
+        assert self.protocols.blobs is not None
+        self._blobs.append(Blobs(self.runtime, self.protocols.blobs, folder, client_context()))
+        return self._blobs[-1]
+
+    def _round_of(self, outcome: Outcome) -> int | None:
+        """The round at whose end this is the ledger's model; None if it is another by now."""
+        ledger = self.view.store.state().ledger
+        return ledger.ended_round if ledger.model == outcome else None
 
     def _check_checkpoint(self) -> None:
         """Raise CheckpointError if the ledger that is here already is another than the one that the user trusts."""
@@ -135,8 +154,8 @@ class Membership:
         self.protocols.stop()
         if self.switch is not None:
             await self.switch.stop()
-        if self._blobs is not None:
-            await self._blobs.stop()
+        for blobs in self._blobs:
+            await blobs.stop()
         if self._server is not None:
             self._server.close()
         await self.runtime.stop()
@@ -158,6 +177,14 @@ class Membership:
     def peers(self) -> int:
         """How many are connected."""
         return len(self.runtime.peers())
+
+    @property
+    def traffic(self) -> Traffic:
+        """All that was sent and received since the start: messages, and blobs over HTTPS."""
+        messages = Traffic() if self.switch is None else self.switch.traffic
+        served = 0 if self._server is None else self._server.bytes_served
+        fetched = 0 if self.protocols.blobs is None else self.protocols.blobs.bytes_over_https
+        return Traffic(messages.sent + served, messages.received + fetched)
 
     @property
     def listens_at(self) -> str:

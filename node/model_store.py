@@ -89,10 +89,18 @@ class ModelStore:
                 return saved
         return None
 
+    def newest_round(self) -> int:
+        """The round of the newest accepted state, sound or not; 0 if there is none."""
+        return max(self._rounds(), default=0)
+
     def newest(self) -> Path | None:
         """The file of the newest accepted state, if there is any."""
         rounds = self._rounds()
         return self.path(rounds[-1]) if rounds else None
+
+    def files(self) -> list[Path]:
+        """The files of the accepted states, the oldest first."""
+        return [self.path(number) for number in self._rounds()]
 
     def _candidate(self, root: bytes) -> Path:
         return self.folder / f"candidate-{root.hex()[:16]}.safetensors"

@@ -15,6 +15,7 @@ from chain.receipts import RoundClosed, RoundVoid
 from chain.state import NodeRecord, State, node_key
 from chain.transition import Applied
 from consensus.messages import Certificate
+from node.archive_keeper import ArchiveKeeper
 from node.attendance import Attendance
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
@@ -37,6 +38,9 @@ from node.producer import Producer
 from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
+from node.round_now import closed_words
+from node.round_traffic import RoundTraffic
+from node.round_weights import RoundWeights
 from node.settings import Settings
 from node.store import Store
 from node.template import Learning
@@ -63,6 +67,7 @@ class Live:
     device_reason: str = ""
     bigram_loss: float | None = None
     tokens_per_second: float = 0.0
+    round: int = 0  # whose steps these are
     step: int = 0
     training_loss: float | None = None
     tokenising: tuple[int, int] | None = None
@@ -86,6 +91,8 @@ class Node:
         self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
         self.outcomes.past = partial(closed_round, self.store)
         self.history = RoundHistory(directory / "rounds.jsonl")
+        self.weights = RoundWeights(self.outcomes)
+        self.traffic = RoundTraffic(lambda: None if self.membership is None else self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
         self.mempool = Mempool(home.network)
@@ -101,7 +108,9 @@ class Node:
         self.live = Live()
         self.readings = Readings()
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
-        self.hear_block: list[Callable[[Applied], None]] = [self.readings.hear_block]
+        self.hear_block: list[Callable[[Applied], None]] = [
+            *(self.readings.hear_block, self.weights.hear_block, self.traffic.hear_block),
+        ]
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
@@ -137,6 +146,8 @@ class Node:
                 self.watch(f"Others can connect to {membership.listens_at}")
             self._react(self.store.state())
             tasks.append(asyncio.create_task(self.attendance.run()))
+            if self.settings.archive:
+                tasks.append(asyncio.create_task(self._keep_archive()))
             if self.trainer is not None:
                 tasks.append(asyncio.create_task(self.trainer.run()))
             tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
@@ -150,6 +161,11 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await membership.stop()
+
+    async def _keep_archive(self) -> None:
+        keeper = ArchiveKeeper(self.store, self.outcomes)
+        self.hear_block.append(keeper.hear_block)
+        await keeper.run()
 
     async def _restore(self) -> None:
         """The ledger's model from this disk; what is lost there others may have."""
@@ -205,8 +221,9 @@ class Node:
             self.checkpoint = checkpoint_text(header.height, header.hash())
         for receipt in applied.receipts:
             if isinstance(receipt, RoundClosed):
+                words = closed_words(self.store.state(), receipt.round)
                 self.watch(
-                    f"Round {receipt.round} closed at height {header.height}: model "
+                    f"Round {receipt.round} closed at height {header.height}{words}: model "
                     f"{receipt.outcome.model_root.hex()[:16]}"
                 )
                 if self.attendance.closed(receipt):
@@ -250,8 +267,8 @@ class Node:
                 self.watch(f"{reason} Bigram loss to beat: {bigram:.3f}")
             case Tokenising(done, total):
                 live.tokenising = (done, total) if done < total else None
-            case Stepped(_, step, loss, speed):
-                live.step, live.training_loss, live.tokens_per_second = step, loss, speed
+            case Stepped(number, step, loss, speed):
+                live.round, live.step, live.training_loss, live.tokens_per_second = number, step, loss, speed
             case SegmentDone():
                 self.driver.add_segment(event)
                 self.news()
@@ -267,8 +284,11 @@ class Node:
             hear(event)
 
     def _on_validated(self, round_number: int, loss: float) -> None:
-        tokens = self.store.state().ledger.tokens
+        tokens, earlier = self.store.state().ledger.tokens, self.history.last
         self.history.add(Measured(round_number, loss, self.live.training_loss, tokens, time.time_ns() // 1_000_000))
         bigram = self.live.bigram_loss or 0.0
         verdict = "below" if loss < bigram else "above"
-        self.watch(f"After round {round_number}: validation loss {loss:.3f}, {verdict} the bigram's {bigram:.3f}")
+        before = "" if earlier is None else f" ({earlier:.3f} before)"
+        self.watch(
+            f"After round {round_number}: validation loss {loss:.3f}{before}, {verdict} the bigram's {bigram:.3f}"
+        )

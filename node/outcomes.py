@@ -6,7 +6,7 @@ Everything here can be made again from the ledger and the payloads; files only s
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,8 +28,9 @@ from training.payload import payload_norm, payload_size
 
 # Encoding moves every value by up to half a step, so a payload may be somewhat longer than the path that led to it.
 NORM_SLACK_PERCENT = 25
-# The outer step gives way to whatever else this machine does, above all to making blocks.
-NICENESS = 10
+# The outer step gives way to making blocks. Not by more: a thread that waits long for a core may do so while it holds
+# the interpreter's lock, and then the event loop waits too.
+NICENESS = 5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,6 +58,9 @@ class Claimed:
 # What a round that is over counted and gave; None if it was void. Raises StoreError.
 Past = Callable[[State, int], Closed | None]
 
+# Fetches the state with these roots from other nodes and saves it; None if it could not be had. `node.model_fetch`.
+FetchCheckpoint = Callable[[Outcome], Awaitable[OuterState | None]]
+
 
 def _still_in_state(state: State, number: int) -> Closed | None:
     """For who has no blocks to look into, see `node.past_rounds`."""
@@ -82,6 +86,7 @@ class Outcomes:
         self.accepted = Accepted(self.aggregates, models.learning)
         self._payloads_coming = Bringing(payloads, fetch)
         self._aggregates_coming = Bringing(self.aggregates, fetch)
+        self.fetch_checkpoint: FetchCheckpoint | None = None
         self.past: Past = _still_in_state
         self.payload_bytes = payload_size(models.learning.fragment_sizes)  # of every payload of this network
         self.model: OuterState | None = None
@@ -118,6 +123,11 @@ class Outcomes:
         """The outcome of counting these payloads on this base, if it has been computed."""
         found = self._prepared.get(counted_root)
         return found.outcome if found is not None and found.base_root == base_root else None
+
+    @property
+    def candidates(self) -> list[Outcome]:
+        """What has been computed and may be agreed on."""
+        return [each.outcome for each in self._prepared.values()]
 
     async def check(self, claimed: Claimed) -> None:
         """Look whether a payload is here, is as long as claimed, decodes, and moves no further than its node went.
@@ -208,14 +218,10 @@ class Outcomes:
         model, number = self._older(state)
         for closed in self._closed_since(number, state):
             model, number = self._step(model, closed), closed.round
-        self.install(state, model, number)
-
-    def install(self, state: State, model: OuterState, round_number: int) -> None:
-        """Take a model made from what others gave. Raises StoreError, ModelDiffers if it is not the ledger's."""
-        wanted = state.ledger.model
-        check_outcome(self.models.learning.outcome(wanted.counted_root, model), wanted, round_number)
-        self.models.save(model, round_number, wanted.outer_root)
-        self._take(model, wanted.outer_root, round_number)
+        ledgers = state.ledger.model
+        check_outcome(self.models.learning.outcome(ledgers.counted_root, model), ledgers, number)
+        self.models.save(model, number, wanted)
+        self._take(model, wanted, number)
 
     def missing(self, state: State) -> list[Closed]:
         """The rounds between the newest model that is here and the ledger's. Raises StoreError."""

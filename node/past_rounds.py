@@ -39,6 +39,12 @@ def closed_round(store: Store, state: State, number: int) -> Closed | None:
     return said.closed(state)
 
 
+def payloads_of(store: Store, state: State, number: int) -> list[Counted]:
+    """The payloads that a round counted, by node id; none if it was void. Raises like `closed_round`."""
+    closed = closed_round(store, state, number)
+    return [] if closed is None else list(closed.counted)
+
+
 @dataclass(slots=True)
 class _Said:
     """What blocks hold of one round: all of it was valid where it stands."""

@@ -4,13 +4,13 @@ import mmap
 import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from chain.crypto.hashing import merkle_root
 from node.data_directory import write_atomically
 from node.errors import StoreError, disk_advice
+from training.blocks import Encoded
 from training.pages import pages_root
 
 SOUND_REMEMBERED = 256
@@ -66,7 +66,7 @@ class PayloadStore:
             raise self._damaged(root)
         return payload
 
-    def open(self, root: bytes) -> bytes:
+    def open(self, root: bytes) -> Encoded:
         """Like `get`, but mapped: many payloads take no memory, and each is hashed once. Can be read, not hashed."""
         try:
             descriptor = os.open(self.path(root), os.O_RDONLY)
@@ -84,7 +84,7 @@ class PayloadStore:
             if pages_root(np.frombuffer(mapped, np.uint8), merkle_root) != root:
                 raise self._damaged(root)
             self._remember(root, seen)
-        return cast(bytes, mapped)  # Length, slices and buffer are those of bytes.
+        return mapped
 
     def _remember(self, root: bytes, seen: Seen) -> None:
         self._sound[root] = seen
@@ -94,7 +94,7 @@ class PayloadStore:
     def _missing(self, root: bytes, error: OSError) -> StoreError:
         return StoreError(
             f"the {self.kind} {self.path(root)} is missing or cannot be read ({error.strerror}): "
-            "restore this file from a backup"
+            "fetch it with `neuroshard archive fetch`, or restore this file from a backup"
         )
 
     def _damaged(self, root: bytes) -> StoreError:

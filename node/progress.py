@@ -7,6 +7,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from node.node import Node
 from node.status import Status, status_of
@@ -22,6 +23,19 @@ def neuro(nanos: str) -> str:
 
 def loss(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+# What those who take part have done together in each phase.
+SHARED = {"opened": "committed", "training": "committed", "revealing": "revealed"}
+
+
+def shared_progress(status: Status) -> tuple[int, int]:
+    """How many of how many have done what the phase is about."""
+    if status.round_phase in ("opened", "training"):
+        return status.round_committed, status.round_committed + status.round_awaited
+    if status.round_phase == "revealing":
+        return status.round_revealed, status.round_committed
+    return status.round_held, max(1, status.round_revealed)
 
 
 class Screen:
@@ -44,17 +58,19 @@ class Screen:
         title = f"NeuroShard {status.chain_id[:12]} · {status.phase}" + (
             " · self-verified" if status.self_verified else ""
         )
-        return Panel(Group(self._bars(status), self._facts(status)), title=title, subtitle="Ctrl-C stops cleanly")
+        content = Group(Text(status.round_line), self._bars(status), self._facts(status))
+        return Panel(content, title=title, subtitle="Ctrl-C stops cleanly")
 
     def _bars(self, status: Status) -> Progress:
         bars = Progress(TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), expand=True)
         tokenising = self.node.live.tokenising
         if tokenising is not None:
             bars.add_task("Preparing the text", completed=tokenising[0], total=tokenising[1])
-        steps = self.node.network.params.inner_steps
-        step = self.node.live.step if status.round_phase == "training" else 0
         bars.add_task(f"Round {status.round} segments", completed=status.segments_proven, total=status.segments)
-        bars.add_task("  inner steps", completed=min(step, steps), total=steps)
+        bars.add_task("  inner steps", completed=status.step, total=status.steps)
+        if status.round_participants > 1:
+            done, of = shared_progress(status)
+            bars.add_task(f"  {SHARED.get(status.round_phase, 'payloads held')}", completed=done, total=of)
         return bars
 
     def _facts(self, status: Status) -> Table:
@@ -66,8 +82,8 @@ class Screen:
             (
                 "validation loss",
                 f"{loss(status.validation_loss)} (bigram {loss(status.bigram_loss)})",
-                "round",
-                status.round_phase,
+                "committed",
+                f"{status.round_committed} of {status.round_committed + status.round_awaited}",
             ),
             ("speed", f"{status.tokens_per_second:,.0f} tokens/s", "minted", neuro(status.minted_nanos)),
             ("tokens trained", f"{status.tokens_trained:,}", "circulating", neuro(status.circulating_nanos)),

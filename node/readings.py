@@ -10,6 +10,7 @@ from node.clock import wall_ms
 from node.trainer_messages import Ready, TrainerEvent
 
 BLOCKS_KEPT = 64
+PACE_BLOCKS = 32  # whose times tell how fast blocks come
 LIVE_MS = 60_000  # blocks that are older when they become final here come from catching up
 
 
@@ -27,6 +28,7 @@ class Readings:
     disk_low: bool = False
     disk_bytes: dict[str, int] = field(default_factory=dict)  # by folder of the data directory
     finality: deque[int] = field(default_factory=lambda: deque(maxlen=BLOCKS_KEPT))  # milliseconds, newest last
+    block_times_ms: deque[int] = field(default_factory=lambda: deque(maxlen=PACE_BLOCKS))  # of the newest headers
 
     @property
     def uptime_seconds(self) -> float:
@@ -53,6 +55,7 @@ class Readings:
 
     def hear_block(self, applied: Applied) -> None:
         self.last_block = time.monotonic()
+        self.block_times_ms.append(applied.block.header.time_ms)
         passed_ms = wall_ms() - applied.block.header.time_ms
         if 0 <= passed_ms < LIVE_MS:
             self.finality.append(passed_ms)

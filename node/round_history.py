@@ -1,6 +1,7 @@
 """What each round did to the model, as this node measured it: rounds.jsonl, one line per measurement. Not consensus."""
 
 import json
+import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ class Measured:
     training_loss: float | None
     tokens: int
     time_ms: int
+
+
+def finite(loss: float | None) -> float | None:
+    """A loss as JSON can tell it: none if the model has diverged, or nothing has been measured."""
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 class RoundHistory:
@@ -57,6 +63,11 @@ class RoundHistory:
     @property
     def last(self) -> float | None:
         return self.entries[-1].validation_loss if self.entries else None
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """The last measurement and the one before it, as far as there are any."""
+        return tuple(entry.validation_loss for entry in self.entries[-2:])
 
     def has(self, round_number: int) -> bool:
         return any(entry.round == round_number for entry in self.entries)

@@ -162,6 +162,20 @@ SETTINGS = (
         "every block is kept",
     ),
     Setting(
+        "keep_payloads",
+        "--keep-payloads",
+        Whole(1, 2**48),
+        "64",
+        "Forget the payloads of rounds before this many, once their rewards are released.",
+    ),
+    Setting(
+        "archive",
+        "--archive/--no-archive",
+        YesOrNo(),
+        "false",
+        "Keep every block and every payload, and fetch those that are missing.",
+    ),
+    Setting(
         "snapshot_epochs",
         "--snapshot-epochs",
         Whole(1, 2**48),
@@ -204,7 +218,9 @@ class Settings:
     api: str | None  # None: the default address, or the next free port
     until_round: int | None
     memory: int | None = None
-    keep_epochs: int | None = None  # None: an archive
+    keep_epochs: int | None = None  # None: every block is kept
+    keep_payloads: int = 64  # rounds; only where the node is no archive
+    archive: bool = False
     snapshot_epochs: int | None = None  # None: no snapshots are made
     as_json: bool = False
     logs: LogSettings = field(default_factory=LogSettings)
@@ -292,8 +308,12 @@ def _default(setting: Setting) -> InEffect:
 
 
 def settings_of(found: Mapping[str, InEffect]) -> Settings:
-    """The values in effect as a node wants them."""
+    """The values in effect as a node wants them. Raises SettingsError if two of them contradict each other."""
     value = {name: each.value for name, each in found.items()}
+    if value["archive"] and value["keep_epochs"] is not None:
+        raise SettingsError("--archive keeps every block and --keep-epochs forgets the old ones: give one of them")
+    if value["archive"] and value["sync"] == "snapshot":
+        raise SettingsError("--archive wants every block and --sync snapshot leaves the old ones out: give one of them")
     logs = LogSettings(
         value["log_level"], value["log_format"], value["log_file_size"], value["log_files"], value["terminal_level"]
     )
@@ -309,6 +329,8 @@ def settings_of(found: Mapping[str, InEffect]) -> Settings:
         until_round=value["until_round"],
         memory=value["memory"],
         keep_epochs=value["keep_epochs"],
+        keep_payloads=value["keep_payloads"],
+        archive=value["archive"],
         snapshot_epochs=value["snapshot_epochs"],
         as_json=value["json"],
         logs=logs,

@@ -4,7 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from chain.block import PHASES
+from chain.state import ROUND_PHASES, TRAINING
 from node.node import Node
+from node.round_history import finite
+from node.round_now import Own, pace_ms, round_line, seconds_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Status:
     sunset_height: int  # from which on founders have less than half of the power of real stake
     round: int
     round_phase: str
+    round_line: str  # the newest round at one glance, for people
+    round_deadline_height: int  # at which the phase ends at the latest
+    round_blocks_left: int  # until then; 0 when the round has ended
+    round_seconds_left: int  # the same at the pace of the latest blocks
+    round_participants: int
+    round_awaited: int  # nodes that the training phase still waits for
+    round_committed: int
+    round_revealed: int
+    round_held: int  # payloads that more than two thirds of the power hold
     closed_rounds: int
     segments_proven: int
     segments: int
@@ -38,6 +50,7 @@ class Status:
     parameters: int
     validation_loss: float | None
     first_validation_loss: float | None
+    previous_validation_loss: float | None  # before `validation_loss`: what the last round changed
     bigram_loss: float | None
     training_loss: float | None
     tokens_trained: int
@@ -75,6 +88,7 @@ def status_of(node: Node) -> Status:
     readings, membership = node.readings, node.membership
     return Status(
         **_ledger(node),
+        **_round(node),
         **_stake(node),
         **_learning(node),
         peers=0 if membership is None else membership.peers,
@@ -107,7 +121,6 @@ def _ledger(node: Node) -> dict[str, Any]:
         "burned_nanos": str(supply.burned),
         "circulating_nanos": str(supply.circulating),
         "round": ledger.round,
-        "round_phase": facts.round_phase,
         "closed_rounds": ledger.closed_rounds,
         "outer_root": ledger.model.outer_root.hex(),
         "model_root": ledger.model.model_root.hex(),
@@ -117,6 +130,38 @@ def _ledger(node: Node) -> dict[str, Any]:
         "balance_nanos": str(facts.balance_nanos),
         "vesting_nanos": str(facts.vesting_nanos),
     }
+
+
+def _round(node: Node) -> dict[str, Any]:
+    """The newest round."""
+    now, pace = node.facts.round, pace_ms(tuple(node.readings.block_times_ms), node.network.params)
+    return {
+        "round_phase": node.facts.round_phase,
+        "round_line": round_line(now, own_part(node, pace)),
+        "round_deadline_height": 0 if now is None else now.deadline_height,
+        "round_blocks_left": 0 if now is None else now.blocks_left,
+        "round_seconds_left": seconds_left(now, pace),
+        "round_participants": 0 if now is None else now.participants,
+        "round_awaited": 0 if now is None else now.awaited,
+        "round_committed": 0 if now is None else now.committed,
+        "round_revealed": 0 if now is None else now.revealed,
+        "round_held": 0 if now is None else now.held,
+    }
+
+
+def own_part(node: Node, pace: int) -> Own:
+    """What this node knows of the round beside the ledger."""
+    peer_height = 0 if node.membership is None else node.membership.peer_height
+    steps = 0 if node.trainer is None else node.network.params.inner_steps
+    behind = max(0, peer_height - node.facts.tip.height)
+    return Own(own_step(node), steps, pace, node.history.losses, behind)
+
+
+def own_step(node: Node) -> int:
+    """Inner steps that this node's trainer has done in the round in training."""
+    live, facts = node.live, node.facts
+    is_on = facts.round_phase == ROUND_PHASES[TRAINING] and live.round == facts.ledger.round
+    return min(live.step, node.network.params.inner_steps) if is_on else 0
 
 
 def _stake(node: Node) -> dict[str, Any]:
@@ -148,13 +193,14 @@ def _learning(node: Node) -> dict[str, Any]:
         "segments_proven": len(work.segments) if work.round == node.facts.ledger.round else 0,
         "segments": params.segments,
         "parameters": node.learning.parameters,
-        "validation_loss": node.history.last,
-        "first_validation_loss": node.history.first,
-        "bigram_loss": live.bigram_loss,
-        "training_loss": live.training_loss,
+        "validation_loss": finite(node.history.last),
+        "first_validation_loss": finite(node.history.first),
+        "previous_validation_loss": finite(node.history.losses[0]) if len(node.history.losses) > 1 else None,
+        "bigram_loss": finite(live.bigram_loss),
+        "training_loss": finite(live.training_loss),
         "tokens_per_second": round(live.tokens_per_second, 1),
         "device": live.device,
-        "step": min(live.step, params.inner_steps) if node.facts.round_phase == "training" else 0,
+        "step": own_step(node),
         "steps": params.inner_steps,
     }
 

@@ -26,11 +26,14 @@ from node.errors import StoreError, disk_advice
 from node.failpoints import reach
 from node.key_value import RESTORE, KeyValue
 
-SCHEMA = b"1"
+SCHEMA = b"2"  # 2: records of rounds, nodes and the ledger that await work and hold polls
 TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesis"
 # Bodies up to PRUNED may be gone. HEADERS: a height below which there are only the last headers of epochs, and the
 # first epoch of those. Absent where all is kept.
 PRUNED, HEADERS = b"mpruned", b"mheaders"
+# Payloads of rounds up to a first number may be gone, those up to a second one are: 8 bytes each.
+PAYLOADS = b"mpayloads"
+COMPLETE = b"mcomplete"  # an archive has the payloads of all rounds up to this one
 RESTORED = b"mrestored"  # while a snapshot is being restored: chunks that are there, and the root of their tree
 # When blocks were last fetched that the checkpoint rule allowed although they are old (`node.checkpoint`).
 TRUSTED = b"mtrusted"
@@ -107,6 +110,22 @@ class Store:
     def pruned_height(self) -> int:
         """The bodies of blocks up to here are not kept."""
         return _optional_number(self.database.get(PRUNED)) or 0
+
+    def pruned_payloads(self) -> tuple[int, int]:
+        """Payloads of rounds up to the first number may have been removed, those up to the second are."""
+        data = self.database.get(PAYLOADS) or bytes(16)
+        return int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big")
+
+    def note_pruned_payloads(self, maybe: int, surely: int) -> None:
+        self.database.write({PAYLOADS: number(maybe) + number(surely)})
+
+    @property
+    def complete_round(self) -> int:
+        """All payloads of rounds up to here were here once."""
+        return _optional_number(self.database.get(COMPLETE)) or 0
+
+    def note_complete(self, round_number: int) -> None:
+        self.database.write({COMPLETE: number(round_number)})
 
     @property
     def trusted_ms(self) -> int:

@@ -115,6 +115,28 @@ def load_outer(path: Path, fragment_sizes: Sequence[int], root_of: Callable[[Out
     return SavedOuter(state, _number(path, metadata, "round"), root)
 
 
+def tensor_places(path: Path) -> dict[str, tuple[int, int]]:
+    """Where in a safetensors file the bytes of each tensor lie: first byte and length. Raises CheckpointError.
+
+    What lies there is what `load_outer` reads, without copying the file; nothing of it is believed here.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if length > HEADER_LIMIT_BYTES:
+                raise CheckpointError(f"checkpoint {path} has a header of {length} bytes")
+            entries = json.loads(file.read(length))
+        begin = 8 + length
+        spans = {name: entry["data_offsets"] for name, entry in entries.items() if name != "__metadata__"}
+        places = {name: (begin + int(first), int(end) - int(first)) for name, (first, end) in spans.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"checkpoint {path} is damaged or cut short: {error}") from error
+    if any(first < begin or count < 0 or first + count > size for first, count in places.values()):
+        raise CheckpointError(f"checkpoint {path} names bytes that it does not have")
+    return places
+
+
 def save_inner(path: Path, state: InnerState, reached: Reached = _unwatched) -> None:
     """Write an inner state over what is there; a power cut may lose it, and a kill in the middle leaves neither.
 

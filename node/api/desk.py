@@ -19,11 +19,12 @@ from node.api.metrics import Metrics
 from node.api.peer_answers import peers_of
 from node.api.questions import Submission
 from node.api.reads import Reads
-from node.api.round_answers import RoundAnswers, proof_page
+from node.api.round_answers import Local, RoundAnswers, proof_page
 from node.api.validator_answers import validator_page
 from node.mempool_checks import check_applies
 from node.node import Node
-from node.round_history import Measured
+from node.round_history import Measured, finite
+from node.round_now import pace_ms
 from node.status import as_json, status_of
 from node.store import Store
 
@@ -116,12 +117,20 @@ class Desk:
         return await self._read(lambda store: validator_page(store, **asked.fields))
 
     async def round_page(self, asked: Asked) -> web.StreamResponse:
-        history = list(self.node.history.entries)
-        return await self._read(lambda store: self.rounds.page(store, history, **asked.fields))
+        local = self._local()
+        return await self._read(lambda store: self.rounds.page(store, local, **asked.fields))
 
     async def round(self, asked: Asked) -> web.StreamResponse:
-        history = list(self.node.history.entries)
-        return await self._read(lambda store: self.rounds.whole(store, history, asked.fields["round"]))
+        local = self._local()
+        return await self._read(lambda store: self.rounds.whole(store, local, asked.fields["round"]))
+
+    def _local(self) -> Local:
+        """For a reading thread, which must not look into what changes."""
+        node = self.node
+        pace = pace_ms(tuple(node.readings.block_times_ms), node.network.params)
+        return Local(
+            {entry.round: entry for entry in node.history.entries}, node.weights.known, pace, node.traffic.known
+        )
 
     async def proofs(self, asked: Asked) -> web.StreamResponse:
         fields = asked.fields
@@ -182,7 +191,11 @@ def encoded(body: bytes, status: int = 200) -> web.Response:
 
 
 def sampled(entries: Sequence[Measured]) -> list[dict[str, Any]]:
-    """At most LOSSES_SHOWN measurements at equal distances, the first and the last among them."""
+    """At most LOSSES_SHOWN measurements at equal distances, the first and the last among them.
+
+    What is no number, because the model has diverged, is left out: JSON cannot tell it.
+    """
+    entries = [entry for entry in entries if finite(entry.validation_loss) is not None]
     count = len(entries)
     shown = min(count, LOSSES_SHOWN)
     places = [index * (count - 1) // max(shown - 1, 1) for index in range(shown)]

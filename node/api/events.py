@@ -25,6 +25,8 @@ from chain.receipts import (
 from chain.transition import Applied
 from node.api.block_answers import summary
 from node.node import Node
+from node.round_history import finite
+from node.round_now import pace_ms, seconds_left
 from node.status import as_json, status_of
 from node.trainer_messages import Stepped, TrainerEvent, Validated
 
@@ -39,6 +41,7 @@ KINDS = {
     "block": "a block is final",
     "proofs": "proofs of work in it",
     "round_opened": "a round has begun",
+    "round_phase": "a round has gone on to its next phase",
     "round_closed": "a round has changed the model",
     "round_void": "a round has ended without a result",
     "stake": "a block has changed stakes or who may vote",
@@ -101,6 +104,7 @@ class Events:
         self._number = 0
         self._progress_at = float("-inf")
         self._last_status: dict[str, object] = {}
+        self._last_phase: tuple[int, str] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
     @property
@@ -169,7 +173,22 @@ class Events:
                     self.announce("round_closed", {"round": number, "model_root": outcome.model_root.hex()})
                 case RoundVoid(number):
                     self.announce("round_void", {"round": number})
+        self._tell_phase()
         self._tell_stakes(applied)
+
+    def _tell_phase(self) -> None:
+        """The newest round, if it is in another phase than when it was told last."""
+        now = self.node.facts.round
+        if now is None or (now.number, now.phase) == self._last_phase:
+            return
+        self._last_phase = now.number, now.phase
+        pace = pace_ms(tuple(self.node.readings.block_times_ms), self.node.network.params)
+        names = (
+            *("phase", "height", "deadline_height", "blocks_left", "participants", "awaited", "committed", "revealed"),
+            "held",
+        )
+        told = {"round": now.number, **{name: getattr(now, name) for name in names}}
+        self.announce("round_phase", told | {"seconds_left": seconds_left(now, pace)})
 
     def _tell_stakes(self, applied: Applied) -> None:
         changes = [change for receipt in applied.receipts if (change := stake_change(receipt)) is not None]
@@ -184,10 +203,10 @@ class Events:
             case Stepped(number, step, loss, speed) if time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
                 self._progress_at = time.monotonic()
                 steps = self.node.network.params.inner_steps
-                content = {"round": number, "step": step, "steps": steps, "training_loss": loss}
+                content = {"round": number, "step": step, "steps": steps, "training_loss": finite(loss)}
                 self.announce("progress", {**content, "tokens_per_second": round(speed, 1)})
             case Validated(number, loss):
-                self.announce("validated", {"round": number, "validation_loss": loss})
+                self.announce("validated", {"round": number, "validation_loss": finite(loss)})
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Send events until the client leaves, falls behind, or the node stops."""

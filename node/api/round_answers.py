@@ -5,23 +5,37 @@ end, and the vote that closed it in the block of its end. What an ended round wa
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from threading import Lock
 
 from chain.block import Outcome, PayloadReveal, Proof, ResultVote
 from chain.crypto.hashing import merkle_root
 from chain.rounds import agreed_outcome, counted
-from chain.state import CLOSED, RESULT, ROUND_PHASES, VOID, Round, State
+from chain.state import CLOSED, RESULT, ROUND_PHASES, TRAINING, VOID, Round, State
+from network.traffic import Traffic
 from node.api.block_answers import Json, proof_fields
 from node.api.faults import Refusal
-from node.round_history import Measured
+from node.api.round_nodes import holdings_of, node_fields, nodes_of, results_of, voted_share
+from node.round_history import Measured, finite
+from node.round_now import power_of_round
+from node.round_weights import Weights
 from node.store import Store
 
 REMEMBERED = 2_048
 # A page of proofs looks at no more blocks than this; it may then hold fewer proofs than were asked for.
 BLOCKS_SEARCHED = 200
 VOIDS_PASSED = 200  # rounds looked at backwards for the last that closed
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What this node knows of rounds by itself, as it is at one moment, by round."""
+
+    measured: Mapping[int, Measured]
+    weights: Mapping[int, Weights]
+    pace_ms: int  # from block to block
+    traffic: Mapping[int, Traffic] = field(default_factory=dict)
 
 
 class RoundAnswers:
@@ -31,26 +45,24 @@ class RoundAnswers:
         self._ended: OrderedDict[int, Json] = OrderedDict()
         self._lock = Lock()
 
-    def page(self, store: Store, history: Sequence[Measured], limit: int, cursor: int | None) -> Json:
+    def page(self, store: Store, local: Local, limit: int, cursor: int | None) -> Json:
         """Rounds below the cursor, newest first."""
         newest = store.state().ledger.round
         newest = newest if cursor is None else min(cursor - 1, newest)
         numbers = range(newest, max(newest - limit, 0), -1)
-        measured = {entry.round: entry for entry in history}
         rounds: list[Json] = []
         for number in numbers:
             if not is_told(store, number):
                 return {"rounds": rounds, "next_cursor": None}
-            rounds.append(with_loss(self._facts(store, number), measured.get(number)))
+            rounds.append(with_own(self._facts(store, number), local))
         return {"rounds": rounds, "next_cursor": str(numbers[-1]) if numbers and numbers[-1] > 1 else None}
 
-    def whole(self, store: Store, history: Sequence[Measured], number: int) -> Json:
+    def whole(self, store: Store, local: Local, number: int) -> Json:
         if number > store.state().ledger.round:
             raise Refusal(404, f"round {number} has not opened; the newest is {store.state().ledger.round}")
         if not is_told(store, number):
             raise Refusal(404, f"this node keeps no blocks up to {store.pruned_height}, in which round {number} ended")
-        measured = next((entry for entry in reversed(history) if entry.round == number), None)
-        return with_loss(self._facts(store, number), measured)
+        return with_own(self._facts(store, number), local)
 
     def _facts(self, store: Store, number: int) -> Json:
         with self._lock:
@@ -75,19 +87,47 @@ def is_told(store: Store, number: int) -> bool:
     return (store.height_of_round(number) or 0) > store.pruned_height
 
 
-def with_loss(facts: Json, measured: Measured | None) -> Json:
-    loss = None if measured is None else measured.validation_loss
-    return {**facts, "validation_loss": loss, "tokens": None if measured is None else measured.tokens}
+def with_own(facts: Json, local: Local) -> Json:
+    """The same with what this node knows by itself: losses, weights, and how long blocks take."""
+    after = local.measured.get(facts["round"])
+    before = None if facts["base_round"] is None else local.measured.get(facts["base_round"])
+    loss = None if after is None else finite(after.validation_loss)
+    earlier = None if before is None else finite(before.validation_loss)
+    weights, traffic = local.weights.get(facts["round"]), local.traffic.get(facts["round"])
+    blocks = facts["blocks_left"]
+    return {
+        **facts,
+        "payloads": [payload | weight_fields(bytes.fromhex(payload["node"]), weights) for payload in facts["payloads"]],
+        "seconds_left": None if blocks is None else -(-blocks * local.pace_ms // 1000),
+        "validation_loss": loss,
+        "loss_before": earlier,
+        "loss_change": None if loss is None or earlier is None else loss - earlier,
+        "tokens": None if after is None else after.tokens,
+        "bytes_sent": None if traffic is None else traffic.sent,
+        "bytes_received": None if traffic is None else traffic.received,
+    }
+
+
+def weight_fields(node: bytes, weights: Weights | None) -> Json:
+    """What a payload weighed in the outer step, and its node's score after it; None where that is not known here."""
+    record = None if weights is None else weights.get(node)
+    return {
+        "weight_ppm": None if record is None else record.weight_ppm,
+        "score": None if record is None else record.score,
+    }
 
 
 def of_state(store: Store, state: State, current: Round) -> Json:
     """A round whose records are there."""
     after_holding = current.phase in (RESULT, CLOSED)
     included = {payload.node for payload in counted(state, current)} if after_holding else set()
+    held, total = holdings_of(state, current), power_of_round(state, current)
+    is_over = current.phase in (CLOSED, VOID)
     outcome = agreed_outcome(state, current) if current.phase == CLOSED else None
     payloads = [
         payload_fields(payload.node, payload.payload_root, payload.payload_bytes, payload.steps)
         | {"counted": payload.node in included if after_holding else None}
+        | {"held_basis_points": held.get(payload.node)}
         for payload in current.revealed
     ]
     return {
@@ -96,9 +136,18 @@ def of_state(store: Store, state: State, current: Round) -> Json:
         "opened_height": current.opened_height,
         "ended_height": store.height_of_round(current.number),
         "deadline_height": current.deadline_height,
+        "blocks_left": None if is_over else max(0, current.deadline_height - store.height),
         "participants": current.participants,
+        "awaited": max(0, current.awaited.nodes - current.awaited.arrived) if current.phase <= TRAINING else 0,
+        "committed": len(current.committed),
+        "segments": store.network.params.segments,
+        "nodes": nodes_of(state, current),
+        "base_round": _base_round(store, current.number),
         "base_outer_root": current.base.outer_root.hex(),
         "payloads": payloads,
+        "total_power_nanos": str(total) if total else None,
+        "voted_basis_points": voted_share(state, current),
+        "results": results_of(state, current),
         "outcome": outcome_fields(outcome),
     }
 
@@ -113,19 +162,31 @@ def of_blocks(store: Store, number: int) -> Json:
     # Nothing tells which payloads of several were held by enough validators, unless all were.
     root = merkle_root([reveal.node + reveal.payload_root for reveal in reveals])
     all_counted = None if outcome is None or outcome.counted_root != root else True
+    base = _base_round(store, number)
+    per_segment = store.network.params.segment_steps
     return {
         "round": number,
         "phase": ROUND_PHASES[VOID if outcome is None else CLOSED],
         "opened_height": before or None,
         "ended_height": ended,
         "deadline_height": None,
+        "blocks_left": None,
         "participants": None,
-        "base_outer_root": _base(store, number),
+        "awaited": 0,
+        "committed": None,
+        "segments": store.network.params.segments,
+        # Whoever revealed had committed, to the segments that are in the reveal.
+        "nodes": [node_fields(reveal.node, reveal.steps // per_segment, True, True) for reveal in reveals],
+        "base_round": base,
+        "base_outer_root": None if base is None else _root_after(store, base).hex(),
         "payloads": [
             payload_fields(reveal.node, reveal.payload_root, reveal.payload_bytes, reveal.steps)
-            | {"counted": all_counted}
+            | {"counted": all_counted, "held_basis_points": None}
             for reveal in reveals
         ],
+        "total_power_nanos": None,
+        "voted_basis_points": None,
+        "results": [],
         "outcome": outcome_fields(outcome),
     }
 
@@ -137,7 +198,7 @@ def payload_fields(node: bytes, root: bytes, size: int, steps: int) -> Json:
 def outcome_fields(outcome: Outcome | None) -> Json | None:
     if outcome is None:
         return None
-    found = {field.name: getattr(outcome, field.name).hex() for field in fields(outcome)}
+    found = {each.name: getattr(outcome, each.name).hex() for each in fields(outcome)}
     return found | {"outer_root": outcome.outer_root.hex()}
 
 
@@ -165,15 +226,32 @@ def _reveals(store: Store, number: int, ended: int, before: int) -> list[Payload
     return sorted(found, key=lambda reveal: reveal.node)
 
 
-def _base(store: Store, number: int) -> str | None:
-    """The outcome of the last round before that closed; None if that lies too far back."""
+def _base_round(store: Store, number: int) -> int | None:
+    """The last round before that closed, 0 for the genesis; None if it lies too far back."""
+    state = store.state()
     for earlier in range(number - 1, max(number - 1 - VOIDS_PASSED, 0), -1):
+        if (current := state.round(earlier)) is not None:
+            if current.phase == CLOSED:
+                return earlier
+            continue
         ended = store.height_of_round(earlier)
-        if ended is not None and ended <= store.pruned_height:
+        if ended is None or ended <= store.pruned_height:
             return None
-        if ended is not None and (outcome := _outcome_at(store, earlier, ended)) is not None:
-            return outcome.outer_root.hex()
-    return store.network.start.outer_root.hex() if number <= VOIDS_PASSED else None
+        if _outcome_at(store, earlier, ended) is not None:
+            return earlier
+    return 0 if number <= VOIDS_PASSED else None
+
+
+def _root_after(store: Store, number: int) -> bytes:
+    """The outer root after a round that closed, or of the genesis."""
+    if not number:
+        return store.network.start.outer_root
+    current = store.state().round(number)
+    ended = store.height_of_round(number)
+    assert ended is not None
+    outcome = _outcome_at(store, number, ended) if current is None else agreed_outcome(store.state(), current)
+    assert outcome is not None, f"round {number} did not close"
+    return outcome.outer_root
 
 
 def proof_page(

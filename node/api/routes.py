@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 from marshmallow import Schema
 
-from node.api import questions, schemas
+from node.api import questions, round_schemas, schemas
 from node.api.desk import Asked, Desk, checked
 from node.api.faults import Refusal
 
@@ -126,13 +126,20 @@ ROUTES: tuple[Route, ...] = (
         query=questions.ValidatorsPage,
     ),
     get("/v1/peers", "peers", "Who is connected, and who is banned and why.", Desk.peers, answer=schemas.Peers),
-    get("/v1/rounds", "rounds", "Rounds, newest first.", Desk.round_page, answer=schemas.Rounds, query=questions.Page),
+    get(
+        "/v1/rounds",
+        "rounds",
+        "Rounds, newest first.",
+        Desk.round_page,
+        answer=round_schemas.Rounds,
+        query=questions.Page,
+    ),
     get(
         "/v1/rounds/{round}",
         "round",
-        "One round: phase, base, payloads, outcome, loss.",
+        "One round: phase, who has done what, payloads and their weights, votes, outcome, losses.",
         Desk.round,
-        answer=schemas.Round,
+        answer=round_schemas.Round,
         place=questions.RoundPath,
         refusals=(404,),
     ),

@@ -46,6 +46,15 @@ class Status(Answer):
     sunset_height = whole()
     round = whole()
     round_phase = fields.String(required=True, validate=validate.OneOf(ROUND_PHASES))
+    round_line = text(description="the newest round at one glance, for people")
+    round_deadline_height = whole(description="at which the phase ends at the latest")
+    round_blocks_left = whole()
+    round_seconds_left = whole(description="at the pace of the latest blocks")
+    round_participants = whole()
+    round_awaited = whole(description="nodes that the training phase still waits for")
+    round_committed = whole()
+    round_revealed = whole()
+    round_held = whole(description="payloads that more than two thirds of the power hold")
     closed_rounds = whole()
     segments_proven = whole()
     segments = whole()
@@ -54,6 +63,7 @@ class Status(Answer):
     parameters = whole()
     validation_loss = maybe(decimal())
     first_validation_loss = maybe(decimal())
+    previous_validation_loss = maybe(decimal())
     bigram_loss = maybe(decimal())
     training_loss = maybe(decimal())
     tokens_trained = whole()
@@ -321,45 +331,6 @@ class Peers(Answer):
     peers = many(Peer)
     bans = many(Ban)
     banned = whole()
-
-
-class Payload(Answer):
-    node = digest()
-    payload_root = digest()
-    payload_bytes = whole()
-    steps = whole()
-    counted = maybe(truth())
-
-
-class Outcome(Answer):
-    counted_root = digest()
-    outer_root = digest()
-    model_root = digest()
-    weights_root = digest()
-    momentum_root = digest()
-    aggregate_root = digest()
-    trust_root = digest()
-
-
-class Round(Answer):
-    """Null where the ledger no longer tells. `validation_loss` and `tokens` are this node's own measurement."""
-
-    round = whole()
-    phase = fields.String(required=True, validate=validate.OneOf(ROUND_PHASES))
-    opened_height = maybe(whole())
-    ended_height = maybe(whole())
-    deadline_height = maybe(whole())
-    participants = maybe(whole())
-    base_outer_root = maybe(digest())
-    payloads = many(Payload)
-    outcome = fields.Nested(Outcome, required=True, allow_none=True)
-    validation_loss = maybe(decimal())
-    tokens = maybe(whole())
-
-
-class Rounds(Answer):
-    rounds = many(Round)
-    next_cursor = next_cursor()
 
 
 class Loss(Answer):

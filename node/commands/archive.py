@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 from chain.genesis import Network
-from node.archive import Counts, Replay
+from node.archive import PAYLOADS_ADVICE, Counts, Replay, check_whole
 from node.archive_fsck import Finding, Fsck
 from node.archive_prune import last_prunable
 from node.archive_prune import prune as prune_store
-from node.archive_pruned import PrunedCheck, PrunedCounts
+from node.archive_pruned import PrunedCheck, PrunedCounts, check_model_file
 from node.archive_stored import Progress
 from node.commands.opening import network_of, opened
 from node.data_directory import DataDirectory
@@ -71,17 +71,26 @@ def watched(words: str, as_json: bool) -> Iterator[Progress]:
         yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
-def verify(data_directory: Path, as_json: bool) -> None:
-    """Replay the ledger of a stopped node and print what was checked. Raises ArchiveDiffers at the first difference."""
+def verify(data_directory: Path, needs_weights: bool, as_json: bool) -> None:
+    """Replay the ledger of a stopped node and print what was checked. Raises ArchiveDiffers at the first difference.
+
+    `needs_weights`: raises PayloadsNotKept too, if the weights cannot be made again.
+    """
     with stopped(data_directory) as node, watched("Replaying", as_json) as progress:
         if node.database.get(PRUNED) is not None:
+            if needs_weights:
+                check_whole(node.database)
             found = PrunedCheck(node.database, node.network, node.payloads, node.models).run(progress)
             tell({"ok": True, **asdict(found)}, _pruned_words(found), as_json)
             return
         replayed = Replay(node.database, node.network, node.payloads)
+        replayed.may_lack = not needs_weights
         counts = replayed.run(progress)
-        _keep_model(replayed, node.models)
-    tell({"ok": True, **asdict(counts)}, _words(counts), as_json)
+        if counts.payloads_missing:
+            check_model_file(node.models, node.network, replayed.state)
+        else:
+            _keep_model(replayed, node.models)
+    tell({"ok": True, "weights_rebuilt": not counts.payloads_missing, **asdict(counts)}, _words(counts), as_json)
 
 
 def _keep_model(replayed: Replay, models: ModelStore) -> None:
@@ -220,8 +229,19 @@ def _words(counts: Counts) -> str:
             f"{counts.blocks} blocks, {counts.certificates} certificates, {counts.proofs} proofs, "
             f"{counts.transactions} transactions",
             f"{counts.rounds_closed} rounds closed, {counts.rounds_void} void, {counts.payloads} payloads replayed",
+            *_missing(counts),
             *_ending(counts),
         )
+    )
+
+
+def _missing(counts: Counts) -> tuple[str, ...]:
+    if not counts.payloads_missing:
+        return ()
+    return (
+        f"The weights were not made again: {counts.payloads_missing} payloads are not kept here, the first of round "
+        f"{counts.first_missing_round}. The model's file has the outer root that the ledger names.",
+        f"To make them again: {PAYLOADS_ADVICE}",
     )
 
 

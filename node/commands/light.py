@@ -150,7 +150,10 @@ def _switch(choice: Choice, network: Network, parts: Parts, runtime: LoopRuntime
 def _nobody(choice: Choice, verdict: Verdict) -> str:
     reasons = sorted(set(verdict.failed.values()))
     if not reasons:
-        return f"none of the peers could be reached within {choice.seconds} s: check the addresses"
+        return (
+            f"none of the peers could be reached within {choice.seconds} s: check the addresses, and that the network "
+            "file is that of these nodes"
+        )
     return f"no peer has proven a block: {'; '.join(reasons)}"
 
 

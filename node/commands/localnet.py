@@ -149,7 +149,9 @@ class _Show:
         rows = [row(member) for member in self.crew.members]
         running = [each for each in rows if each["state"] == "runs"]
         heights = [int(each["height"]) for each in running]
+        line = next((str(each["round_line"]) for each in running if each["round_line"]), "")
         return (
             f"{len(running)} of {len(rows)} nodes run, heights {min(heights)} to {max(heights)}, "
             f"peers {min(int(each['peers']) for each in running)} to {max(int(each['peers']) for each in running)}"
+            + (f"; {line}" if line else "")
         )

@@ -125,6 +125,7 @@ async def _run(home: Home, settings: Settings, console: Console) -> dict[str, ob
         console.print("Stopped. What has come of the snapshot is kept; the same command goes on from there.")
         return {"stopped": "while the ledger was being restored"}
     node, journal = Node(home, settings, console.print), Journal()
+    journal.now = lambda: node.facts.round
     node.hear_block.append(journal.hear_block)
     node.hear_trainer.append(journal.hear_trainer)
     journal.start(settings, node.network.chain_id, home.address_text)

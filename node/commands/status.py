@@ -14,27 +14,33 @@ SECONDS = 5
 PAGE_BYTES_MAXIMUM = 1 << 20
 
 
-def ask(directory: Path) -> dict[str, Any]:
-    """The status of the node that runs on `directory`. Raises NodeError if none does."""
+def ask(directory: Path, path: str = "/v1/status") -> dict[str, Any]:
+    """What the API of the node that runs on `directory` answers. Raises NodeError if none does."""
     note = read_json(directory / "api.json")
     if note is None or not isinstance(note.get("address"), str):
         raise NodeError(f"no node is running on {directory}: start one with `neuroshard --data-dir {directory}`")
+    address = note["address"]
     try:
-        connection = http.client.HTTPConnection(note["address"], timeout=SECONDS)
+        answer = _get(address, path)
+        status = answer if path == "/v1/status" else _get(address, "/v1/status")
     except http.client.InvalidURL as error:
         raise NodeError(f"{directory / 'api.json'} is damaged ({error}): start the node again") from error
-    try:
-        connection.request("GET", "/v1/status")
-        answer: dict[str, Any] = json.loads(connection.getresponse().read(PAGE_BYTES_MAXIMUM))
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise NodeError(
-            f"the node at {note['address']} does not answer ({error}): it may have been killed; start it again"
+            f"the node at {address} does not answer ({error}): it may have been killed; start it again"
         ) from error
+    if not (isinstance(answer, dict) and isinstance(status, dict)) or status.get("chain_id") != note.get("chain_id"):
+        raise NodeError(f"another program answers at {address}: the node has ended; start it again")
+    return answer
+
+
+def _get(address: str, path: str) -> Any:
+    connection = http.client.HTTPConnection(address, timeout=SECONDS)
+    try:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read(PAGE_BYTES_MAXIMUM))
     finally:
         connection.close()
-    if not isinstance(answer, dict) or answer.get("chain_id") != note.get("chain_id"):
-        raise NodeError(f"another program answers at {note['address']}: the node has ended; start it again")
-    return answer
 
 
 def show(directory: Path, as_json: bool) -> None:
@@ -42,6 +48,8 @@ def show(directory: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
+    if isinstance(line := answer.get("round_line"), str):
+        click.echo(f"{line}\n")
     width = max(map(len, answer))
     for name, value in answer.items():
         shown = "-" if value == "" else value

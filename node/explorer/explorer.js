@@ -51,7 +51,7 @@ function showStatus() {
   place("warning").textContent = s.disk_low ? "The disk will soon be full." : "";
   fill("ledger", [
     ["Phase", s.self_verified ? s.phase + ", self-verified" : s.phase], ["Height", number(s.height)],
-    ["Round", number(s.round) + " (" + s.round_phase + ")"], ["Minted", neuro(s.minted_nanos)],
+    ["Rounds that changed the model", number(s.closed_rounds)], ["Minted", neuro(s.minted_nanos)],
     ["Burned", neuro(s.burned_nanos)], ["Circulating", neuro(s.circulating_nanos)],
     ["Validation loss", loss(s.validation_loss)], ["Bigram loss", loss(s.bigram_loss)],
   ]);
@@ -71,10 +71,11 @@ function showStatus() {
     ["Sunset of phantom power", s.latched ? "behind us" : "height " + number(s.sunset_height)],
   ]);
   showProgress();
+  showRoundFacts();
 }
 
 function showProgress() {
-  bar("segments", status.segments_proven, status.segments);
+  place("steps-part").hidden = status.round_phase !== "training" || !status.step;
   bar("steps", status.step, status.steps);
 }
 
@@ -88,7 +89,96 @@ function showTables() {
   place("blocks").replaceChildren(...blocks.map(b => row([
     b.height, new Date(b.time_ms).toLocaleTimeString(), b.proofs, b.transactions, b.hash.slice(0, 10),
   ])));
-  place("rounds").replaceChildren(...rounds.map(r => row([r.round, r.phase, r.payloads.length, loss(r.validation_loss)])));
+  place("rounds").replaceChildren(...rounds.map(r => {
+    const line = row([
+      r.round, r.phase, payloadsOf(r), r.payloads.length ? size(sum(r.payloads, p => p.payload_bytes)) : "–",
+      r.payloads.length ? number(sum(r.payloads, p => p.steps)) : "–", loss(r.loss_before), loss(r.validation_loss),
+      signed(r.loss_change), r.bytes_sent === null ? "–" : size(r.bytes_sent),
+      r.bytes_received === null ? "–" : size(r.bytes_received), weightsOf(r),
+    ]);
+    line.lastChild.className = "words";
+    return line;
+  }));
+  showRound();
+}
+
+// ---- The round in progress
+
+// Every phase of the ledger in its order, with what happens in it.
+const STEPS = {
+  opened: "The next block draws what each node trains on.",
+  training: "Nodes train alone, prove what they have done, and commit to it.",
+  revealing: "Everybody who committed shows the payload.",
+  holding: "Validators fetch the payloads and say which they hold.",
+  result: "Validators compute the new model and sign what they get.",
+  closed: "The round has changed the model.",
+  void: "The round has ended without a result: the model stays as it was.",
+};
+const sum = (list, of) => list.reduce((total, each) => total + of(each), 0);
+const percent = points => (points / 100).toFixed(1) + " %";
+const short = hex => hex.slice(0, 10);
+const signed = value => value === null ? "–" : (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(3);
+const atMost = seconds => seconds < 120 ? seconds + " s" : duration(seconds);
+
+function payloadsOf(round) {
+  const all = round.payloads.length, counted = round.payloads.filter(p => p.counted).length;
+  return counted === all || round.payloads.every(p => p.counted === null) ? all : counted + " of " + all;
+}
+
+function weightsOf(round) {
+  const known = round.payloads.filter(p => p.weight_ppm !== null);
+  return known.map(p => short(p.node) + " " + (p.weight_ppm / 10000).toFixed(1) + " %").join(", ") || "–";
+}
+
+function showRoundFacts() {
+  const s = status, left = s.round_blocks_left;
+  place("round-words").textContent = s.round
+    ? "Round " + number(s.round) + ". " + STEPS[s.round_phase] : "No round yet: nobody has registered to train.";
+  place("phases").replaceChildren(...Object.keys(STEPS).slice(0, 5).map(phase => {
+    const item = element("li", phase);
+    if (phase === s.round_phase) item.setAttribute("aria-current", "step");
+    return item;
+  }));
+  fill("round-facts", [
+    ["Phase closes in at most", left ? atMost(s.round_seconds_left) + ", " + number(left) + (left === 1 ? " block" : " blocks") : "–"],
+    ["Participants", number(s.round_participants)], ["Committed", number(s.round_committed)],
+    ["Still waited for", number(s.round_awaited)],
+    ["Payloads revealed", number(s.round_revealed)], ["Held by > 2/3 of the power", number(s.round_held)],
+    ["Loss before the last round", loss(s.previous_validation_loss)], ["Loss now", loss(s.validation_loss)],
+  ]);
+}
+
+function barOf(name, own, words, done, all) {
+  const item = document.createElement("li"), line = document.createElement("p"), meter = document.createElement("progress");
+  const label = element("span", name);
+  label.className = "code";
+  if (own) label.append(" ", element("strong", "this node"));
+  line.append(label, element("span", words));
+  Object.assign(meter, {max: Math.max(all, 1), value: done});
+  meter.setAttribute("aria-label", name + ": " + words);
+  item.append(line, meter);
+  return item;
+}
+
+function wordsOf(node, round) {
+  const payload = round.payloads.find(p => p.node === node.node), words = [node.segments + " of " + round.segments + " segments"];
+  if (node.committed) words.push("committed");
+  if (payload) words.push("payload " + size(payload.payload_bytes) + ", " + number(payload.steps) + " steps");
+  if (payload && payload.held_basis_points !== null) words.push("held by " + percent(payload.held_basis_points));
+  if (node.awaited) words.push("waited for");
+  return words.join(" · ");
+}
+
+function showRound() {
+  const round = rounds[0];
+  if (!round) return;
+  const bars = round.nodes.map(n => barOf(short(n.node), status && n.node === status.node, wordsOf(n, round), n.segments, round.segments));
+  const others = round.awaited - round.nodes.filter(n => n.awaited).length;
+  if (others > 0) bars.push(element("li", others + (others === 1 ? " more node is" : " more nodes are") + " waited for, of which the ledger has heard nothing in this round."));
+  place("nodes").replaceChildren(...bars);
+  place("votes-part").hidden = !round.results.length;
+  place("votes").replaceChildren(...round.results.map(r =>
+    barOf("model " + short(r.model_root), false, percent(r.share_basis_points) + " of the power", r.share_basis_points, 10000)));
 }
 
 function stateOf(member) {
@@ -233,6 +323,7 @@ function listen() {
     showProgress();
   });
   hear("block", () => soon(readLists));
+  hear("round_phase", () => soon(readLists));
   hear("validated", () => readLosses().catch(() => poll()));
   hear("end", () => tell("The node has stopped."));
 }

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from node.localnet.crew import Member
 
 MIB = 1 << 20
-COLUMNS = ("node", "pid", "role", "listens", "API", "height", "finalized", "round", "peers", "balance", "CPU", "RAM")
+COLUMNS = (
+    *("node", "pid", "role", "listens", "API", "height", "finalized", "round", "phase", "steps", "loss"),
+    *("peers", "balance", "CPU", "RAM"),
+)
 
 
 def row(member: Member) -> dict[str, Any]:
@@ -25,6 +29,12 @@ def row(member: Member) -> dict[str, Any]:
         "height": member.block.get("height", status.get("height", 0)),
         "hash": member.block.get("hash", ""),
         "round": status.get("round", 0),
+        "round_phase": status.get("round_phase", "none"),
+        "round_line": status.get("round_line", ""),
+        "step": status.get("step", 0),
+        "steps": status.get("steps", 0),
+        "validation_loss": status.get("validation_loss"),
+        "model_root": status.get("model_root", ""),
         "peers": status.get("peers", 0),
         "balance_nanos": status.get("balance_nanos", "0"),
         "memory_bytes": member.memory_bytes,
@@ -41,16 +51,19 @@ def table_of(members: Sequence[Member], chain: str) -> Table:
     """The table as it is now. A node that has ended stays in it."""
     table = Table(title=f"localnet {chain}", title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column in COLUMNS:
-        right = column in ("pid", "height", "round", "peers", "balance", "CPU", "RAM")
+        right = column in ("pid", "height", "round", "steps", "loss", "peers", "balance", "CPU", "RAM")
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
-    ended = []
+    ended: list[tuple[int, str]] = []
+    line = ""
     for member in members:
         found = row(member)
+        line = line or (str(found["round_line"]) if member.answers else "")
         if not member.runs:
             ended.append((member.number, member.end))
         table.add_row(*_cells(member, found), style=None if member.runs else "red")
-    if ended:
-        table.caption = "\n".join(f"node {number} {words}" for number, words in ended)
+    told = [line] * bool(line) + [f"node {number} {words}" for number, words in ended]
+    if told:
+        table.caption = Text("\n".join(told))  # Not as markup: a node that ends may say anything.
         table.caption_justify = "left"
     return table
 
@@ -69,6 +82,9 @@ def _cells(member: Member, found: dict[str, Any]) -> list[str]:
         str(found["height"]),
         found["hash"][:8] or "–",
         str(found["round"]),
+        str(found["round_phase"]),
+        f"{found['step']}/{found['steps']}" if found["step"] else "–",
+        "–" if found["validation_loss"] is None else f"{found['validation_loss']:.3f}",
         str(found["peers"]),
         f"{whole}.{part // 10**6:03}",
         f"{found['cpu_percent']:.0f}%" if member.runs else "–",

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from chain.block import SEATS_MAXIMUM
+from chain.block import SEATS_MAXIMUM, PayloadReveal
 from chain.crypto.hashing import merkle_root, tagged_hash
 from chain.errors import BadSignature, InvalidRoundInput
-from chain.receipts import RoundClosed, RoundDrawn, RoundOpened, RoundVoid
+from chain.receipts import Minted, RoundClosed, RoundDrawn, RoundOpened, RoundVoid
 from chain.round_inputs import PAYLOAD_BYTES_MAXIMUM, read_bitmap, write_bitmap
+from chain.rounds import counted
 from chain.state import CLOSED, HOLDING, OPENED, RESULT, REVEALING, TRAINING, VOID, Revealed
 from tests.builders import (
     ALICE,
@@ -285,6 +286,82 @@ def test_a_node_reveals_once():
     reveal(chain)
     with pytest.raises(InvalidRoundInput, match="already revealed"):
         reveal(chain)
+
+
+def promised(chain: Chain, **hidden) -> list[PayloadReveal]:
+    """Two nodes have committed to payloads of which these things are the same."""
+    train(chain, NODE, OTHER_NODE, segments=2)
+    shown = [a_reveal(chain, node, **hidden) for node in (NODE, OTHER_NODE)]
+    chain.block(rounds=[a_commit(chain, node, reveal=one) for node, one in zip((NODE, OTHER_NODE), shown, strict=True)])
+    return shown
+
+
+def test_a_payload_that_another_node_has_revealed_is_refused_and_that_round_goes_on_without_it():
+    chain = a_training_chain(NODE, OTHER_NODE)
+    first, second = promised(chain, payload_root=named("one and the same"))
+    with pytest.raises(InvalidRoundInput, match="another node has revealed the payload"):
+        chain.block(rounds=[first, second])
+    chain.block(rounds=[second])
+    with pytest.raises(InvalidRoundInput, match="another node has revealed the payload"):
+        chain.block(rounds=[first])
+    chain.empty_blocks(3)
+    assert chain.round.phase == HOLDING
+    assert [revealed.node for revealed in chain.round.revealed] == [OTHER_NODE.node]
+
+
+def test_payloads_that_differ_in_the_root_only_are_both_taken():
+    chain = a_training_chain(NODE, OTHER_NODE)
+    chain.block(rounds=promised(chain, salt=named("one salt")))
+    assert len(chain.round.revealed) == 2
+
+
+def test_a_payload_of_an_earlier_round_is_a_new_one_to_the_ledger():
+    chain = a_training_chain()
+    echo = named("echo")
+    for number in (1, 2):
+        train(chain, segments=2)
+        shown = a_reveal(chain, payload_root=echo)
+        chain.block(rounds=[a_commit(chain, reveal=shown)])
+        chain.block(rounds=[shown])
+        assert chain.round.phase == HOLDING and chain.round.number == number
+        everybody_holds(chain)
+        everybody_agrees(chain)
+        chain.block()
+
+
+def test_a_node_that_commits_and_never_reveals_is_neither_counted_nor_paid():
+    chain = a_training_chain(NODE, OTHER_NODE)
+    train(chain, NODE, OTHER_NODE)
+    commit(chain, NODE, OTHER_NODE)
+    reveal(chain, NODE)
+    chain.empty_blocks(2)
+    everybody_holds(chain)
+    everybody_agrees(chain)
+    assert [revealed.node for revealed in counted(chain.state, chain.state.round(1))] == [NODE.node]
+    chain.end_epoch()
+    minted = [each for applied in chain.blocks for each in applied.receipts if isinstance(each, Minted)]
+    assert {(each.round, each.node) for each in minted} == {(1, NODE.node)}
+
+
+def test_a_reveal_after_its_phase_is_refused():
+    chain = at_revealing(NODE, OTHER_NODE)
+    late = a_reveal(chain, OTHER_NODE)
+    reveal(chain)
+    chain.empty_blocks(2)
+    with pytest.raises(InvalidRoundInput, match="round 1 is holding, this needs it to be revealing"):
+        chain.block(rounds=[late])
+
+
+def test_no_payload_of_zero_steps_can_be_revealed():
+    """Half of the segments are one at least, and the steps are those of the proven segments."""
+    chain = a_training_chain(network=a_network(inner_steps=2))
+    with pytest.raises(InvalidRoundInput, match="proved no segment"):
+        commit(chain)
+    train(chain, segments=1)
+    nothing = a_reveal(chain, steps=0, distances=(), states_root=merkle_root([]))
+    chain.block(rounds=[a_commit(chain, reveal=nothing)])
+    with pytest.raises(InvalidRoundInput, match="differ from the 1 proven segments"):
+        chain.block(rounds=[nothing])
 
 
 def test_a_node_that_did_not_commit_cannot_reveal():

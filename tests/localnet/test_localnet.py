@@ -35,7 +35,7 @@ class Localnet:
         self.root = root
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "node", "localnet", "--data-dir", str(root), "--no-training", "--json", *arguments],
+            [sys.executable, "-m", "node", "localnet", "--data-dir", str(root), "--json", *arguments],
             cwd=ROOT, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -52,12 +52,17 @@ class Localnet:
         found: list[dict[str, Any]] = until(read, self.said)
         return found
 
-    def height(self, node: dict[str, Any]) -> int:
+    def ask(self, node: dict[str, Any], path: str) -> dict[str, Any]:
+        """What a node's API answers; nothing while it does not."""
         try:
-            with urllib.request.urlopen(f"http://{node['api']}/v1/status", timeout=5) as answer:
-                return int(json.loads(answer.read())["height"])
+            with urllib.request.urlopen(f"http://{node['api']}/v1/{path}", timeout=5) as answer:
+                found: dict[str, Any] = json.loads(answer.read())
         except OSError:
-            return -1
+            return {}
+        return found
+
+    def height(self, node: dict[str, Any]) -> int:
+        return int(self.ask(node, "status").get("height", -1))
 
     def reaches(self, nodes: list[dict[str, Any]], height: int) -> None:
         until(lambda: all(self.height(node) >= height for node in nodes), self.said)
@@ -76,7 +81,8 @@ class Localnet:
 
 @pytest.fixture
 def running(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Localnet]:
-    net = Localnet(tmp_path / "net", "--nodes", str(request.param), "--validators", "1", "--set", BLOCKS)
+    options = ("--no-training", "--validators", "1", "--set", BLOCKS)
+    net = Localnet(tmp_path / "net", "--nodes", str(request.param), *options)
     yield net
     if net.process.poll() is None:
         net.process.kill()
@@ -106,7 +112,7 @@ def test_when_it_is_killed_its_nodes_end_too_and_the_next_start_goes_on(running:
     running.process.kill()
     running.process.communicate()
     until(lambda: not any(is_alive(node["pid"]) for node in nodes), lambda: "a node is left running")
-    again = Localnet(running.root, "--nodes", "1", "--until-height", str(height + 1))
+    again = Localnet(running.root, "--no-training", "--nodes", "1", "--until-height", str(height + 1))
     out, err = again.process.communicate(timeout=PATIENCE_SECONDS)
     assert again.process.returncode == 0, err
     assert all(row["height"] > height for row in json.loads(out)["nodes"])

@@ -5,6 +5,7 @@ Each is what somebody could really write. An edit's old text stands exactly once
 
 from tests.mutations.consensus import CONSENSUS
 from tests.mutations.edits import Edit, Mutation
+from tests.mutations.rounds import ROUNDS
 
 
 def mutation(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
@@ -14,25 +15,6 @@ def mutation(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
 
 
 LEDGER = (
-    mutation(
-        "two thirds of the power are enough to close a round",
-        "chain/rounds.py",
-        "return 3 * power > 2 * total",
-        "return 3 * power >= 2 * total",
-        "test_rounds",
-    ),
-    Mutation(
-        "a round counts heads, not stake",
-        (
-            Edit(
-                "chain/rounds.py",
-                "return state.validators(current.set_epoch).power if current.revealed",
-                "return len(state.validators(current.set_epoch).members) if current.revealed",
-            ),
-            Edit("chain/round_inputs.py", "return member.power", "return 1"),
-        ),
-        ("tests/chain/test_rounds.py",),
-    ),
     mutation(
         "a signature with a high s is accepted",
         "chain/crypto/ecdsa.py",
@@ -198,4 +180,4 @@ LEDGER = (
     ),
 )
 
-MUTATIONS = (*LEDGER, *CONSENSUS)
+MUTATIONS = (*LEDGER, *ROUNDS, *CONSENSUS)

@@ -14,6 +14,7 @@ from network.connection import SLICE_FRAMES
 from network.kinds import KIB, MIB
 from network.limits import DROPPED_PER_FAULT, FLOODING, MALFORMED, PINGS
 from network.outbox import BYTES_MAXIMUM, FRAME_BYTES_MAXIMUM, MESSAGE_OVERHEAD
+from network.traffic import Traffic
 from tests.network.scripted import Node, nodes, raw, until
 
 JUNK = 100_000
@@ -65,6 +66,17 @@ async def test_a_report_counts_by_kind():
         assert sent.bytes_out == got.bytes_in == {kinds.VOTE: 5, kinds.BLOCK: 100_000}
         assert (sent.queued_messages, sent.queued_bytes, sent.messages_in, got.messages_out) == (0, 0, {}, {})
         assert 0 <= got.silent_seconds <= got.open_seconds
+
+
+async def test_what_connections_carried_is_counted_beyond_their_end():
+    async with nodes(Node(1), Node(2)) as (one, two):
+        for number in (1, 2):
+            connection = await two.dial(one)
+            connection.send(kinds.VOTE, b"abc")
+            await until(lambda number=number: len(one.messages) == number)
+            connection.end("enough")
+            await until(lambda number=number: len(one.ended) == len(two.ended) == number)
+        assert two.endpoint.shared.traffic == Traffic(6, 0) and one.endpoint.shared.traffic == Traffic(0, 6)
 
 
 # ---- Who sends what he should not

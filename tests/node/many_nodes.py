@@ -158,7 +158,7 @@ class Member:
         for index in range(segments):
             done = SegmentDone(work.round, index, named(f"{name} {index}"), 9_000, 1 << 20, self.view.tip.time_ms, 1)
             self.driver.add_segment(done)
-        change = np.random.default_rng(named(name)[0]).normal(0, 0.001, weights.size).astype(np.float32)
+        change = np.random.default_rng(list(named(name))).normal(0, 0.001, weights.size).astype(np.float32)
         payload = encode_payload(weights, weights + change, self.learning.fragment_sizes)
         self.driver.add_payload(RoundDone(work.round, segments, self.payloads.put(payload), len(payload)))
         self.claims.speak()

@@ -19,10 +19,12 @@ from node.api.document import openapi
 from node.api.events import CHANGES_TOLD, HEARTBEAT_SECONDS, KINDS, PROOFS_TOLD, QUEUE_EVENTS
 from node.api.fields import LIMIT_MAXIMUM, LIMIT_USUAL
 from node.api.limits import BODY_BYTES_MAXIMUM, Limits
+from node.api.round_nodes import NODES_TOLD, RESULTS_TOLD
 from node.api.routes import JSON, ROUTES, STREAM
 from node.api.server import HEAD_BYTES_MAXIMUM
 from node.mempool import Caps
 from node.mempool_checks import NONCE_WINDOW
+from node.round_weights import ROUNDS_KEPT
 from tests.node.lone_node import IDENTITY
 from tests.node.served import Served, serving
 
@@ -62,6 +64,9 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
         f"{PROOFS_TOLD} of them are told",
         f"{CHANGES_TOLD} of these changes are told",
         f"at most {LOSSES_SHOWN} points",
+        f"at most {NODES_TOLD} beside those that committed",
+        f"the {RESULTS_TOLD} signed results with the most power",
+        f"for at most {ROUNDS_KEPT} rounds",
     ):
         assert words in text, words
 

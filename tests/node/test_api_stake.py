@@ -346,7 +346,9 @@ async def test_the_status_command_shows_phase_stake_and_validator(
 ) -> None:
     folder = served.node.home.directory.root
     await asyncio.to_thread(show, folder, False)
-    told = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    glance, empty, *lines = capsys.readouterr().out.splitlines()
+    told = dict(line.split(None, 1) for line in lines)
+    assert glance == told["round_line"].rstrip() and not empty and glance.startswith(f"round {told['round']} ")
     assert (told["phase"], told["validator"], told["bonded_nanos"]) == ("handover", ACTIVE, str(130 * NEURO))
     assert (told["phantom_nanos"], told["validators"]) == (str(75 * NEURO), "2")
 

@@ -289,7 +289,7 @@ def test_a_long_search_goes_on_at_the_next_look_and_judges_only_at_its_end(
     assert looks == [[], [], [f"payloads/{name}"]] and len(payloads(node)) == 4
 
 
-@pytest.mark.parametrize("folder", ["payloads", "model", "work", "tokens"])
+@pytest.mark.parametrize("folder", ["payloads", "aggregates", "model", "work", "tokens"])
 def test_a_draft_that_nobody_writes_goes_at_the_second_look(node: LoneNode, folder: str) -> None:
     keeper = Housekeeping(node.folder)
     draft, written = node.folder / folder / "left.partial", node.folder / folder / "growing.partial"

@@ -147,8 +147,8 @@ def test_the_ledger_of_another_chain_is_refused_in_words(node: LoneNode) -> None
 
 
 def test_a_ledger_of_another_schema_is_refused_in_words(node: LoneNode) -> None:
-    node.database.write({SCHEMA_KEY: b"2"})
-    with pytest.raises(StoreError, match="schema b'2'"):
+    node.database.write({SCHEMA_KEY: b"1"})
+    with pytest.raises(StoreError, match="schema b'1'"):
         Store(node.database, node.network)
 
 
