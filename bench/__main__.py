@@ -25,6 +25,7 @@ NAMES = {
     "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
     "diloco": "the outer step: bytes on sockets, time without training, and hivemind beside it",
+    "aggregate": "combining the payloads of a round: seconds and memory of each rule",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

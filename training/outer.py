@@ -25,7 +25,7 @@ from training.blocks import AGGREGATE, UNITS_PER_ONE, Encoded, check_header, chu
 from training.errors import PayloadError, TrainingError
 from training.gram import gram_matrix
 from training.pages import MerkleRoot, TaggedHash, model_root, pages_root
-from training.robust import CLIP_TRUST, LENGTH_EIGHTHS_LIMIT, MEAN, RobustSpec, merge
+from training.robust import CLIP_TRUST, LENGTH_EIGHTHS_LIMIT, MEAN, Merge, RobustSpec, merge
 from training.rounding import divide_half_even
 from training.trust import Party, Trust, trust_bytes
 
@@ -132,9 +132,14 @@ def combine(
     if not all(1 <= party.steps <= spec.round_steps for party in parties):
         raise PayloadError(f"steps {[party.steps for party in parties]}: a round has 1 to {spec.round_steps}")
     found = merge(gram_matrix(payloads, fragment_sizes), parties, trust, spec)
+    return merged(payloads, found, fragment_sizes), found.trust
+
+
+def merged(payloads: Sequence[Encoded], found: Merge, fragment_sizes: Sequence[int]) -> bytes:
+    """The aggregate, by what a rule found. Raises PayloadError."""
     if found.coefficients:
-        return weighted_sum(payloads, found.coefficients, fragment_sizes), found.trust
-    return trimmed_mean(payloads, found.ratios, found.trim, fragment_sizes), found.trust
+        return weighted_sum(payloads, found.coefficients, fragment_sizes)
+    return trimmed_mean(payloads, found.ratios, found.trim, fragment_sizes)
 
 
 def rate_for(rates: Sequence[OuterRate], payloads: int) -> OuterRate:
