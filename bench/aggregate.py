@@ -13,7 +13,6 @@ import argparse
 import json
 import mmap
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -101,7 +100,7 @@ def measured(folder: Path, size: int, count: int, rule: int) -> dict[str, float]
     spec = RobustSpec(rule, STEPS, 7)
     before, files_before = resident("VmRSS"), resident("RssFile")
     times = [timed(entries, size, spec) for _ in range(REPEATS if size <= MILLION else 1)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = resident("VmHWM")
     files = resident("RssFile") - files_before
     seconds, gram_seconds, rule_seconds = (min(each) for each in zip(*times, strict=True))
     return {

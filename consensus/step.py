@@ -46,8 +46,9 @@ its parent. Whichever of these views finalizes it ends the epoch.
 - The paper checks every signature when it comes; here most are checked in sum, and late ones never.
 - Clocks adapt, and a leader that has not been heard for a while is given up at once, so that one dead validator of four
   costs no waiting. A view lost to a silent leader leaves Δ as it is.
-- A notarization is kept on disk before FINALIZE is voted. Otherwise, if all crash at once, those that voted FINALIZE
-  may not give the view up, and cannot get its notarization again from members that hold their votes back.
+- The certificate that brings us to a view is kept on disk before we vote there, and a notarization before FINALIZE is
+  voted. Otherwise certificates that the gap rule asks for are lost when members crash one after another, and cannot be
+  made again: some never voted in the view that is missing, and who voted FINALIZE in it may not give it up.
 - The last block of an epoch is proposed again until it is final; the paper has no epochs.
 - Two rules of others were left out. A leader seen to sign two blocks is reported, but if one of them is notarized it
   is finalized like any other: refusing would let the leader delay finality, and safety does not need it. And a leader's

@@ -39,6 +39,10 @@ def insert(draft: Draft, certificate: Certificate) -> None:
         return
     hear(draft, view, signers_in(certificate.bitmap, len(draft.epoch.committee.members)))
     draft.emit(Broadcast(certificate))
+    if draft.epoch.us is not None and view >= state.view:
+        # Who votes in a view can show the certificate of the one before it, also after a crash: so none that later
+        # views were built on can be lost by honest members that crash one after another.
+        draft.emit(Keep(certificate))
     if certificate.kind == NOTARIZE:
         state.notarized = {**state.notarized, view: certificate}
         views.note_certified(state, certificate)
@@ -94,8 +98,9 @@ def _vote_to_finalize(draft: Draft, certificate: Certificate) -> None:
     if own.nullified or own.finalized is not None or certificate.view in state.nullified:
         return
     if draft.epoch.us is not None:
-        # Once we vote FINALIZE we never NULLIFY, so after a crash this certificate alone gets us out of the view.
-        draft.emit(Keep(certificate))
+        if certificate.view < state.view:
+            # Once we vote FINALIZE we never NULLIFY, so after a crash this certificate alone gets us out of the view.
+            draft.emit(Keep(certificate))
         draft.cast(FINALIZE, certificate.view, certificate.block_hash)
 
 

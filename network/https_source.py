@@ -77,7 +77,9 @@ class HttpsSource:
                         break
                 return response.status, bytes(body[: most + 1])
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise SourceFailed(f"no answer over HTTPS ({type(error).__name__}: {error})") from error
+            # aiohttp's own words for a refused connection are about objects of this program.
+            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+            raise SourceFailed(f"no answer over HTTPS ({type(cause).__name__}: {cause})") from error
 
 
 def new_session() -> aiohttp.ClientSession:

@@ -40,9 +40,7 @@ __all__ = ["ArchiveDiffers", "Counts", "Progress", "Replay"]
 
 # Views that may pass without a block: twelve days of views given up at one a second.
 VIEWS_MAXIMUM = 1 << 20
-PAYLOADS_ADVICE = (
-    "`neuroshard archive fetch` fetches them from nodes that have them; a node that runs with --archive keeps all"
-)
+PAYLOADS_ADVICE = "`neuroshard archive fetch` fetches them from others; a node that runs with --archive keeps all"
 
 
 @dataclass(slots=True)
@@ -63,7 +61,7 @@ class Counts:
 
 
 class PayloadsNotKept(NodeError):
-    """The weights cannot be made again, since payloads have been forgotten here on purpose."""
+    """The weights cannot be made again, since payloads are not here. Nothing shows that the ledger is wrong."""
 
 
 def check_whole(database: KeyValue) -> None:
@@ -226,11 +224,11 @@ class Replay:
             self.model = None
             return
         kept_from = int.from_bytes((self.database.get(PAYLOADS) or bytes(8))[:8], "big") + 1
-        if number < kept_from:
-            raise PayloadsNotKept(
-                f"this node keeps the payloads of rounds from {kept_from} on, and lacks {payloads} of round {number}: "
-                f"{PAYLOADS_ADVICE}"
-            )
+        policy = f", since this node keeps those of rounds from {kept_from} on only" if number < kept_from else ""
+        raise PayloadsNotKept(
+            f"the weights cannot be made again: of round {number} {payloads} payloads are missing{policy}. "
+            f"{PAYLOADS_ADVICE}"
+        )
 
     def _count(self, block: Block) -> None:
         counts, header = self.counts, block.header

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from chain.receipts import RoundClosed
 from chain.rounds import counted
 from chain.state import HOLDING, RESULT, Revealed, Round, State
 from node.counted import Closed, Counted, counted_in
@@ -50,15 +49,13 @@ class Attendance:
         self.adopted = adopted
         self.trouble = ""  # why the ledger's model is not here, for people
         self._state: State | None = None
+        self._told: bytes | None = None  # root of the newest model that `adopted` was told of, or that was there before
         self._foreseen: tuple[Claimed, int, Counted] | None = None
         self._wake = asyncio.Event()
 
-    def closed(self, receipt: RoundClosed) -> bool:
-        """A round has closed: go on from its outcome. If we have not computed it, `run` fetches what that takes."""
-        return self.outcomes.adopt(receipt.round, receipt.outcome)
-
     def follow(self, state: State) -> None:
         """The newest finalized state."""
+        self._told = self.outcomes.model_root if self._told is None else self._told
         self._state = state
         self._wake.set()
 
@@ -116,6 +113,10 @@ class Attendance:
             return True
         if self.outcomes.model_root != state.ledger.model.outer_root and not await self._catch_up(state):
             return False
+        if self._told != self.outcomes.model_root:
+            # Not in `_catch_up`: who waited for the model may have been overtaken, and the thread has gone on.
+            self._told = self.outcomes.model_root
+            self.adopted()
         current = state.round(state.ledger.round)
         if current is None or current.phase not in (HOLDING, RESULT) or not self.attests(state, current):
             return True
@@ -156,17 +157,18 @@ class Attendance:
         await self._check(missing)
 
     async def _catch_up(self, state: State) -> bool:
-        """Get the ledger's model: from its file, or from what others give; see `_bring`."""
+        """Get the ledger's model: computed here, else from its file, else from what others give; see `_bring`."""
+        outcomes = self.outcomes
         try:
-            await self._bring(state, await self.outcomes.aside(self.outcomes.missing, state))
-            await self.outcomes.aside(self.outcomes.restore, state)
+            if not await outcomes.aside(outcomes.adopt, state.ledger.model):
+                await self._bring(state, await outcomes.aside(outcomes.missing, state))
+                await outcomes.aside(outcomes.restore, state)
         except StoreError as error:
             if isinstance(error, ModelDiffers) and str(error) != self.trouble:
                 LOG.error("this node does not train: its model is not the ledger's", reason=str(error))
             self.trouble = str(error)
             return False
         self.trouble = ""
-        self.adopted()
         return True
 
     async def _bring(self, state: State, missing: Sequence[Closed]) -> None:

@@ -43,8 +43,10 @@ class Bringing:
     async def bring(self, wanted: Wanted) -> bool:
         """Whether a blob is here, fetched if need be."""
         root = wanted.root
-        if (known := self._coming.get(root)) is not None:
-            return await asyncio.shield(known.here)
+        while (known := self._coming.get(root)) is not None:
+            await asyncio.wait([known.here])
+            if not known.here.cancelled():  # Else who looked for it has stopped: it is our turn.
+                return known.here.result()
         coming = self._coming[root] = _Coming()
         try:
             is_here = await asyncio.to_thread(self.store.has, root)

@@ -44,26 +44,40 @@ class ModelFetch:
         self.round_of = round_of
         self._wanted: Outcome | None = None
         self._waiting: dict[asyncio.Future[bytes | Path | None], bytes] = {}  # for which root
-        self._busy = asyncio.Lock()  # one at a time builds and saves
+        # A thread goes on although nobody waits for it any more: what it makes is true, and is waited for by the next.
+        self._building: tuple[Outcome, asyncio.Future[OuterState | None]] | None = None
 
     async def fetch(self, outcome: Outcome) -> OuterState | None:
         """The state with these roots, saved in the model store; None if it could not be had this time.
 
         Raises StoreError if this machine cannot write it.
         """
-        learning = self.models.learning
+        if (found := await self._built(outcome)) is not None:
+            return found
         round_number = self.round_of(outcome)
         if round_number is None:
             return None
-        wanted = blobs_of(outcome, learning)
+        wanted = blobs_of(outcome, self.models.learning)
         self._forget_other(outcome, wanted)
         came = await asyncio.gather(*(self._bring(blob) for blob in wanted))
         if None in came or self._wanted != outcome:
             return None
         files = {blob.name: path for blob, path in zip(wanted, came, strict=True) if path is not None}
-        async with self._busy:
-            # A thread goes on although nobody waits for it any more: what it saves is true all the same.
-            return await asyncio.shield(asyncio.to_thread(self._build, files, outcome, round_number))
+        if (found := await self._built(outcome)) is not None:
+            return found
+        work = asyncio.ensure_future(asyncio.to_thread(self._build, files, outcome, round_number))
+        self._building = outcome, work
+        return await self._built(outcome)
+
+    async def _built(self, outcome: Outcome) -> OuterState | None:
+        """Wait for what is being built, and take it if it is this."""
+        if self._building is None:
+            return None
+        of, work = self._building
+        await asyncio.wait([work])
+        if self._building is not None and self._building[1] is work:
+            self._building = None
+        return work.result() if of == outcome else None
 
     def _forget_other(self, outcome: Outcome, wanted: tuple[ModelBlob, ...]) -> None:
         """What is not of this outcome is not fetched any more, and what has come of it goes."""

@@ -226,8 +226,6 @@ class Node:
                     f"Round {receipt.round} closed at height {header.height}{words}: model "
                     f"{receipt.outcome.model_root.hex()[:16]}"
                 )
-                if self.attendance.closed(receipt):
-                    self._validate_model()
             elif isinstance(receipt, RoundVoid):
                 self.watch(f"Round {receipt.round} is void: the model stays as it was")
         state = self.store.state()

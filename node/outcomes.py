@@ -5,6 +5,7 @@ Everything here can be made again from the ledger and the payloads; files only s
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,9 +72,10 @@ def _still_in_state(state: State, number: int) -> Closed | None:
 
 
 def _give_way() -> None:
-    """Lower this thread's priority, where that is possible: on Linux every thread has its own."""
-    with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    """Lower this thread's priority. On Linux every thread has its own; elsewhere the number would be another's."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Outcomes:
@@ -196,13 +198,13 @@ class Outcomes:
         self.models.save_candidate(state, round_number, outcome.outer_root)
         return Prepared(round_number, base_root, outcome, state)
 
-    def adopt(self, round_number: int, outcome: Outcome) -> bool:
+    def adopt(self, outcome: Outcome) -> bool:
         """A round has closed with this outcome: go on from it. False if we have not computed it."""
         prepared = self._prepared.get(outcome.counted_root)
         if prepared is None or prepared.outcome != outcome:
             return False
-        self.models.accept(round_number, outcome.outer_root)
-        self._take(prepared.state, outcome.outer_root, round_number)
+        self.models.accept(prepared.round, outcome.outer_root)
+        self._take(prepared.state, outcome.outer_root, prepared.round)
         return True
 
     def restore(self, state: State) -> None:

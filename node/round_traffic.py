@@ -16,7 +16,7 @@ class RoundTraffic:
     """
 
     def __init__(self, total: Callable[[], Traffic | None]) -> None:
-        self.total = lambda: total() or Traffic()
+        self._total = total
         self._known: dict[int, Traffic] = {}
         self._running: tuple[int, Traffic] | None = None  # the newest round, and the total when it opened
 
@@ -24,7 +24,7 @@ class RoundTraffic:
         for receipt in applied.receipts:
             if isinstance(receipt, RoundOpened):
                 self._known |= self._of_running()
-                self._running = receipt.round, self.total()
+                self._running = receipt.round, self._total() or Traffic()
         while len(self._known) > ROUNDS_KEPT:
             del self._known[min(self._known)]
 
@@ -32,7 +32,7 @@ class RoundTraffic:
         if self._running is None:
             return {}
         number, before = self._running
-        now = self.total()
+        now = self._total() or Traffic()
         return {number: Traffic(now.sent - before.sent, now.received - before.received)}
 
     @property

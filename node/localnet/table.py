@@ -10,7 +10,7 @@ from node.localnet.crew import Member
 
 MIB = 1 << 20
 COLUMNS = (
-    *("node", "pid", "role", "listens", "API", "height", "finalized", "round", "phase", "steps", "loss"),
+    *("node", "pid", "role", "listens", "API", "height", "finalized", "round", "steps", "loss"),
     *("peers", "balance", "CPU", "RAM"),
 )
 
@@ -82,7 +82,6 @@ def _cells(member: Member, found: dict[str, Any]) -> list[str]:
         str(found["height"]),
         found["hash"][:8] or "–",
         str(found["round"]),
-        str(found["round_phase"]),
         f"{found['step']}/{found['steps']}" if found["step"] else "–",
         "–" if found["validation_loss"] is None else f"{found['validation_loss']:.3f}",
         str(found["peers"]),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chain.attestations import has_voted
+from chain.awaited import is_awaited
 from chain.block import Body, Proof, RoundInput, Validator, beacon_message
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO
@@ -169,9 +170,13 @@ class PlayedChain(Chain):
             yield from self._votes(current)
 
     def _commits(self, current: Round) -> Iterator[RoundInput]:
-        """Of everybody who has finished and drew a seat."""
+        """Of everybody who has finished and drew a seat; first those without whom the phase would end."""
         state, params = self.state, self.network.params
-        for person, claim in self._workers(current):
+
+        def is_waited_for(worker: tuple[Staker, Claim | None]) -> bool:
+            return is_awaited(current, state.need(NodeRecord, node_key(worker[0].node.node)))
+
+        for person, claim in sorted(self._workers(current), key=is_waited_for):
             node = person.node.node
             done = claim is not None and claim.commitment == ZERO and len(claim.states) == params.segments
             if done and has_seat(state, current, node, params) and is_seat_free(state, current, node, params):

@@ -162,12 +162,12 @@ def limit(rounds: Rounds) -> int:
 NODES = [NODE, OTHER_NODE, a_key("a third node")]
 NETWORK = a_network(train_blocks=5, grace_blocks_minimum=1, reveal_blocks=3, hold_blocks=2, result_blocks=4)
 
-# What a node or validator does in one block: nothing, the right thing, or a lie.
+# What a node or validator does in one block: nothing, the right thing, or a lie; validators in each of two phases.
 SILENT, RIGHT, LIE = range(3)
 deeds = st.lists(
     st.tuples(
         st.lists(st.sampled_from([SILENT, RIGHT, LIE]), min_size=3, max_size=3),
-        st.lists(st.sampled_from([SILENT, RIGHT, LIE]), min_size=6, max_size=6),
+        st.lists(st.tuples(*[st.sampled_from([SILENT, RIGHT, LIE])] * 2), min_size=6, max_size=6),
     ),
     min_size=1,
     max_size=40,
@@ -208,7 +208,8 @@ def test_a_round_ends_within_the_sum_of_its_deadlines_whatever_anybody_does(powe
         for place, deed in enumerate(nodes):
             if deed != SILENT:
                 node_speaks(rounds, place, deed)
-        for place, deed in enumerate(validators[: len(powers)]):
+        for place, in_phases in enumerate(validators[: len(powers)]):
+            deed = in_phases[rounds.round.phase == RESULT]
             if deed != SILENT:
                 validator_speaks(rounds, place, deed)
         current = rounds.round

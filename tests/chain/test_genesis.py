@@ -77,6 +77,8 @@ def test_parameters_stand_once_in_order_of_their_names():
 
 ACCEPTED = [
     {"seats": 1024},
+    {"seats": 4},
+    {"grace_blocks_minimum": 1},
     {"burn_basis_points": 10_000},
     {"stamp_bits": 0},
     {"vest_rounds": 0},
@@ -96,6 +98,8 @@ ACCEPTED = [
 REFUSED = [
     {"seats": 1025},
     {"seats": 0},
+    {"seats": 3},
+    {"grace_blocks_minimum": 0},
     {"burn_basis_points": 10_001},
     {"epoch_blocks": 0},
     {"train_blocks": 0},

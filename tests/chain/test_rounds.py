@@ -565,6 +565,14 @@ def test_a_round_without_an_agreed_result_is_void_at_its_deadline_and_leaves_the
         chain.block(rounds=[a_result_vote(chain, 2, outcome=an_outcome(), round=1)])
 
 
+def test_a_round_whose_result_nobody_signs_is_void_at_its_deadline():
+    chain = at_result(network=FOUR)
+    chain.empty_blocks(2)
+    assert phase_of(chain, 1) == RESULT
+    chain.block()
+    assert phase_of(chain, 1) == VOID
+
+
 def test_availability_votes_do_not_count_as_results():
     chain = at_holding()
     everybody_holds(chain)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,8 +99,11 @@ def test_no_finalize_of_a_view_that_others_gave_up():
     assert state.view == 2 and not casts(effects)
 
 
-def test_the_notarization_is_kept_before_finalize_is_voted():
-    _, effects = feed(begun()[0], FOUR, a_certificate(FOUR, NOTARIZE, 1, OTHERS, A))
+@pytest.mark.parametrize("view", [1, 2])
+def test_a_notarization_is_kept_before_finalize_is_voted_also_one_of_an_earlier_view(view):
+    state, _ = feed(begun()[0], FOUR, *[a_certificate(FOUR, NULLIFY, 1, OTHERS)] * (view - 1))
+    state, _ = feed(state, FOUR, *[a_certificate(FOUR, NULLIFY, 3, OTHERS)] * (view - 1))
+    _, effects = feed(state, FOUR, a_certificate(FOUR, NOTARIZE, view, OTHERS, A))
     order = [type(effect) for effect in effects if isinstance(effect, Keep | CastVote)]
     assert order == [Keep, CastVote]
 
@@ -224,3 +228,28 @@ def test_whatever_happens_no_vote_contradicts_another_and_no_argument_is_changed
         mine = {(kind, block) for kind, each, block in cast if each == view}
         kinds = [kind for kind, _ in mine]
         assert kinds.count(NOTARIZE) <= 1 and kinds.count(FINALIZE) + kinds.count(NULLIFY) <= 1
+
+
+@pytest.mark.parametrize(
+    ("certificate", "is_given_up"),
+    [((NULLIFY, ZERO), False), ((NOTARIZE, A), False), ((NOTARIZE, A), True), ((FINALIZE, A), False)],
+)
+def test_the_certificate_that_brings_us_to_a_view_is_kept_before_anything_else_happens_there(certificate, is_given_up):
+    kind, block = certificate
+    state, _ = feed(begun()[0], FOUR, *([TimerFired(VIEW, 1)] if is_given_up else []))
+    news = a_certificate(FOUR, kind, 1, OTHERS, block)
+    state, effects = feed(state, FOUR, news)
+    assert state.view == 2 and of_kind(effects, Keep) == [Keep(news)]
+    assert not [effect for effect in effects[: effects.index(Keep(news))] if isinstance(effect, CastVote)]
+
+
+def test_an_older_certificate_that_tells_nothing_new_is_not_kept():
+    state, _ = feed(begun()[0], FOUR, a_certificate(FOUR, NULLIFY, 3, OTHERS))
+    _, effects = feed(state, FOUR, a_certificate(FOUR, NULLIFY, 1, OTHERS))
+    assert not of_kind(effects, Keep)
+
+
+def test_who_has_no_vote_keeps_no_certificates():
+    observer = an_epoch(1, 1, 1, 1, us=None)
+    _, effects = feed(begun(observer)[0], observer, a_certificate(observer, NULLIFY, 1, OTHERS))
+    assert not of_kind(effects, Keep)

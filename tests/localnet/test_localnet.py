@@ -15,7 +15,7 @@ import pytest
 
 from tests.node.processes import ROOT, is_alive
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 BLOCKS = "chain.block_interval_max_ms=200"
 
 

@@ -46,7 +46,7 @@ def model_root(home: Path, learning: Learning, number: int) -> str:
     return load_base(path, learning).root.hex() if path.exists() else ""
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_all_nodes_have_the_same_model_after_every_round_whoever_dies(net: Localnet, tmp_path: Path) -> None:
     nodes = net.addresses()
     until(lambda: sum(counted(each) == 4 for each in measured(net, nodes[3]).values()) >= 3, net.said)

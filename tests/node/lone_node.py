@@ -186,7 +186,7 @@ class LoneNode:
         self.view.finalize(applied.block.header.hash(), self.certify(FINALIZE, applied))
         for receipt in applied.receipts:
             if type(receipt).__name__ == "RoundClosed":
-                assert self.outcomes.adopt(receipt.round, receipt.outcome)  # type: ignore[union-attr]
+                assert self.outcomes.adopt(receipt.outcome)  # type: ignore[union-attr]
         self.mempool.follow(self.state, applied.state.changes)
         self.driver.follow(self.state, self.view.tip.height)
         self.declarations.follow(self.state)

@@ -17,7 +17,6 @@ import numpy as np
 from chain.block import Block
 from chain.crypto import bls
 from chain.genesis import Network
-from chain.receipts import RoundClosed
 from chain.state import TRAINING, Round, State
 from chain.transition import Applied, Proposal, epoch_of
 from consensus.certificate import certify
@@ -126,9 +125,6 @@ class Member:
 
     def finish(self, applied: Applied) -> None:
         """What a node does when a block has become final."""
-        for receipt in applied.receipts:
-            if isinstance(receipt, RoundClosed):
-                self.attendance.closed(receipt)
         self.mempool.follow(self.state, applied.state.changes)
         self.declarations.follow(self.state)
         self.reporting.follow(self.state)

@@ -1,22 +1,28 @@
 """What the API tells of a round: who has done what, who is waited for, which share holds what, weights and losses."""
 
 import asyncio
+import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from chain.receipts import RoundClosed, RoundOpened
-from chain.state import HOLDING, RESULT, REVEALING, Tally
+from chain.state import HOLDING, RESULT, REVEALING, ROUND_PHASES, Tally
 from network.traffic import Traffic
 from node.api import round_nodes
 from node.api.round_answers import Local, RoundAnswers
 from node.api.round_nodes import RESULTS_TOLD, nodes_of, results_of
 from node.api.round_schemas import Round, Rounds
-from node.api.routes import ROUTES
+from node.api.routes import EXPLORER, ROUTES
+from node.localnet.table import row, table_of
+from node.progress import Screen
 from node.round_history import Measured
 from node.round_traffic import RoundTraffic
 from node.round_weights import ROUNDS_KEPT, RoundWeights
@@ -268,6 +274,48 @@ async def test_the_status_tells_the_newest_round_and_its_line(tmp_path: Path) ->
         }  # fmt: skip
 
 
+async def test_the_screen_begins_with_the_line_and_draws_any_phase(tmp_path: Path) -> None:
+    async with serving(tmp_path / "home") as served:
+        console = Console(width=100, file=io.StringIO(), force_terminal=False)
+        screen = Screen(served.node, console)
+        console.print(screen.picture())
+        now = served.node.facts.round
+        assert now is not None
+        for phase in ROUND_PHASES[1:]:
+            crowd = replace(now, phase=phase, participants=5, awaited=2, committed=3, revealed=3, held=2)
+            served.node.facts = replace(served.node.facts, round=crowd, round_phase=phase)
+            console.print(screen.picture())
+        drawn = console.file.getvalue()  # type: ignore[attr-defined]
+        assert f"round {ROUNDS + 2} training · closes in ≤ " in drawn
+        assert "3 of 5 committed" in drawn and "revealing payloads" in drawn and "payloads held" in drawn
+
+
+def test_a_local_network_is_shown_with_the_line_of_its_first_node_and_words_of_dead_ones_as_text() -> None:
+    place = SimpleNamespace(listen="127.0.0.1:1", api="127.0.0.1:2")
+    status = {"round": 7, "step": 3, "steps": 4, "validation_loss": 4.5, "round_line": "round 7 training 3/4 steps"}
+
+    def member(number: int, runs: bool) -> Any:
+        end = "" if runs else "ended with status 1: [bold red]not markup[/]"
+        known: dict[str, Any] = {"runs": runs, "end": end, "status": status if runs else {}, "answers": runs}
+        return SimpleNamespace(
+            number=number,
+            process=SimpleNamespace(pid=1),
+            place=place,
+            block={},
+            memory_bytes=0,
+            cpu_percent=0.0,
+            **known,
+        )
+
+    members = [member(0, False), member(1, True)]
+    console = Console(width=140, file=io.StringIO())
+    console.print(table_of(members, "abc"))
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "round 7 training 3/4 steps" in drawn
+    assert "[bold red]not markup[/]" in drawn and "3/4" in drawn and "4.500" in drawn
+    assert row(members[0])["validation_loss"] is None
+
+
 async def test_a_phase_is_told_with_its_numbers_once(tmp_path: Path) -> None:
     async with serving(tmp_path / "home") as served, listening(served) as stream:
         async with served.blocks():
@@ -324,3 +372,25 @@ def test_the_weights_of_a_node_begin_with_the_model_that_it_restores(tmp_path: P
     node.weights.hear_block(None)  # type: ignore[arg-type]
     assert list(node.weights.known) == [node.outcomes.model_round]
     asyncio.run(node.close())
+
+
+def test_the_explorer_puts_in_text_only_and_asks_nobody_else() -> None:
+    """What strangers say may hold any markup; and what the page's rules forbid must not be tried either."""
+    found = {path.name: path.read_text() for path in EXPLORER.iterdir()}
+    assert set(found) == {"index.html", "explorer.js", "explorer.css"}
+    script = found["explorer.js"].replace("http://www.w3.org/2000/svg", "")
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+        ".style",
+        "http",
+    ):
+        assert way not in script, way
+    assert not re.search(r"\bstyle=|\bon\w+=|https?:|<script>", found["index.html"])
+    assert "url(" not in found["explorer.css"] and "@import" not in found["explorer.css"]
+    ids = re.findall(r'id="([\w-]+)"', found["index.html"])
+    assert len(ids) == len(set(ids)) and set(re.findall(r'(?:place|fill|bar)\("([\w-]+)"', script)) <= set(ids)

@@ -74,7 +74,7 @@ def test_a_replay_ends_at_the_first_difference(tmp_path: Path) -> None:
     path.unlink()
     home = stopped_home(node, tmp_path / "home")
     assert told("replay", "--to", "1", home=home)["blocks"] == 1
-    assert "is missing" in refused("replay", "--to", str(node.store.height), home=home)
+    assert "payloads are missing" in refused("replay", "--to", str(node.store.height), home=home)
 
 
 @pytest.mark.parametrize(

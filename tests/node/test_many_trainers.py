@@ -12,7 +12,7 @@ from chain.block import AvailabilityVote, Outcome, PayloadCommit, PayloadReveal,
 from chain.crypto.hashing import ZERO
 from chain.receipts import RoundClosed, RoundVoid
 from chain.rounds import counted
-from chain.state import CLOSED, HOLDING, REVEALING, NodeRecord, node_key, round_key
+from chain.state import CLOSED, HOLDING, RESULT, REVEALING, NodeRecord, node_key, round_key
 from node import attendance
 from node.attendance import ROUNDS_BY_AGGREGATE
 from node.blob_exchange import Done
@@ -439,6 +439,24 @@ def test_an_attendance_goes_on_by_itself_until_the_model_is_here(made: Make, mon
     late.attendance.trouble = ""
     cluster.runner.run(attend())
     assert roots(cluster) == {closed.outcome.outer_root}
+
+
+def test_a_model_is_told_once_also_if_nobody_waited_for_it_any_more(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that adopts it goes on when the round has overtaken who asked for it."""
+    cluster = made(2, 1)
+    cluster.register()
+    cluster.train()
+    member, told = cluster.members[0], []
+    member.attendance.adopted = lambda: told.append(member.outcomes.model_round)
+    while cluster.round.phase != RESULT:
+        cluster.block()
+    with monkeypatch.context() as patch:
+        patch.setattr(member, "attend", lambda: False)
+        closed = cluster.blocks_until(RoundClosed)
+    assert member.outcomes.model_round == 0 and member.outcomes.adopt(closed.outcome) and told == []
+    assert member.attend() and member.attend() and told == [1]
 
 
 def test_an_attendance_leaves_what_the_round_has_overtaken(made: Make) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -234,6 +236,31 @@ async def test_who_stops_waiting_finds_what_has_come_meanwhile(tmp_path, learnin
         await asyncio.sleep(0)
         waiting.cancel()
         assert same(await fetch.fetch(outcome), state) and not met.us.blamed
+
+
+async def test_who_stops_waiting_while_it_is_built_gets_it_the_next_time(
+    tmp_path, learning, state, source, monkeypatch
+):
+    begun, may_go_on = threading.Event(), threading.Event()
+    calls = []
+
+    def slowly(*arguments: Any) -> OuterState:
+        calls.append(1)
+        begun.set()
+        assert may_go_on.wait(60)
+        return state_from(*arguments)
+
+    monkeypatch.setattr("node.model_fetch.state_from", slowly)
+    async with meeting(tmp_path / "in") as met:
+        await met.peer(source)
+        fetch, outcome = fetch_into(met, tmp_path / "ours", learning), outcome_of(learning, state)
+        waiting = asyncio.create_task(fetch.fetch(outcome))
+        await asyncio.to_thread(begun.wait)
+        waiting.cancel()
+        again = asyncio.create_task(fetch.fetch(outcome))
+        await asyncio.sleep(0)
+        may_go_on.set()
+        assert same(await again, state) and calls == [1] and len(fetch.models.files()) == 1
 
 
 # ---- What is empty, what is wrong, what is overtaken

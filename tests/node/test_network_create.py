@@ -158,7 +158,7 @@ def test_numbers_of_the_profile_can_be_changed(tmp_path: Path) -> None:
         (["chain.epoch_blocks=" + "9" * 39], "NAME=N is wanted"),
         (["chain.epoch_blocks=0"], "must be at least 1"),
         (["chain.epoch_blocks=281474976710657"], "are above"),
-        (["chain.seats=65536"], "at most 1024"),
+        (["chain.seats=65536"], "4 to 1024"),
         (["chain.epoch_blocks=7", "chain.epoch_blocks=8"], "is given twice"),
         (["model.width=0"], "every size of a model is at least 1"),
         (["model.context=63"], "exceed the context"),

@@ -10,13 +10,12 @@ import pytest
 
 from node.archive import PayloadsNotKept, Replay
 from node.archive_prune import remove_payload
-from node.archive_stored import ArchiveDiffers
 from node.errors import StoreError
 from node.jobs import Jobs
 from node.past_rounds import payloads_of
 from node.payload_prune import ROUNDS_A_RUN, last_spent, prune_payloads, reveals_of
 from node.settings import SettingsError, in_effect, settings_of
-from node.store import PAYLOADS, Store, number
+from node.store import Store, number
 from tests.node.archive_homes import grows, refused, run, stopped_home, told
 from tests.node.lone_node import LoneNode, with_rounds
 from tests.node.served import PATIENCE_SECONDS, make_past, open_node
@@ -159,7 +158,7 @@ def test_a_pruned_node_goes_on_and_verifies_all_but_the_weights(node: LoneNode, 
 def test_where_weights_are_demanded_it_says_what_is_missing(node: LoneNode, tmp_path: Path) -> None:
     pruned(node, 2)
     home = stopped_home(node, tmp_path / "home")
-    wanted = "keeps the payloads of rounds from 7 on, and lacks 1 of round 1: `neuroshard archive fetch`"
+    wanted = "of round 1 1 payloads are missing, since this node keeps those of rounds from 7 on only"
     assert wanted in refused("verify", "--weights", home=home)
     assert wanted in refused("replay", "--to", str(node.store.height), home=home)
     assert told("replay", "--to", "1", home=home)["rounds_closed"] == 0
@@ -170,14 +169,10 @@ def test_a_whole_node_makes_the_weights_again(node: LoneNode, tmp_path: Path) ->
     assert found["weights_rebuilt"] and (found["payloads"], found["payloads_missing"]) == (CLOSED, 0)
 
 
-def test_a_payload_that_is_missing_and_not_pruned_is_no_excuse_where_weights_are_demanded(node: LoneNode) -> None:
-    pruned(node, 6)
+def test_a_payload_that_was_lost_and_not_pruned_is_named_with_its_round(node: LoneNode) -> None:
     [lost] = roots(node, 5)
     node.payloads.path(lost).unlink()
-    with pytest.raises(PayloadsNotKept):
-        Replay(node.database, node.network, node.payloads).run()
-    node.database.write({PAYLOADS: None})
-    with pytest.raises(ArchiveDiffers, match="is missing"):
+    with pytest.raises(PayloadsNotKept, match="of round 5 1 payloads are missing"):
         Replay(node.database, node.network, node.payloads).run()
 
 

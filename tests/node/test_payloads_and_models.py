@@ -163,7 +163,7 @@ def test_an_outcome_is_only_for_the_base_that_it_was_computed_on(node: LoneNode)
 
 
 def test_an_outcome_that_was_not_computed_here_is_not_adopted(node: LoneNode) -> None:
-    assert not node.outcomes.adopt(4, node.network.start)
+    assert not node.outcomes.adopt(node.network.start)
 
 
 def test_a_payload_of_another_length_than_its_node_said_is_not_held(node: LoneNode) -> None:
@@ -199,7 +199,7 @@ def test_a_candidate_is_not_the_newest_model_until_it_is_adopted(node: LoneNode)
     root = node.payloads.put(a_payload(node))
     prepared = asyncio.run(node.outcomes.prepare(4, [Counted(node.driver.node, root, 4)]))
     assert prepared is not None and models.newest() == before
-    assert node.outcomes.adopt(4, prepared.outcome) and models.newest() == models.path(4)
+    assert node.outcomes.adopt(prepared.outcome) and models.newest() == models.path(4)
 
 
 def test_a_candidate_that_became_final_before_a_crash_is_found_by_its_root(node: LoneNode) -> None:

@@ -233,3 +233,37 @@ def test_a_rule_or_an_exponent_that_is_not_known_is_refused():
     for rule, eighths in ((5, 7), (-1, 7), (4, 9), (4, -1)):
         with pytest.raises(TrainingError, match="not known"):
             OuterSpec(WHOLE, JUST, rule, eighths)
+
+
+def test_a_lone_payload_is_not_made_longer():
+    body = np.full(sum(SIZES), 126 * 2.0**-24)
+    assert set(decode8(combine((), entries_of([published(body)], [1]), SIZES, spec(CLIP_TRUST).robust)[0], SIZES)) == {
+        126
+    }
+
+
+def test_liars_weigh_nothing_and_are_remembered():
+    bodies = honest(8, 4, noise=0.7)
+    lying = [-bodies[0], -bodies[1], *bodies[2:]]
+    trust: tuple[Trust, ...] = ()
+    for _ in range(4):
+        trust = combine(trust, whole(lying), SIZES, spec(CLIP_TRUST).robust)[1]
+        assert [each.weight_ppm == 0 for each in trust] == [True] * 2 + [False] * 6
+    trust = combine(trust, whole(bodies), SIZES, spec(CLIP_TRUST).robust)[1]
+    assert [each.weight_ppm == 0 for each in trust] == [True] * 2 + [False] * 6
+    for _ in range(12):
+        trust = combine(trust, whole(bodies), SIZES, spec(CLIP_TRUST).robust)[1]
+    assert min(each.weight_ppm for each in trust) > 0
+
+
+def test_copies_of_a_payload_weigh_about_as_much_as_one():
+    bodies = honest(7, 6)
+    trust = combine((), whole([bodies[0], *bodies]), SIZES, spec(CLIP_TRUST).robust)[1]
+    assert 0.9 < (trust[0].weight_ppm + trust[1].weight_ppm) / trust[2].weight_ppm < 1.1
+
+
+def test_with_every_rule_nodes_earn_trust():
+    for rule in RULES:
+        trust = combine((), whole(honest(5, 1)), SIZES, spec(rule).robust)[1]
+        assert min(each.score for each in trust) > 50_000
+        assert all(each.rounds == 1 for each in trust) and 999_990 <= sum(each.weight_ppm for each in trust) <= 10**6

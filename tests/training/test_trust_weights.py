@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.training import oracle_robust
 from tests.training.rounds import node, records
 from training.agreement import UNIT, standing
+from training.errors import PayloadError
 from training.trust import ABSENT_MAXIMUM, RECORDS_MAXIMUM, Party, Trust, read_trust, remember, trust_bytes
 from training.trust_weights import NEWCOMER_ROUNDS, ONE, share, weights
 
@@ -151,3 +152,22 @@ def test_of_too_many_nodes_the_longest_absent_then_the_lowest_score_then_the_low
 def test_the_count_of_rounds_stops_at_its_limit(rounds):
     trust = remember([Trust(node(0), 1, rounds, 0, 0)], parties(1), [1], [1])
     assert trust[0].rounds == (1 << 32) - 1 and read_trust(trust_bytes(trust)) == trust
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda raw: b"NST1" + raw)))
+def test_of_strange_bytes_only_records_of_trust_are_read(raw):
+    try:
+        trust = read_trust(raw)
+    except PayloadError:
+        return
+    assert trust_bytes(trust) == raw
+
+
+def test_a_record_of_trust_has_at_most_4096_nodes_in_order():
+    full = trust_bytes([Trust(node(each), -1, 1, 2, 3) for each in range(RECORDS_MAXIMUM)])
+    size = (len(full) - 4) // RECORDS_MAXIMUM
+    assert len(read_trust(full)) == RECORDS_MAXIMUM
+    for bad in (full + b"\xff" * size, full[:-1], full[:4], full[:4] + full[4 : 4 + size] * 2, b"NST2" + full[4:]):
+        with pytest.raises(PayloadError):
+            read_trust(bad)
