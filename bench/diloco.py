@@ -60,7 +60,9 @@ def keep(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     words = [word for word in arguments if word not in ("--record", str(options.record))]
     load, found = os.getloadavg()[0], {}
     command = [sys.executable, "-m", "bench", "diloco", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # Threads of BLAS that wait in a loop would count as work.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)

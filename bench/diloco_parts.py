@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from bench.figure import report
 from bench.networks import lone_validator
@@ -19,16 +20,17 @@ from node.model_store import ModelStore, load_base, outer_root
 from node.payload_store import PayloadStore
 from node.template import Learning, create_network, read_template, template_path
 from training.aggregate import aggregate_size
+from training.evaluate import validation_loss
+from training.model import NeuroLLM, load_flat
 from training.outer import Entry, apply_aggregate, outer_step, rate_for
 from training.payload import encode_payload, payload_norm, payload_size
 
-PASSES = 3
+PASSES, CORES = 3, 2
 TRAINERS = 8  # all of them validators
 UP, DOWN = 100e6 / 8, 500e6 / 8  # bytes a second
 SPEED = Path(__file__).parent.parent / "docs/results/training_speed.json"
 BLOCKS = 5  # commit, reveal, hold, result and opening, mix
-# Seconds of one block beyond its least interval, in networks of four on one quiet machine: gossip, votes, disk.
-BLOCK_EXTRA_S = 0.05
+FINALITY = Path(__file__).parent.parent / "docs/results/consensus.json"
 LARGE = 100_000_000
 
 
@@ -97,17 +99,27 @@ def measure(profile: str, folder: Path) -> Costs:
     return Costs(sum(sizes), payload_size(sizes), aggregate_size(sizes), seconds)
 
 
+def validation_seconds(learning: Learning) -> float:
+    """On CORES, of the loss that a node measures after each round before it trains the next one."""
+    model = NeuroLLM(learning.model)
+    load_flat(model, learning.born().weights)
+    tokens = np.random.default_rng(2).integers(0, learning.model.vocabulary, 1 << 16).astype(np.uint16)
+    torch.set_num_threads(1)
+    return best(lambda: validation_loss(model, tokens)) / CORES
+
+
 def learning_of(profile: str) -> Learning:
     return Learning.of(create_network(read_template(template_path(), profile), "bench", 0, (lone_validator(),)))
 
 
-def idle_seconds(costs: Costs, interval_s: float) -> dict[str, float]:
+def idle_seconds(costs: Costs, interval_s: float, validation_s: float) -> dict[str, float]:
     """Seconds of an outer step of a node that is a validator, one after another."""
-    transfers = costs.transfers()
+    finality_s = json.loads(FINALITY.read_text())["figures"]["finality_p50_ms"]["value"] / 1_000
     return {
         "compute": sum(costs.seconds.values()) - costs.seconds["apply"],
-        "transfer": max(transfers.values()),
-        "blocks": BLOCKS * (interval_s + BLOCK_EXTRA_S),
+        "transfer": max(costs.transfers().values()),
+        "blocks": BLOCKS * interval_s + finality_s,
+        "validation": validation_s,
     }
 
 
@@ -121,25 +133,33 @@ def tell() -> None:
                 f"part_{name}_{profile}_seconds", seconds, "s", note=f"{costs.parameters} parameters, n = {TRAINERS}"
             )
     speed = max(json.loads(SPEED.read_text())["node"])
-    dev = read_template(template_path(), "dev")["parameters"]
-    tokens = dev["chain.inner_steps"] * dev["chain.sequences"] * dev["chain.sequence_length"]
-    _tell_share("dev", found["dev"], dev["chain.block_interval_min_ms"] / 1_000, tokens / speed, tokens)
-    main = read_template(template_path(), "main")["parameters"]
-    tokens = main["chain.inner_steps"] * main["chain.sequences"] * main["chain.sequence_length"]
+    measured_s = validation_seconds(learning_of("dev"))
+    interval_s, tokens = _round_of("dev")
+    parts = idle_seconds(found["dev"], interval_s, measured_s)
+    _tell_share("dev", found["dev"], parts, tokens)
+    idle, trained = sum(parts.values()), tokens / speed
+    words = f"rounds of {trained:.1f} s by the recorded speed of one node on two cores"
+    report("idle_share_calculated_dev", idle / (idle + trained), "", 0.05, words)
+    without = idle - measured_s
+    report("idle_share_calculated_dev_without_validation", without / (without + trained), "", 0.05, words)
     large = found["main"].scaled(LARGE)
-    _tell_share("100m", large, main["chain.block_interval_min_ms"] / 1_000, None, tokens)
+    interval_s, tokens = _round_of("main")
+    _tell_share("100m", large, idle_seconds(large, interval_s, 0.0), tokens)
 
 
-def _tell_share(name: str, costs: Costs, interval_s: float, trained_s: float | None, tokens: int) -> None:
-    parts = idle_seconds(costs, interval_s)
+def _round_of(profile: str) -> tuple[float, int]:
+    """The least interval of blocks in seconds, and the tokens of a round."""
+    numbers = read_template(template_path(), profile)["parameters"]
+    batch = numbers["chain.sequences"] * numbers["chain.sequence_length"]
+    return numbers["chain.block_interval_min_ms"] / 1_000, numbers["chain.inner_steps"] * batch
+
+
+def _tell_share(name: str, costs: Costs, parts: dict[str, float], tokens: int) -> None:
     idle = sum(parts.values())
     words = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in parts.items())
     note = f"{costs.parameters} parameters, {TRAINERS} trainers that are all validators, 100/500 Mbit/s: {words}"
     report(f"idle_seconds_calculated_{name}", idle, "s", note=note)
-    report(f"aggregate_down_{name}_seconds", costs.aggregate_down(), "s", note="a plain trainer: 500 Mbit/s")
-    if trained_s is not None:
-        words = f"rounds of {trained_s:.1f} s by the recorded speed of one node on two cores"
-        report(f"idle_share_calculated_{name}", idle / (idle + trained_s), "", 0.05, words)
+    report(f"aggregate_down_{name}_seconds", costs.aggregate_down(), "s", note="a trainer that is no validator")
     least = 19 * idle
     words = f"with it 5 % are kept; a node slower than {tokens / least:.0f} tokens/s keeps them"
     report(f"least_training_seconds_{name}", least, "s", note=words)
