@@ -87,9 +87,12 @@ def between(seen: Seen, node: int) -> tuple[Line, Line, int]:
 
 
 def blobs_of(seen: Seen, node: int, sizes: Mapping[str, int]) -> dict[str, Blobs]:
-    """Blob requests of a node after its first closed round, by what they were for; told apart by the blob's length."""
-    begin = closings(seen, node)[0]
-    lines = [line for line in seen.of(node, "https") if line["t"] > begin]
+    """Blob requests of a node from its first to its last closed round, by what they were for: their length tells.
+
+    So there is one aggregate for each round between them: it is fetched when its round has closed.
+    """
+    begin, *_, end = closings(seen, node)
+    lines = [line for line in seen.of(node, "https") if begin < line["t"] <= end]
     lengths: Counter[str] = Counter()
     roots: dict[str, set[str]] = {}
     for line in lines:
