@@ -149,10 +149,11 @@ def _tell_download(seen: Seen, sizes: Mapping[str, int], gradients: float, where
     if aggregates is None or not aggregates.body:
         report("download_reduction", None, "B", gradients, "the plain trainer fetched no aggregate")
         return
-    count = aggregates.body / sizes["aggregates"]
-    note = f"accepted aggregate and record of trust, received once by a trainer that is no validator; {where}"
-    report("download_reduction", (aggregates.received + others.received) / count, "B", gradients, note)
-    report("record_of_trust_bytes", others.received / count, "B", note="of that: other blobs than the aggregate")
+    rounds = between(seen, seen.wish.nodes - 1)[2]
+    note = f"all blobs that a trainer received in a round that is no validator: aggregate, record of trust; {where}"
+    report("download_reduction", (aggregates.received + others.received) / rounds, "B", gradients, note)
+    report("aggregate_once_bytes", aggregates.per_blob(sizes["aggregates"]), "B", gradients, "one aggregate, sent once")
+    report("record_of_trust_bytes", others.received / rounds, "B", note="other blobs than the aggregate, in a round")
     report("payloads_fetched_by_plain_trainer", found.get("payloads", Blobs()).pages, "", note="none is needed")
 
 
