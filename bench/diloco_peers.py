@@ -7,6 +7,7 @@ is in, with all headers; without root they are those of the machine's, where oth
 import argparse
 import json
 import os
+import select
 import signal
 import statistics
 import subprocess
@@ -28,7 +29,7 @@ PARAMETERS, SCALE = 1_000_000, 0.01
 COUNTS = (4, 8)
 REPEATS = 3
 PATIENCE_S = 5.0  # for a peer that is gone; hivemind_peer.py has the same
-STEP_S = 60.0
+STEP_S, HEAR_S = 60.0, 120.0
 LIAR = 1_000  # times as large as an honest vector
 LOOPBACK = Path("/sys/class/net/lo/statistics/tx_bytes")
 ROOT = Path(__file__).parent.parent
@@ -54,8 +55,10 @@ class Peer:
             return  # It has been killed: it will not answer either.
 
     def hear(self) -> dict[str, Any] | None:
-        """Its answer; None if it is gone."""
+        """Its answer; None if it is gone, or says nothing for HEAR_S: then it is ended."""
         assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], HEAR_S)[0]:
+            self.kill()
         line = self.process.stdout.readline()
         return json.loads(line) if line else None
 
