@@ -47,6 +47,7 @@ class FetchLimits:
     at_once: int = 4
     reply_seconds: float = 10.0  # until an answer begins, and for a list as a whole
     bytes_per_second_minimum: int = 64 << 10  # a source slower than this has failed
+    quiet_seconds: float = 2.0  # when nothing has come for so long, pages are asked for twice
 
     @property
     def page_seconds(self) -> float:
@@ -109,16 +110,19 @@ class _Run:
         self._error: NetworkError | None = None
 
     async def fetch(self, progress: Progress) -> int:
+        is_quiet = False
         while True:
             claim = self.plan.complete
             if claim is not None and claim.size is not None:
                 await self._on_disk(self._files[claim].finish, claim.size)
                 return claim.size
-            for ask in self.plan.ask(self.fetcher.limits.at_once - len(self._tasks)):
+            for ask in self.plan.ask(self.fetcher.limits.at_once - len(self._tasks), again=is_quiet):
                 self._tasks[asyncio.create_task(self._carry_out(ask))] = ask
             if not self._tasks:
                 raise self._no_source_left()
-            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            patience = self.fetcher.limits.quiet_seconds
+            done, _ = await asyncio.wait(self._tasks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            is_quiet = not done
             for task in done:
                 ask = self._tasks.pop(task)
                 if task.cancelled():

@@ -5,7 +5,8 @@ They carry out the asks, verify what comes, keep it, and tell the plan. So both 
 
 - A source is asked for its list first, then for one page at a time.
 - Sources that showed the same hashes share the work. Another list is another claim, with pages of its own.
-- A source with nothing to do asks for a page that somebody else has been asked for: no slow one holds up the end.
+- A source with nothing to do asks for a page that somebody else has been asked for: no slow one holds up the end. What
+  comes twice is paid for twice, so `network.blob_client` does this only when nothing has come for a while.
 - Who lies is out at once, who fails is out at the second time in a row.
 """
 
@@ -85,8 +86,11 @@ class Download(Generic[K]):
         self.claims = [claim for claim in self.claims if claim not in forgotten]
         return forgotten
 
-    def ask(self, most: int, of_them_pages: int | None = None) -> list[Ask[K]]:
-        """What to ask for now, at most so much; each counts as asked."""
+    def ask(self, most: int, of_them_pages: int | None = None, again: bool = True) -> list[Ask[K]]:
+        """What to ask for now, at most so much; each counts as asked.
+
+        `again`: also for pages that others have been asked for already.
+        """
         asks: list[Ask[K]] = []
         pages_left = most if of_them_pages is None else of_them_pages
         active = self._active()
@@ -97,7 +101,7 @@ class Download(Generic[K]):
                 continue
             if source.claim is None:
                 asks.append(Ask(key, None, 0))
-            elif pages_left > 0 and source.claim in active and (index := _next_page(source.claim)) is not None:
+            elif pages_left > 0 and source.claim in active and (index := _next_page(source.claim, again)) is not None:
                 source.claim.asked.setdefault(index, []).append(key)
                 asks.append(Ask(key, source.claim, index))
                 pages_left -= 1
@@ -216,10 +220,10 @@ def _lengths(claim: Claim[K], index: int, wanted: Wanted) -> tuple[int, int]:
     return 1, page_length(wanted.bytes_maximum, index)
 
 
-def _next_page(claim: Claim[K]) -> int | None:
-    """The first page that nobody has been asked for, else the one that the fewest have been asked for."""
+def _next_page(claim: Claim[K], again: bool) -> int | None:
+    """The first page that nobody has been asked for, else, if allowed, the one that the fewest have been asked for."""
     if claim.todo:
         return claim.todo.popleft()
-    if not claim.asked:
+    if not claim.asked or not again:
         return None
     return min(claim.asked, key=lambda index: len(claim.asked[index]))

@@ -20,6 +20,7 @@ class _Coming:
         loop = asyncio.get_running_loop()
         self.found: asyncio.Future[bytes | Path | None] = loop.create_future()  # what the network gave
         self.here: asyncio.Future[bool] = loop.create_future()  # for all who wait
+        self.work: asyncio.Future[None] | None = None  # held here, or it could vanish before its end
 
     def tell(self, found: bytes | Path | None) -> None:
         """What the network gave; the first word counts."""
@@ -41,13 +42,18 @@ class Bringing:
         return all(await asyncio.gather(*(self.bring(each) for each in once.values())))
 
     async def bring(self, wanted: Wanted) -> bool:
-        """Whether a blob is here, fetched if need be."""
+        """Whether a blob is here, fetched if need be.
+
+        Who waits may be called away, as at every step of a round: what is on its way comes all the same, once.
+        """
+        coming = self._coming.get(wanted.root)
+        if coming is None:
+            coming = self._coming[wanted.root] = _Coming()
+            coming.work = asyncio.ensure_future(self._bring(wanted, coming))
+        return await asyncio.shield(coming.here)
+
+    async def _bring(self, wanted: Wanted, coming: _Coming) -> None:
         root = wanted.root
-        while (known := self._coming.get(root)) is not None:
-            await asyncio.wait([known.here])
-            if not known.here.cancelled():  # Else who looked for it has stopped: it is our turn.
-                return known.here.result()
-        coming = self._coming[root] = _Coming()
         try:
             is_here = await asyncio.to_thread(self.store.has, root)
             if not is_here and self.fetch is not None:
@@ -55,7 +61,8 @@ class Bringing:
                 found = await coming.found
                 is_here = found is not None and await asyncio.to_thread(self._keep, root, found)
             coming.here.set_result(is_here)
-            return is_here
+        except Exception as error:  # a fault of our own is for whoever waits
+            coming.here.set_exception(error)
         finally:
             del self._coming[root]
             coming.here.cancel()  # does nothing to one that has its result

@@ -115,9 +115,9 @@ class Producer:
         self.pool = ClaimPool(network.params) if pool is None else pool
 
     def has_news(self, state: State, time_ms: int) -> bool:
-        """Whether a block would hold anything."""
+        """Whether a block would hold anything, or is counted by a round that waits for its deadline."""
         waits = self.mempool.is_urgent() or self.mempool.has_ready(state.ledger.base_fee) or self.pool.has_news(state)
-        return waits or bool(self.driver.proofs(state, time_ms))
+        return waits or self.driver.waits_for_absent(state) or bool(self.driver.proofs(state, time_ms))
 
     def is_urgent(self, state: State) -> bool:
         """Whether a block is worth making at once."""

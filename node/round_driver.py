@@ -124,6 +124,16 @@ class RoundDriver:
         is_lost = self._is_lost(state, current)
         return bool(self.inputs(state)) or self._is_awaited(state, current) or (current.participants == 1 and is_lost)
 
+    def waits_for_absent(self, state: State) -> bool:
+        """Whether the round waits for some who may be gone: its deadline, in blocks, is then to come at a usual pace.
+
+        In the phases after that whoever is late has work to do, and blocks that come rarely leave it time.
+        """
+        current = state.round(state.ledger.round)
+        if current is None:
+            return False
+        return current.phase == REVEALING or (current.phase == TRAINING and current.awaited.quorum_height > 0)
+
     def _is_awaited(self, state: State, current: Round) -> bool:
         """Whether the next block can take our last proofs and the commitment to them together."""
         done = self.work.done

@@ -21,7 +21,7 @@ from tests.network.scripted import CHAIN, certificate, node_key
 
 HASHING = Hashing(leaf_hash, root_of_hashes)
 # No test passes or fails by how long something takes: where a deadline matters, it is one that nobody can keep.
-PATIENT = FetchLimits(reply_seconds=600, bytes_per_second_minimum=1)
+PATIENT = FetchLimits(reply_seconds=600, bytes_per_second_minimum=1, quiet_seconds=0.02)
 HASTY = FetchLimits(reply_seconds=0.1, bytes_per_second_minimum=1 << 40)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

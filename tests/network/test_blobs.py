@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -299,6 +300,17 @@ async def test_a_source_that_never_answers_does_not_hold_up_the_end(tmp_path: Pa
         sources = await net.sources(stuck, await net.serve(Memory.of(BLOB)))
         await net.fetcher().fetch(wanted(BLOB), sources, tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == BLOB and not net.faults
+
+
+async def test_while_pages_come_none_is_asked_for_twice_however_many_have_it(tmp_path: Path) -> None:
+    blob = blob_of(2.5)
+    holders = [Memory.of(blob) for _ in range(4)]
+    async with loopback() as net:
+        sources = await net.sources(*[await net.serve(holder) for holder in holders])
+        limits = replace(PATIENT, quiet_seconds=600)
+        await net.fetcher(limits).fetch(wanted(blob), sources, tmp_path / "blob")
+    assert (tmp_path / "blob").read_bytes() == blob
+    assert sum(length for holder in holders for _, length in holder.reads) == len(blob)
 
 
 async def test_a_busy_server_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,16 +253,15 @@ async def test_a_revealed_payload_that_is_not_here_is_fetched_before_it_is_judge
     assert len(network.asked) == 1
 
 
-async def test_who_waits_for_a_payload_looks_itself_when_the_one_who_looked_has_stopped(node: LoneNode, tmp_path: Path):
+async def test_who_waits_for_a_payload_gets_it_when_the_one_who_looked_has_stopped(node: LoneNode, tmp_path: Path):
     network, payload = Network(), a_payload(node)
     outcomes = outcomes_of(node, tmp_path, network)
     first, second = (asyncio.create_task(outcomes.bring([root_of(payload)])) for _ in range(2))
     await network.is_asked()
     first.cancel()
-    while len(network.answers) < 2:
-        await asyncio.sleep(0.001)
-    network.answers[1](payload)
-    assert await second and first.cancelled()
+    await asyncio.wait([first])
+    network.answers[0](payload)
+    assert await second and first.cancelled() and len(network.answers) == 1
 
 
 async def test_a_fetched_file_takes_its_place_among_the_payloads(node: LoneNode, tmp_path: Path):

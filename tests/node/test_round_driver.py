@@ -8,7 +8,7 @@ import pytest
 
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
 from chain.seats import has_seat
-from chain.state import CLOSED, HOLDING, RESULT, TRAINING, VOID, Round, State, round_key
+from chain.state import CLOSED, HOLDING, RESULT, REVEALING, TRAINING, VOID, Round, State, round_key
 from chain.transition import Applied
 from node.counted import Counted
 from node.outcomes import Claimed
@@ -273,3 +273,17 @@ def test_finished_work_is_not_claimed_for_the_next_round_by_a_node_that_has_not_
     assert node.round.phase == TRAINING and node.driver.work.round == node.round.number - 1
     assert proofs(node) == 0 and node.driver.inputs(node.state) == []
     assert kinds(node.block()) == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "quorum_height", "has_news"),
+    [(TRAINING, 0, False), (TRAINING, 7, True), (REVEALING, 0, True), (HOLDING, 7, False), (RESULT, 7, False)],
+)
+def test_while_a_round_waits_for_some_who_may_be_gone_blocks_come_at_the_usual_interval(
+    node: LoneNode, phase: int, quorum_height: int, has_news: bool
+) -> None:
+    state, current = node.state.fork(), node.round
+    awaited = replace(current.awaited, quorum_height=quorum_height)
+    state.put(round_key(current.number), replace(current, phase=phase, awaited=awaited))
+    assert node.producer.has_news(state, node.view.tip.time_ms) == has_news
+    assert not node.producer.is_urgent(node.state)
