@@ -5,6 +5,10 @@ is none such. The phase ends when all of them have committed. As soon as those w
 work of all, the deadline comes nearer: the rest get half of the time that the round took so far. Work is the segments
 that a node committed in its last round, so a node without history weighs nothing: names can neither hurry nor stall.
 
+A node that missed a round is not awaited by name, and one that is a little slower than the others would never get in
+again: so it is awaited once it has proven a third of its segments, by which time it can still do half of them in the
+grace. It weighs nothing, so it can make a round longer by its grace only.
+
 With more participants than seats nobody knows which newcomer has a seat, so of the awaited only the veterans are. If
 seats are too few for the veterans as well, the phase ends when all seats are taken, and the work to come is measured by
 what was committed in the round before, by whomever.
@@ -23,9 +27,11 @@ from chain.state import (
     RECENT,
     VETERANS,
     Awaited,
+    Claim,
     NodeRecord,
     Round,
     State,
+    claim_key,
     node_key,
     round_key,
 )
@@ -56,7 +62,7 @@ def _work(records: Sequence[NodeRecord]) -> int:
 
 
 def is_awaited(current: Round, record: NodeRecord) -> bool:
-    """Whether the round waits for this very node, which has not committed in it yet."""
+    """Whether the round waits for this very node from its opening on; it has not committed in it yet."""
     if record.retired_height or record.registered_height > current.opened_height:
         return False
     has_just_committed = record.committed_round == current.number - 1 > 0
@@ -69,6 +75,30 @@ def is_awaited(current: Round, record: NodeRecord) -> bool:
             return has_just_committed and record.counted_rounds > 0
         case _:
             return False
+
+
+def is_back(state: State, current: Round, node: bytes, params: Params) -> bool:
+    """Whether the round waits for a node that its opening did not name, since the node has proven enough."""
+    claim = state.find(Claim, claim_key(current.number, node))
+    is_enough = claim is not None and 3 * len(claim.states) >= params.segments
+    return is_enough and _may_come_back(current, state.need(NodeRecord, node_key(node)))
+
+
+def _may_come_back(current: Round, record: NodeRecord) -> bool:
+    """Of those that the opening did not name: where a lot decides who has a seat, veterans only."""
+    if record.retired_height or record.registered_height > current.opened_height or is_awaited(current, record):
+        return False
+    whom = current.awaited.whom
+    return whom == RECENT or (whom == VETERANS and record.counted_rounds > 0)
+
+
+def note_proven(state: State, number: int, node: bytes, segments: int, params: Params) -> None:
+    """`node` has proven one more segment of a round in training, now so many: it may be awaited from here on."""
+    current = state.need(Round, round_key(number))
+    is_just_enough = 3 * segments >= params.segments > 3 * (segments - 1)
+    if is_just_enough and _may_come_back(current, state.need(NodeRecord, node_key(node))):
+        awaited = replace(current.awaited, nodes=current.awaited.nodes + 1)
+        state.put(round_key(number), replace(current, awaited=awaited))
 
 
 def note_registered(state: State) -> None:
@@ -84,15 +114,17 @@ def note_committed(state: State, current: Round, node: bytes, segments: int) -> 
     weight = segments if awaited.whom == ANYBODY else record.committed_segments
     if awaited.whom == ANYBODY or is_awaited(current, record):
         awaited = replace(awaited, arrived=awaited.arrived + 1, arrived_work=awaited.arrived_work + weight)
+    elif _may_come_back(current, record):
+        awaited = replace(awaited, arrived=awaited.arrived + 1)  # Who commits has proven half, so it is awaited.
     state.put(node_key(node), replace(record, committed_round=current.number, committed_segments=segments))
     if not record.retired_height:
         state.update_ledger(work=state.ledger.work - record.committed_segments + segments)
     return awaited
 
 
-def note_retired(state: State, record: NodeRecord) -> None:
-    """An active node goes (`record` is from before): neither this round nor the next one waits for it."""
-    ledger = state.ledger
+def note_retired(state: State, node: bytes, params: Params) -> None:
+    """An active node goes (its record still says nothing of it): neither this round nor the next one waits for it."""
+    ledger, record = state.ledger, state.need(NodeRecord, node_key(node))
     current = state.round(ledger.round)
     state.update_ledger(
         nodes=ledger.nodes - 1,
@@ -100,10 +132,14 @@ def note_retired(state: State, record: NodeRecord) -> None:
         work=ledger.work - record.committed_segments,
         arrivals=ledger.arrivals - (current is None or record.registered_height > current.opened_height),
     )
-    if current is not None and record.committed_round != current.number and is_awaited(current, record):
-        awaited = current.awaited
-        fewer = replace(awaited, nodes=awaited.nodes - 1, work=awaited.work - record.committed_segments)
-        state.put(round_key(current.number), replace(current, awaited=fewer))
+    if current is None or record.committed_round == current.number:
+        return
+    awaited = current.awaited
+    if is_awaited(current, record):
+        awaited = replace(awaited, nodes=awaited.nodes - 1, work=awaited.work - record.committed_segments)
+    elif is_back(state, current, node, params):
+        awaited = replace(awaited, nodes=awaited.nodes - 1)
+    state.put(round_key(current.number), replace(current, awaited=awaited))
 
 
 def is_complete(current: Round) -> bool:

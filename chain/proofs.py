@@ -6,6 +6,7 @@ proof names its predecessor, its number and the state hash that the predecessor 
 
 from dataclasses import replace
 
+from chain.awaited import note_proven
 from chain.block import TRAINING as TRAINING_PROOF
 from chain.block import WHOLE, Proof
 from chain.crypto import ecdsa
@@ -70,7 +71,7 @@ def _expected(current: Round, claim: Claim | None, segment: int, params: Params)
     }
 
 
-def apply_proof(state: State, proof: Proof, chain_id: bytes, base_fee: int) -> None:
+def apply_proof(state: State, proof: Proof, chain_id: bytes, base_fee: int, params: Params) -> None:
     """Record a checked proof as a claim; nothing is paid before its round has ended and the epoch settles."""
     record = state.need(NodeRecord, node_key(proof.node))
     state.put(node_key(proof.node), replace(record, proofs=record.proofs + 1))
@@ -91,3 +92,4 @@ def apply_proof(state: State, proof: Proof, chain_id: bytes, base_fee: int) -> N
             states=(*claim.states, proof.state_after),
         ),
     )
+    note_proven(state, proof.round, proof.node, len(claim.states) + 1, params)

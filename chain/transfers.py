@@ -8,7 +8,7 @@ from chain.crypto.hashing import tagged_hash
 from chain.crypto.votes import Evidence
 from chain.errors import InvalidTransaction
 from chain.fees import transaction_gas
-from chain.genesis import Network
+from chain.genesis import Network, Params
 from chain.money import Balance, burn, burn_share, holdings, move
 from chain.receipts import BASE_FEE, SERVICE_SHARE, Burned, Receipt, TransactionApplied
 from chain.slashing import punish
@@ -70,7 +70,7 @@ def _act(state: State, transaction: Transaction, payer: bytes, place: Place, net
         case RegisterNode() as action:
             _register(state, action, transaction.sender, place.height, network)
         case RetireNode(node_key=key):
-            _retire(state, key, payer, place.height)
+            _retire(state, key, payer, place.height, params)
         case Bond() as action:
             bond(state, action, payer, place.height, network)
         case Unbond(amount=amount):
@@ -132,12 +132,12 @@ def _register(state: State, action: RegisterNode, wallet_key: bytes, height: int
     note_registered(state)
 
 
-def _retire(state: State, node_public_key: bytes, wallet: bytes, height: int) -> None:
+def _retire(state: State, node_public_key: bytes, wallet: bytes, height: int, params: Params) -> None:
     node = node_id(node_public_key)
     record = state.find(NodeRecord, node_key(node))
     if record is None or record.retired_height or record.wallet != wallet:
         raise InvalidTransaction(f"node {node.hex()[:16]} is not an active node of this wallet")
-    note_retired(state, record)
+    note_retired(state, node, params)
     state.put(node_key(node), replace(record, retired_height=height))
 
 

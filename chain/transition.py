@@ -180,7 +180,7 @@ def execute(draft: State, height: int, chosen: Proposal, body: Body, network: Ne
         receipts += apply_transaction(draft, transaction, place, network)
     for proof in body.proofs:
         check_proof(draft, proof, chain_id, chosen.time_ms, params)
-        apply_proof(draft, proof, chain_id, base_fee)
+        apply_proof(draft, proof, chain_id, base_fee, params)
     receipts += advance(draft, height, chosen.epoch, params)
     for item in body.rounds:
         apply_round_input(draft, item, chain_id, params)

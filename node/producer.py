@@ -197,7 +197,7 @@ class Producer:
             except NeuroError:
                 failed.append(proof)
                 continue
-            apply_proof(draft, proof, self.network.chain_id, base_fee)
+            apply_proof(draft, proof, self.network.chain_id, base_fee, self.params)
             gas += proof_gas(proof)
             taken.append(proof)
         return taken, failed

@@ -141,7 +141,7 @@ def of_state(store: Store, state: State, current: Round) -> Json:
         "awaited": max(0, current.awaited.nodes - current.awaited.arrived) if current.phase <= TRAINING else 0,
         "committed": len(current.committed),
         "segments": store.network.params.segments,
-        "nodes": nodes_of(state, current),
+        "nodes": nodes_of(state, current, store.network.params),
         "base_round": _base_round(store, current.number),
         "base_outer_root": current.base.outer_root.hex(),
         "payloads": payloads,

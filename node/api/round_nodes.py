@@ -1,7 +1,8 @@
 """Who does what in a round whose records are there: nodes, payloads, and the votes on its result."""
 
-from chain.awaited import is_awaited
+from chain.awaited import is_awaited, is_back
 from chain.crypto.hashing import ZERO
+from chain.genesis import Params
 from chain.payouts import claims_of
 from chain.state import (
     CLOSED,
@@ -23,7 +24,7 @@ NODES_TOLD = 128  # of a round, beside those that committed: their number is tha
 RESULTS_TOLD = 8
 
 
-def nodes_of(state: State, current: Round) -> list[Json]:
+def nodes_of(state: State, current: Round, params: Params) -> list[Json]:
     """What each node has proven and said, by node id: see `_named`."""
     revealed = {payload.node for payload in current.revealed}
     found = []
@@ -31,7 +32,7 @@ def nodes_of(state: State, current: Round) -> list[Json]:
         committed = claim is not None and claim.commitment != ZERO
         segments = 0 if claim is None else len(claim.states)
         told = node_fields(node, segments, committed, node in revealed)
-        found.append(told | {"awaited": _is_awaited(state, current, told, node)})
+        found.append(told | {"awaited": _is_awaited(state, current, told, params)})
     return found
 
 
@@ -55,14 +56,16 @@ def _named(state: State, current: Round) -> dict[bytes, Claim | None]:
 
 
 def _is_missed(state: State, current: Round, node: bytes) -> bool:
-    """Whether the training phase waits for a node that has not committed."""
+    """Whether the training phase waits from its opening on for a node that has not committed."""
     record = state.find(NodeRecord, node_key(node))
     return record is not None and is_awaited(current, record)
 
 
-def _is_awaited(state: State, current: Round, told: Json, node: bytes) -> bool:
+def _is_awaited(state: State, current: Round, told: Json, params: Params) -> bool:
     if current.phase == TRAINING:
-        return not told["committed"] and _is_missed(state, current, node)
+        node = bytes.fromhex(told["node"])
+        is_missed = _is_missed(state, current, node) or is_back(state, current, node, params)
+        return not told["committed"] and is_missed
     return current.phase == REVEALING and bool(told["committed"]) and not told["revealed"]
 
 

@@ -6,7 +6,7 @@ It has what the builders of round inputs ask of a chain, and is quick enough for
 from dataclasses import replace
 from typing import Any
 
-from chain.awaited import note_registered, note_retired
+from chain.awaited import note_proven, note_registered, note_retired
 from chain.block import RoundInput, Validator
 from chain.crypto.hashing import ZERO
 from chain.errors import LedgerError
@@ -68,7 +68,7 @@ class Rounds:
             self.state.put(node_key(key.node), record)
             note_registered(self.state)
         for key in retire:
-            note_retired(self.state, self.record(key))
+            note_retired(self.state, key.node, self.params)
             self.state.put(node_key(key.node), replace(self.record(key), retired_height=self.height))
         receipts = advance(self.state, self.height, 0, self.params)
         for item in items:
@@ -92,9 +92,13 @@ class Rounds:
         """Claims as accepted proofs leave them."""
         number, count = self.round.number, self.params.segments if segments is None else segments
         for key in keys:
-            states = tuple(named(f"{key.node.hex()} {number} {segment}") for segment in range(count))
-            claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, states)
-            self.state.put(claim_key(number, key.node), claim)
+            before = self.state.find(Claim, claim_key(number, key.node))
+            known = 0 if before is None else len(before.states)
+            for proven in range(known + 1, count + 1):
+                states = tuple(named(f"{key.node.hex()} {number} {segment}") for segment in range(proven))
+                claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, states)
+                self.state.put(claim_key(number, key.node), claim)
+                note_proven(self.state, number, key.node, proven, self.params)
 
     def commit(self, *keys: Key, segments: int | None = None) -> list[Receipt]:
         """All in one block, after so many segments, all of them by default."""

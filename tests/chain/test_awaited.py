@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from chain.awaited import is_awaited
+from chain.awaited import is_awaited, is_back
 from chain.state import (
     ANYBODY,
     EVERYBODY,
@@ -56,11 +56,12 @@ def test_a_node_that_did_not_commit_is_not_awaited_in_the_next_round():
     assert rounds.round.phase == REVEALING
 
 
-def test_a_node_that_comes_back_is_counted_without_being_awaited_and_awaited_from_then_on():
+def test_a_node_that_comes_back_is_awaited_from_then_on():
     rounds = in_training(*FOUR, train_blocks=20)
     rounds.close(*FOUR[:3])
     rounds.commit(FOUR[3])
-    assert (len(rounds.round.committed), rounds.round.awaited.arrived) == (1, 0)
+    awaited = rounds.round.awaited
+    assert (len(rounds.round.committed), awaited.nodes, awaited.arrived, awaited.arrived_work) == (1, 4, 1, 0)
     rounds.commit(*FOUR[:3])
     rounds.reveal(*FOUR)
     rounds.agree()
@@ -470,7 +471,14 @@ def compare(rounds: Rounds) -> None:
     assert ledger.arrivals == sum(record.registered_height > current.opened_height for record in active)
     if current.awaited.whom != ANYBODY and current.phase <= TRAINING:
         left = [r for r in active if r.committed_round != current.number and is_awaited(current, r)]
-        assert current.awaited.nodes - current.awaited.arrived == len(left)
+        back = [
+            key
+            for key in SYBILS[:60]
+            if rounds.state.find(NodeRecord, node_key(key.node))
+            and key.node not in current.committed
+            and is_back(rounds.state, current, key.node, rounds.params)
+        ]
+        assert current.awaited.nodes - current.awaited.arrived == len(left) + len(back)
         assert current.awaited.work - current.awaited.arrived_work == sum(r.committed_segments for r in left)
     assert len(current.committed) <= rounds.params.seats
     if current.participants > rounds.params.seats:

@@ -88,6 +88,20 @@ ROUNDS = (
         "test_awaited.py::test_a_newcomer_is_awaited_in_its_first_round_and_not_again_if_it_did_nothing",
     ),
     mutation(
+        "who missed a round is never awaited again",
+        "awaited.py",
+        "is_just_enough and _may_come_back(",
+        "not segments and _may_come_back(",
+        "test_coming_back.py::test_a_slightly_slower_node_that_missed_a_round_commits_in_the_next_and_is_awaited_again",
+    ),
+    mutation(
+        "the old work of who comes back counts",
+        "awaited.py",
+        "awaited = replace(current.awaited, nodes=current.awaited.nodes + 1)",
+        "awaited = replace(current.awaited, nodes=current.awaited.nodes + 1, work=current.awaited.work + 4)",
+        "test_coming_back.py::test_who_comes_back_weighs_nothing_whatever_it_did_before",
+    ),
+    mutation(
         "newcomers draw for all seats",
         "seats.py",
         "theirs = min(params.seats // 4, newcomers)",

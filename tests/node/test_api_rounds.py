@@ -121,7 +121,9 @@ def test_who_has_committed_and_not_revealed_is_waited_for(cluster: Cluster) -> N
     cluster.train()
     until_phase(cluster, REVEALING)
     current = cluster.round
-    awaited = {each["node"] for each in nodes_of(cluster.state, current) if each["awaited"]}
+    awaited = {
+        each["node"] for each in nodes_of(cluster.state, current, cluster.members[0].network.params) if each["awaited"]
+    }
     shown = {payload.node.hex() for payload in current.revealed}
     assert awaited == {node.hex() for node in current.committed} - shown and awaited
 
@@ -198,10 +200,10 @@ def test_as_many_nodes_and_results_are_told_as_fit_and_those_that_count_first(
     poll = replace(current.result, tallies=tallies)
     results = results_of(cluster.state, replace(current, result=poll, outcomes=outcomes))
     assert [each["power_nanos"] for each in results] == [str(19 - place) for place in range(RESULTS_TOLD)]
-    assert len(nodes_of(cluster.state, current)) == 3
+    assert len(nodes_of(cluster.state, current, cluster.members[0].network.params)) == 3
     monkeypatch.setattr(round_nodes, "NODES_TOLD", 1)
     one = replace(current, committed=current.committed[2:])
-    nodes = nodes_of(cluster.state, one)
+    nodes = nodes_of(cluster.state, one, cluster.members[0].network.params)
     assert len(nodes) == 2 and current.committed[2].hex() in {each["node"] for each in nodes}
 
 
