@@ -49,6 +49,7 @@ class Attendance:
         self.adopted = adopted
         self.trouble = ""  # why the ledger's model is not here, for people
         self._state: State | None = None
+        self._differed: tuple[bytes, int] | None = None  # with this model in this round: once is enough
         self._told: bytes | None = None  # root of the newest model that `adopted` was told of, or that was there before
         self._foreseen: tuple[Claimed, int, Counted] | None = None
         self._wake = asyncio.Event()
@@ -69,22 +70,33 @@ class Attendance:
         wait_s = RETRY_S
         while True:
             self._wake.clear()
+            at = self._place()
             work = asyncio.ensure_future(self.attend())
             try:
-                is_done = await self._unless_overtaken(work)
+                is_done = await self._unless_overtaken(work, at)
             finally:
                 work.cancel()
             if is_done:
                 wait_s = RETRY_S
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if is_done else wait_s):
-                    await self._wake.wait()
-                continue
-            wait_s = min(RETRY_MAXIMUM_S, wait_s * 1.5)
+                await self._wake.wait()
+            elif not await self._goes_on(at, wait_s):
+                wait_s = min(RETRY_MAXIMUM_S, wait_s * 1.5)
 
-    async def _unless_overtaken(self, work: "asyncio.Future[bool]") -> bool:
+    async def _goes_on(self, at: object, seconds: float) -> bool:
+        """Wait so long before the same is tried again, or until the round goes on: a block alone brings nothing new.
+
+        To find out what is missing takes a look into every model file.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._place() == at:
+                    self._wake.clear()
+                    await self._wake.wait()
+                return True
+        return False
+
+    async def _unless_overtaken(self, work: "asyncio.Future[bool]", at: object) -> bool:
         """The result of `work`; True if the round has gone on meanwhile, so that something else has to be done."""
-        at = self._place()
         while not work.done():
             wake = asyncio.ensure_future(self._wake.wait())
             both: list[asyncio.Future[Any]] = [work, wake]
@@ -157,15 +169,22 @@ class Attendance:
         await self._check(missing)
 
     async def _catch_up(self, state: State) -> bool:
-        """Get the ledger's model: computed here, else from its file, else from what others give; see `_bring`."""
-        outcomes = self.outcomes
+        """Get the ledger's model: computed here, else from its file, else from what others give; see `_bring`.
+
+        One that differs is computed anew in the next round only: the same files would give the same again.
+        """
+        outcomes, place = self.outcomes, (state.ledger.model.outer_root, state.ledger.round)
+        if self._differed == place:
+            return False
         try:
             if not await outcomes.aside(outcomes.adopt, state.ledger.model):
                 await self._bring(state, await outcomes.aside(outcomes.missing, state))
                 await outcomes.aside(outcomes.restore, state)
         except StoreError as error:
-            if isinstance(error, ModelDiffers) and str(error) != self.trouble:
-                LOG.error("this node does not train: its model is not the ledger's", reason=str(error))
+            if isinstance(error, ModelDiffers):
+                self._differed = place
+                if str(error) != self.trouble:
+                    LOG.error("this node does not train: its model is not the ledger's", reason=str(error))
             self.trouble = str(error)
             return False
         self.trouble = ""

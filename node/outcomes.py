@@ -20,10 +20,10 @@ from network.pages import Wanted
 from node.accepted import Accepted
 from node.bringing import Bringing, Fetch
 from node.counted import Closed, Counted, closed_in, root_of
-from node.errors import StoreError
+from node.errors import ModelDiffers, StoreError
 from node.model_store import ModelStore, check_outcome, step_from_payloads
 from node.payload_store import PayloadStore
-from training.errors import PayloadError
+from training.errors import PayloadError, TrainingError
 from training.outer import OuterState
 from training.payload import payload_norm, payload_size
 
@@ -203,7 +203,11 @@ class Outcomes:
         prepared = self._prepared.get(outcome.counted_root)
         if prepared is None or prepared.outcome != outcome:
             return False
-        self.models.accept(prepared.round, outcome.outer_root)
+        try:
+            self.models.accept(prepared.round, outcome.outer_root)
+        except StoreError:
+            del self._prepared[outcome.counted_root]  # Its file is gone, perhaps: from here on, make it anew.
+            raise
         self._take(prepared.state, outcome.outer_root, prepared.round)
         return True
 
@@ -242,7 +246,10 @@ class Outcomes:
         if self.accepted.has(closed.outcome):
             state = self.accepted.step(base, closed)
         else:
-            state = step_from_payloads(base, closed.counted, self.payloads, learning)
+            try:
+                state = step_from_payloads(base, closed.counted, self.payloads, learning)
+            except TrainingError as error:
+                raise ModelDiffers(f"round {closed.round}: what it counted are no payloads: {error}") from error
             self.accepted.keep(state)
         check_outcome(learning.outcome(closed.outcome.counted_root, state), closed.outcome, closed.round)
         return state

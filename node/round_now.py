@@ -110,6 +110,7 @@ class Own:
     pace_ms: int = 1_000
     losses: tuple[float, ...] = ()  # on held-out text, oldest first: the last two are shown
     behind: int = 0  # blocks below what peers say is final
+    is_without_model: bool = False  # it tried to get the ledger's model, in vain so far
 
 
 def round_line(now: RoundNow | None, own: Own) -> str:
@@ -120,7 +121,8 @@ def round_line(now: RoundNow | None, own: Own) -> str:
         return NO_ROUND
     left = f"closes in ≤ {duration(seconds_left(now, own.pace_ms))}" if now.blocks_left else ""
     void = f"round {now.number - 1} was void" if now.after_void else ""
-    return _joined(f"round {now.number} {_phase(now, own)}", _who(now), left, loss_words(own.losses), void)
+    lack = "this node lacks the model, see its status" if own.is_without_model else ""
+    return _joined(f"round {now.number} {_phase(now, own)}", _who(now), left, loss_words(own.losses), void, lack)
 
 
 def _joined(*parts: str) -> str:

@@ -68,6 +68,7 @@ class Status:
     peer_height: int  # the highest block that a peer says is final; 0: nobody has said anything
     checkpoint: str  # HEIGHT:HASH of the last block that ended an epoch, for --checkpoint elsewhere; empty: none yet
     sync_refusal: str  # why this node does not catch up although others are ahead; empty: nothing is in the way
+    model_trouble: str  # why the ledger's model is not here, so that this node does not train on it; empty: it is
     finality_ms: int | None  # from a block's time until it was final here, median of the newest
     device: str
     self_verified: bool
@@ -96,6 +97,7 @@ def status_of(node: Node) -> Status:
         peer_height=0 if membership is None else membership.peer_height,
         checkpoint=node.checkpoint,
         sync_refusal="" if membership is None else membership.refusal,
+        model_trouble=model_trouble(node),
         finality_ms=readings.finality_ms,
         waiting_transactions=len(node.mempool),
         uptime_seconds=int(readings.uptime_seconds),
@@ -106,6 +108,14 @@ def status_of(node: Node) -> Status:
         disk_free_bytes=readings.disk_free_bytes,
         disk_low=readings.disk_low,
     )
+
+
+def model_trouble(node: Node) -> str:
+    """Why this node does not train on the ledger's model; empty if that is here."""
+    ledger = node.facts.ledger
+    if node.attendance.trouble or node.outcomes.model_root == ledger.model.outer_root:
+        return node.attendance.trouble
+    return f"the model after round {ledger.ended_round} is not here yet"
 
 
 def _ledger(node: Node) -> dict[str, Any]:
@@ -154,7 +164,8 @@ def own_part(node: Node, pace: int) -> Own:
     peer_height = 0 if node.membership is None else node.membership.peer_height
     steps = 0 if node.trainer is None else node.network.params.inner_steps
     behind = max(0, peer_height - node.facts.tip.height)
-    return Own(own_step(node), steps, pace, node.history.losses, behind)
+    is_without_model = bool(node.attendance.trouble)
+    return Own(own_step(node), steps, pace, node.history.losses, behind, is_without_model)
 
 
 def own_step(node: Node) -> int:

@@ -67,7 +67,7 @@ class Desk:
         node = self.node
         age = node.readings.block_age_seconds
         patience = STALLED_INTERVALS * node.network.params.block_interval_max_ms / 1000 + STALLED_SECONDS
-        is_degraded = node.readings.disk_low or bool(node.live.trainer_failure)
+        is_degraded = node.readings.disk_low or bool(node.live.trainer_failure or node.attendance.trouble)
         state = "stalled" if age > patience else "degraded" if is_degraded else "ok"
         content = {
             "status": state,
@@ -75,6 +75,7 @@ class Desk:
             "block_age_seconds": int(age),
             "disk_low": node.readings.disk_low,
             "trainer_failure": node.live.trainer_failure,
+            "model_trouble": node.attendance.trouble,
         }
         return encoded(json.dumps(content).encode(), 503 if state == "stalled" else 200)
 

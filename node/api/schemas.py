@@ -81,6 +81,7 @@ class Status(Answer):
     peer_height = whole()
     checkpoint = text()
     sync_refusal = text()
+    model_trouble = text()
     finality_ms = maybe(whole())
     device = text()
     self_verified = truth()
@@ -102,6 +103,7 @@ class Health(Answer):
     block_age_seconds = whole()
     disk_low = truth()
     trainer_failure = text()
+    model_trouble = text()
 
 
 class BlockSummary(Answer):

@@ -74,6 +74,14 @@ async def test_a_node_whose_blocks_go_on_is_healthy_and_one_that_stands_still_is
     assert (degraded["status"], degraded["trainer_failure"]) == ("degraded", "no corpus")
 
 
+async def test_why_a_node_lacks_the_model_is_in_its_status_and_its_health(served: Served) -> None:
+    served.node.attendance.trouble = "round 1 gives another root"
+    status, health = await served.get("/v1/status"), await served.get("/v1/health")
+    served.node.attendance.trouble = ""
+    assert status["model_trouble"] == health["model_trouble"] == "round 1 gives another root"
+    assert health["status"] == "degraded" and "lacks the model" in status["round_line"]
+
+
 async def test_the_metrics_hold_the_ledger_and_the_requests(served: Served) -> None:
     await served.ask("/nothing")
     text = (await served.ask("/metrics")).body.decode()

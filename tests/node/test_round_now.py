@@ -137,7 +137,7 @@ numbers = st.integers(0, 2**64 - 1)
             numbers,
         ),
     ),
-    st.builds(Own, numbers, numbers, st.integers(1, 2**48), st.lists(st.floats()).map(tuple), numbers),
+    st.builds(Own, numbers, numbers, st.integers(1, 2**48), st.lists(st.floats()).map(tuple), numbers, st.booleans()),
 )
 def test_any_numbers_give_one_line_of_plain_words(now: RoundNow, own: Own) -> None:
     """Also those that strangers or a broken model make as bad as they can: infinite losses, a deadline in 2^64."""
