@@ -22,7 +22,13 @@ class AcceptedPruning:
 
     def run(self) -> list[str]:
         """Remove what is spent, and return its names. Raises StoreError."""
-        folder = self.outcomes.aggregates.folder
+        ledger, outcomes = self.store.state().ledger, self.outcomes
+        if (
+            outcomes.model_root != ledger.model.outer_root
+            and outcomes.model_round < ledger.ended_round - self.keep_rounds
+        ):
+            return []  # What leads over the rounds that were missed is older, and on its way or just being used.
+        folder = outcomes.aggregates.folder
         here = {path.name for path in folder.iterdir() if not path.name.endswith(".partial")}
         removed = sorted((here & self._seen) - self._needed())
         for name in removed:

@@ -3,7 +3,7 @@ otherwise. Start reading at `Blobs.want`."""
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from pathlib import Path
 
 import aiohttp
@@ -20,7 +20,10 @@ from node.logs import log_of
 from node.recent import Recent
 from node.runtime import INVALID, Runtime
 
-AT_ONCE = 4  # blobs
+AT_ONCE = 8  # blobs
+# A blob gives up its turn after so long if others wait, and the next time after twice as long: whoever gives a few
+# blobs slowly or not at all must not keep us from those of others, as a round has to be judged in little time.
+TURN_SECONDS = 2.0
 SOURCES_MAXIMUM = 16  # peers asked in one attempt
 LOG = log_of("blobs")
 
@@ -113,6 +116,7 @@ class Blobs:
         self.without_https = Recent(256)
         self._session: aiohttp.ClientSession | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0  # blobs that wait for their turn
         self._tasks: dict[bytes, asyncio.Task[None]] = {}
         self._done: dict[bytes, list[Done]] = {}
         self._ending: dict[bytes, asyncio.Task[None]] = {}  # forgotten, and not at its end yet
@@ -161,14 +165,14 @@ class Blobs:
         path = self.folder / wanted.root.hex()
         if (before := self._ending.get(wanted.root)) is not None:
             await asyncio.wait([before])  # two fetches never write one file
-        until, pause = self.runtime.now_ms() + PATIENCE_MS, RETRY_MS
+        until, pause, turn = self.runtime.now_ms() + PATIENCE_MS, RETRY_MS, TURN_SECONDS
         liars: dict[bytes, str] = {}
         found: Path | None = None
         while found is None:
             try:
-                async with self._turn:
-                    await self._attempt(wanted, holders, path, liars)
-                found = path
+                if await self._in_turn(self._attempt(wanted, holders, path, liars), turn):
+                    found = path
+                turn *= 2
             except NoSourceLeft as error:
                 LOG.debug("a blob could not be had yet", reason=str(error))
                 if self.runtime.now_ms() >= until:
@@ -180,6 +184,29 @@ class Blobs:
                 break
         for done in self._done.pop(wanted.root, []):
             done(found)
+
+    async def _in_turn(self, attempt: Coroutine[None, None, None], seconds: float) -> bool:
+        """Whether it has come to its end; else its turn is over, and what has come so far stays on disk."""
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        except BaseException:
+            attempt.close()
+            raise
+        finally:
+            self._waiting -= 1
+        task = asyncio.create_task(attempt)
+        try:
+            while not task.done():
+                await asyncio.wait([task], timeout=seconds)
+                if not task.done() and self._waiting:
+                    return False
+            task.result()
+            return True
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._turn.release()
 
     async def _attempt(self, wanted: Wanted, holders: tuple[bytes, ...], path: Path, liars: dict[bytes, str]) -> None:
         def lied(source: Source, reason: str) -> None:

@@ -23,7 +23,7 @@ from node.counted import Closed, Counted, closed_in, root_of
 from node.errors import ModelDiffers, StoreError
 from node.model_store import ModelStore, check_outcome, step_from_payloads
 from node.payload_store import PayloadStore
-from training.errors import PayloadError, TrainingError
+from training.errors import PayloadError
 from training.outer import OuterState
 from training.payload import payload_norm, payload_size
 
@@ -248,7 +248,7 @@ class Outcomes:
         else:
             try:
                 state = step_from_payloads(base, closed.counted, self.payloads, learning)
-            except TrainingError as error:
+            except PayloadError as error:
                 raise ModelDiffers(f"round {closed.round}: what it counted are no payloads: {error}") from error
             self.accepted.keep(state)
         check_outcome(learning.outcome(closed.outcome.counted_root, state), closed.outcome, closed.round)

@@ -69,3 +69,14 @@ def test_a_node_that_has_lost_its_blocks_of_a_round_does_without_its_blobs(node:
     pruning = AcceptedPruning(node.store, node.outcomes, CLOSED)
     pruning.run()
     assert set(pruning.run()) == before - others and here(node) == others
+
+
+def test_a_node_that_catches_up_keeps_what_leads_over_the_rounds_that_it_missed(node: LoneNode) -> None:
+    """Else it would fetch for ever what it removes."""
+    before, outcomes = here(node), node.outcomes
+    pruning, newest = AcceptedPruning(node.store, outcomes, 2), outcomes.model_root
+    outcomes.model_round, outcomes.model_root = CLOSED - 3, bytes(32)
+    assert pruning.run() == pruning.run() == [] and here(node) == before
+    outcomes.model_round, outcomes.model_root = CLOSED, newest
+    pruning.run()
+    assert pruning.run() and here(node) == named(node, CLOSED - 1, CLOSED)

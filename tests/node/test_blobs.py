@@ -208,6 +208,44 @@ async def test_a_forgotten_wish_is_told_nothing_and_the_next_goes_on_where_it_wa
         assert two.pages_over_connection == 3 and told == [] and not two.us.blamed
 
 
+async def test_blobs_that_are_withheld_do_not_keep_us_from_those_that_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A few liars who are silent would else decide whose payloads count."""
+    monkeypatch.setattr(blobs_module, "TURN_SECONDS", 0.5)
+    withheld = [blob_of(0.1, 100 + seed) for seed in range(2 * blobs_module.AT_ONCE)]
+    told: list[object] = []
+    async with pair(tmp_path, peer(), Memory.of(BLOB, *withheld)) as two:
+        two.blobs.limits = FetchLimits(reply_seconds=600.0)
+        send, silent = two.them.send, {root_of(blob) for blob in withheld}
+
+        def giving(key: bytes, kind: int, payload: bytes) -> None:
+            if not any(root in payload for root in silent):
+                send(key, kind, payload)
+
+        two.them.send = giving  # type: ignore[method-assign]
+        for blob in withheld:
+            two.blobs.want(root_of(blob), 64 << 20, (), told.append)
+        assert await asyncio.wait_for(two.fetched(), 30) == tmp_path / ROOT.hex()
+        assert told == [] and two.us.blamed == []
+
+
+async def test_a_slow_blob_comes_although_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each turn is longer than the one before, and what has come stays."""
+    monkeypatch.setattr(blobs_module, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(blobs_module, "AT_ONCE", 1)
+    blobs = [blob_of(seed) for seed in (1, 2, 3)]
+    async with pair(tmp_path, peer(), Memory.of(*blobs)) as two:
+        send = two.them.send
+
+        def slowly(key: bytes, kind: int, payload: bytes) -> None:
+            asyncio.get_running_loop().call_later(0.02, send, key, kind, payload)
+
+        two.them.send = slowly  # type: ignore[method-assign]
+        found = await asyncio.gather(*(two.fetched(blob) for blob in blobs))
+        assert found == [tmp_path / root_of(blob).hex() for blob in blobs] and two.us.blamed == []
+
+
 # ---- Payloads of a round
 
 
