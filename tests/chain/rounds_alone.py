@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from chain.awaited import note_registered, note_retired
-from chain.block import RoundInput, Validator
+from chain.block import RoundInput, Validator, state_hash
 from chain.crypto.hashing import ZERO
 from chain.errors import LedgerError
 from chain.genesis import Network, genesis_state
@@ -36,6 +36,7 @@ from tests.builders import (
     a_reveal,
     an_availability_vote,
     named,
+    state_parts,
     validator_key_of,
 )
 
@@ -64,7 +65,7 @@ class Rounds:
         self.height += 1
         self.state.update_ledger(mix=named(f"mix {self.height}"))
         for key in register:
-            record = NodeRecord(key.public, ALICE.address, self.height, 0, False, 0, 0, 0, 0, 0)
+            record = NodeRecord(key.public, ALICE.address, self.height, 0, False, 0, 0, 0, 0, 0, ZERO, 0)
             self.state.put(node_key(key.node), record)
             note_registered(self.state)
         for key in retire:
@@ -92,8 +93,8 @@ class Rounds:
         """Claims as accepted proofs leave them."""
         number, count = self.round.number, self.params.segments if segments is None else segments
         for key in keys:
-            states = tuple(named(f"{key.node.hex()} {number} {segment}") for segment in range(count))
-            claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, states)
+            states = tuple(state_hash(*state_parts(key, number, segment)) for segment in range(count))
+            claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, 0, states)
             self.state.put(claim_key(number, key.node), claim)
 
     def commit(self, *keys: Key, segments: int | None = None) -> list[Receipt]:
