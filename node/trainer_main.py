@@ -25,6 +25,7 @@ from node import backends
 from node.averages import AveragesStore
 from node.corpus_choice import open_corpus
 from node.errors import NodeError
+from node.measuring import Measuring
 from node.model_store import load_base
 from node.payload_store import PayloadStore
 from node.template import Learning
@@ -42,7 +43,6 @@ from node.trainer_messages import (
     Train,
     TrainerEvent,
     Validate,
-    Validated,
     WrapUp,
     from_line,
     to_line,
@@ -54,9 +54,9 @@ from training.checkpoint import InnerState as SavedInner
 from training.device import choose_device
 from training.draw import draw_batch
 from training.errors import CheckpointError, ConfigError, TrainingError
-from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_loss, validation_windows
+from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_windows
 from training.inner import InnerLoop, InnerState
-from training.model import NeuroLLM, load_flat
+from training.model import NeuroLLM
 from training.pages import inner_root, pages_root
 from training.payload import encode_payload
 from training.round import SegmentReport, StepReport, Watch, train_round
@@ -106,15 +106,25 @@ class TrainerProcess:
         bigram = bigram_loss(self.corpus.train, windows, self.learning.model.vocabulary)
         chosen = self._set_threads(self.threads.choose())
         self.say(Ready(str(device), f"{reason} {self.threads.why(chosen)}", chosen, bigram))
-        while (command := self.commands.get()) is not None:
+        measuring = Measuring(
+            self.model, self.corpus.validation, lambda path: load_base(path, self.learning).state.weights
+        )
+        while (command := self._next(measuring)) is not None:
             match command:
                 case Train():
+                    measuring.disturbed()
                     self.train(command)
                 case Validate():
-                    load_flat(self.model, load_base(Path(command.base), self.learning).state.weights)
-                    self.say(Validated(command.round, validation_loss(self.model, self.corpus.validation)))
+                    measuring.ask(command)
                 case _:
                     pass
+
+    def _next(self, measuring: Measuring) -> Command | None:
+        """The next command; models are measured while there is none."""
+        while measuring and self.commands.empty():
+            if (validated := measuring.go_on()) is not None:
+                self.say(validated)
+        return self.commands.get()
 
     def listen(self, lines: Any) -> None:
         """Read commands until the end of stdin; the two that interrupt take effect at once."""
