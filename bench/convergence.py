@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from bench.lab.cells import BATCHES, REPLICAS, SEEDS, Cell, Rates, default_order, tuned_from, tuning_cells
+from bench.lab.cells import BATCHES, REPLICAS, SEEDS, Cell, Rates, reported_cells, tuned_from, tuning_cells
 from bench.lab.data import Tokens
 from bench.lab.execute import Lab, lab_profile, train_cells
 
@@ -86,17 +86,18 @@ def tuned_rates(options: argparse.Namespace) -> dict[str, Rates]:
 
 
 def train_all(session: Session, options: argparse.Namespace) -> bool:
-    """All cells in order; False if the time was up before the end."""
-    if (options.tune or options.tune_only) and not all(
-        session.train(tuning_cells(replicas)) for replicas in options.replicas
-    ):
-        return False
-    if options.tune_only:
-        return True
-    tuned = tuned_rates(options)
-    print(json.dumps({name: asdict(rates) for name, rates in tuned.items()}), flush=True)
-    order = default_order(tuned, SEEDS[: options.seeds])
-    return all(session.train(cells) for cells in order if cells[0].replicas in options.replicas)
+    """All cells, most replicas first, each number's rates tuned before; False if the time was up before the end."""
+    for replicas in options.replicas:
+        if (options.tune or options.tune_only) and not session.train(tuning_cells(replicas)):
+            return False
+        if not options.tune_only:
+            tuned = tuned_rates(options)
+            ours = {name: rates for name, rates in tuned.items() if name.split("/")[1] == str(replicas)}
+            print(json.dumps({name: list(asdict(rates).values()) for name, rates in ours.items()}), flush=True)
+            batches = reported_cells(tuned, replicas, SEEDS[: options.seeds])
+            if not all(session.train(cells) for cells in batches):
+                return False
+    return True
 
 
 def make_lab(options: argparse.Namespace) -> Lab:
