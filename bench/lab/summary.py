@@ -13,10 +13,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from bench.lab.cells import BATCHES, BLOCK, REPLICAS, REWARM, TUNING_SEED, Cell, tuned_from
+from bench.lab.cells import BATCHES, BLOCK, REPLICAS, REWARM, ROUNDS, TUNING_SEED, Cell, tuned_from
 from bench.lab.execute import LOWEST, WARM_UP_PART, lab_profile
 from training.layout import parameter_count
 
+USUAL_EPSILON = 8
 Records = Sequence[dict[str, Any]]
 # Final losses by kind of run (the cell with seed 0) and seed; None for a diverged run.
 Finals = dict[Cell, dict[int, float | None]]
@@ -72,26 +73,48 @@ def costs(finals: Finals, changed: Callable[[Cell], Cell | None]) -> list[dict[s
 
 
 def _plain(cell: Cell) -> bool:
-    """Nothing changed but method and state."""
-    return cell.block == BLOCK and cell.rewarm == (1 if cell.state == "carried" else REWARM)
+    """Nothing changed but method, rates and the fate of AdamW's averages."""
+    usual = Cell(cell.method, cell.replicas, cell.round_steps, cell.state, cell.peak, cell.rate, cell.momentum, 0)
+    return cell == replace(usual, rewarm=1 if cell.state == "carried" else REWARM)
+
+
+def _carried(finals: Finals) -> dict[tuple[int, int, int], Cell]:
+    """The uncompressed run that carries AdamW's averages, by replicas, H and sequences.
+
+    For a lone replica it is the synchronous one, which takes the same steps.
+    """
+    found = {}
+    for cell in finals:
+        if cell.state == "carried" and cell.method in ("fp32", "sync") and cell.epsilon == USUAL_EPSILON:
+            for round_steps in ROUNDS if cell.method == "sync" else (cell.round_steps,):
+                if cell.method == "fp32" or cell.replicas == 1:
+                    found[cell.replicas, round_steps, cell.sequences] = cell
+    return found
 
 
 def tables(records: Records) -> dict[str, list[dict[str, Any]]]:
     """Every comparison that the experiment was made for."""
     finals = finals_of(records)
-    sync = {cell.replicas: cell for cell in finals if cell.method == "sync"}
+    sync = {cell.replicas: cell for cell in finals if cell.method == "sync" and _plain(cell)}
+    kept = _carried(finals)
 
-    def against_sync(replicas: Callable[[Cell], int]) -> Callable[[Cell], Cell | None]:
+    def over_sync(replicas: Callable[[Cell], int]) -> Callable[[Cell], Cell | None]:
         return lambda cell: sync.get(replicas(cell)) if _plain(cell) and cell.method != "sync" else None
 
-    kept = {(cell.method, cell.replicas, cell.round_steps): cell for cell in finals if cell.state == "carried"}
+    def over_carried(cell: Cell) -> Cell | None:
+        changed = cell.method == "fp32" and cell.state != "carried"
+        return kept.get((cell.replicas, cell.round_steps, cell.sequences)) if changed else None
 
-    def carried(cell: Cell) -> Cell | None:
-        whole = cell.method in ("fp32", "4bit") and cell.state != "carried" and _plain(cell)
-        return kept.get((cell.method, cell.replicas, cell.round_steps)) if whole else None
+    def over_fp32(method: str) -> Callable[[Cell], Cell | None]:
+        return lambda cell: replace(cell, method="fp32", block=BLOCK) if cell.method == method else None
 
-    def only(method: str, other: Callable[[Cell], Cell]) -> Callable[[Cell], Cell | None]:
-        return lambda cell: other(cell) if cell.method == method else None
+    def over_usual_start(cell: Cell) -> Cell | None:
+        usual = replace(cell, rewarm=REWARM, epsilon=USUAL_EPSILON, cold=0)
+        return usual if cell.method == "fp32" and cell.state == "reset" and cell != usual else None
+
+    def over_usual_epsilon(cell: Cell) -> Cell | None:
+        changed = cell.state == "carried" and cell.epsilon != USUAL_EPSILON
+        return replace(cell, epsilon=USUAL_EPSILON) if changed else None
 
     return {
         "loss": [
@@ -99,25 +122,14 @@ def tables(records: Records) -> dict[str, list[dict[str, Any]]]:
             for cell, losses in finals.items()
             if any(loss is not None for loss in losses.values())
         ],
-        "gap_to_synchronous_percent": costs(finals, against_sync(lambda cell: cell.replicas)),
-        "gap_to_many_small_updates_percent": costs(finals, against_sync(lambda cell: 1)),
-        "compression": [
-            row
-            for row in costs(finals, only("4bit", lambda cell: replace(cell, method="fp32")))
-            if row["block"] == BLOCK and row["rewarm"] in (1, REWARM)
-        ],
-        "payload_alone": costs(finals, only("payload", lambda cell: replace(cell, method="fp32"))),
-        "block": [
-            row
-            for row in costs(finals, only("4bit", lambda cell: replace(cell, method="fp32", block=BLOCK)))
-            if row["state"] == "reset"
-        ],
-        "not_carrying": costs(finals, carried),
-        "rewarm": [
-            row
-            for row in costs(finals, only("fp32", lambda cell: replace(cell, rewarm=REWARM)))
-            if row["state"] == "reset" and row["rewarm"] != REWARM
-        ],
+        "gap_to_synchronous": costs(finals, over_sync(lambda cell: cell.replicas)),
+        "gap_to_many_small_updates": costs(finals, over_sync(lambda cell: 1)),
+        "compression": [row for row in costs(finals, over_fp32("4bit")) if row["block"] == BLOCK],
+        "block": [row for row in costs(finals, over_fp32("4bit")) if row["block"] != BLOCK],
+        "payload_alone": costs(finals, over_fp32("payload")),
+        "not_carrying": costs(finals, over_carried),
+        "start_of_a_round": costs(finals, over_usual_start),
+        "epsilon_when_carrying": costs(finals, over_usual_epsilon),
     }
 
 
@@ -157,11 +169,19 @@ def words(row: dict[str, Any]) -> str:
     """One line of a table for people."""
     found = row.get("cost_percent") or row["loss"]
     error = found["standard_error"]
+    usual = {
+        "rewarm": 1 if row["state"] == "carried" else REWARM,
+        "block": BLOCK,
+        "epsilon": 8,
+        "cold": 0,
+        "sequences": 4,
+    }
+    changed = [f"{key} {row[key]}" for key, value in usual.items() if row[key] != value]
+    rates = f"peak {row['peak'] / 1e6:g}, outer {row['rate'] / 1e3:g}/{row['momentum'] / 1e3:g}"
     name = (
-        f"M={row['replicas']} H={row['round_steps']:<3} {row['method']:<7} {row['state']:<7} block {row['block']:<4} "
-        f"rewarm {row['rewarm']:<2} peak {row['peak'] / 1e6:<5g} outer {row['rate'] / 1e3:g}/{row['momentum'] / 1e3:g}"
+        f"M={row['replicas']} H={row['round_steps']:<3} {row['method']} {row['state']}, {', '.join([*changed, rates])}"
     )
-    return f"{name:<78} {found['mean']:8.4f} ± {0 if error is None else error:.4f} ({found['seeds']})"
+    return f"{name:<80} {found['mean']:8.4f} ± {0 if error is None else error:.4f} ({found['seeds']})"
 
 
 def write_report(records: Records, folder: Path) -> None:
