@@ -25,6 +25,7 @@ NAMES = {
     "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
     "convergence": "learning at equal tokens: synchronous, DiLoCo, compressed; needs hours or a GPU",
+    "aggregate": "combining the payloads of a round: seconds and memory of each rule",
     "drift": "how far two honest machines drift apart on one segment",
 }
 

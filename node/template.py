@@ -18,6 +18,7 @@ from training.birth import birth
 from training.errors import ConfigError, TrainingError
 from training.layout import ModelConfig, parameter_layout
 from training.outer import OuterRate, OuterSpec, OuterState, genesis_state, roots
+from training.robust import MEAN
 from training.schedule import InnerSpec
 
 NUMBER_DIGITS_MAXIMUM = 38  # of 2^128
@@ -141,13 +142,16 @@ class Learning:
 
 
 def _outer(network: Network) -> OuterSpec:
-    """`outer.N.rate_milli` and `outer.N.momentum_milli`: what rounds of at least N payloads use."""
+    """`outer.rule`, `outer.length_eighths`, and for some N `outer.N.rate_milli` and `outer.N.momentum_milli`."""
     section = network.section("outer")
     counts = sorted({int(head) for name in section if (head := name.split(".")[0]).isdecimal()})
     wanted = {f"{n}.{name}" for n in counts for name in ("rate_milli", "momentum_milli")}
-    if section.keys() != wanted or 1 not in counts:
+    if section.keys() != wanted | {"rule", "length_eighths"} or 1 not in counts:
         raise InvalidGenesis(
-            f"outer.* must be outer.N.rate_milli and outer.N.momentum_milli from N = 1 on: {sorted(section)}"
+            f"outer.* must be rule, length_eighths, and from N = 1 on N.rate_milli and N.momentum_milli: "
+            f"{sorted(section)}"
         )
+    if section["rule"] == MEAN:
+        raise InvalidGenesis("outer.rule: the mean holds no liar off; it is for experiments only")
     rates = tuple(OuterRate(n, section[f"{n}.rate_milli"], section[f"{n}.momentum_milli"]) for n in counts)
-    return OuterSpec(network.section("chain")["inner_steps"], rates)
+    return OuterSpec(network.section("chain")["inner_steps"], rates, section["rule"], section["length_eighths"])

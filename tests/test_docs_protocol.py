@@ -17,6 +17,7 @@ from chain.transactions import ACTIONS
 from tests.chain.wire_strategies import wire_types
 from training.layout import ModelConfig
 from training.outer import MOMENTUM_LIMIT_MILLI, RATE_LIMIT_MILLI
+from training.robust import LENGTH_EIGHTHS_LIMIT, MEAN, RULE_NAMES
 from training.schedule import InnerSpec
 
 ROOT = Path(__file__).parent.parent
@@ -167,8 +168,9 @@ def names_in_genesis() -> set[str]:
 
 
 def names_documented() -> list[str]:
-    headings = ("## 13. Parameters", "### The model's shape", "### The inner loop", "### The outer step's rates")
-    return [row[0] for heading in headings for row in table_after(heading)]
+    headings = ("## 13. Parameters", "### The model's shape", "### The inner loop")
+    outer = ("### The outer step's rule", "### The outer step's rates")
+    return [row[0] for heading in (*headings, *outer) for row in table_after(heading)]
 
 
 def test_the_parameters_of_genesis_and_of_the_document_are_the_same():
@@ -185,6 +187,13 @@ def test_the_parameters_of_training_are_documented_in_the_order_of_the_code():
 def test_the_limits_of_the_outer_rates_are_as_documented():
     limits = [int(row[1].split(" to ")[-1].replace(",", "")) for row in table_after("### The outer step's rates")]
     assert limits == [RATE_LIMIT_MILLI, MOMENTUM_LIMIT_MILLI]
+
+
+def test_the_rules_of_the_outer_step_are_as_documented():
+    rule, length = table_after("### The outer step's rule")
+    documented = [f"{number} {name}" for number, name in enumerate(RULE_NAMES) if number != MEAN]
+    assert [part for part in re.findall(r"\d [a-z_]+", rule[1]) if part in documented] == documented
+    assert length[1].endswith(f"0 to {LENGTH_EIGHTHS_LIMIT}")
 
 
 def test_gas_is_as_documented():

@@ -10,6 +10,7 @@ chunk by chunk: beyond inputs and outputs, memory is a few MiB whatever the size
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ HEADER_BYTES = 12
 # 256 blocks are 512 KiB of doubles: a chunk and its temporaries stay in a core's cache.
 CHUNK_BLOCKS = 256
 
+# Bytes, or a file's without reading it whole.
+Encoded = bytes | mmap
 Codes = NDArray[np.int8]
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int32]
@@ -78,7 +81,7 @@ def header(form: BlockFormat, fragment_sizes: Sequence[int]) -> bytes:
     return form.magic + sum(fragment_sizes).to_bytes(8, "little")
 
 
-def check_header(form: BlockFormat, encoded: bytes, fragment_sizes: Sequence[int]) -> None:
+def check_header(form: BlockFormat, encoded: Encoded, fragment_sizes: Sequence[int]) -> None:
     """Raise PayloadError unless length, magic and count are those of this model."""
     wanted = encoded_size(form, fragment_sizes)
     if len(encoded) != wanted:
@@ -157,7 +160,7 @@ def write_chunk(form: BlockFormat, out: bytearray, chunk: Chunk, scales: tuple[S
     target[chunk.codes_at : chunk.codes_at + raw.size] = raw
 
 
-def read_chunk(form: BlockFormat, encoded: bytes, chunk: Chunk) -> tuple[Scales, Scales, Codes]:
+def read_chunk(form: BlockFormat, encoded: Encoded, chunk: Chunk) -> tuple[Scales, Scales, Codes]:
     """Scales and codes (blocks, 256) of a chunk of bytes that passed `check_header`.
 
     Raises PayloadError on anything `write_chunk` after `quantise` cannot write: there is one encoding of a scale and
@@ -182,7 +185,7 @@ def read_chunk(form: BlockFormat, encoded: bytes, chunk: Chunk) -> tuple[Scales,
     return mantissas, exponents, codes
 
 
-def read_numbers(form: BlockFormat, encoded: bytes, chunk: Chunk) -> Integers:
+def read_numbers(form: BlockFormat, encoded: Encoded, chunk: Chunk) -> Integers:
     """The numbers of a chunk, (stop - start,), units of 2^-24. |number| <= limit * 255 * 2^15 < 2^30."""
     mantissas, exponents, codes = read_chunk(form, encoded, chunk)
     steps = (mantissas << exponents).astype(np.int32)

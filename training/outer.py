@@ -20,11 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.aggregate import NUMBER_LIMIT, aggregate_payloads, read_aggregate
-from training.blocks import AGGREGATE, UNITS_PER_ONE, check_header, chunks, require_ieee_arithmetic
-from training.errors import TrainingError
+from training.aggregate import NUMBER_LIMIT, read_aggregate, trimmed_mean, weighted_sum
+from training.blocks import AGGREGATE, UNITS_PER_ONE, Encoded, check_header, chunks, require_ieee_arithmetic
+from training.errors import PayloadError, TrainingError
+from training.gram import gram_matrix
 from training.pages import MerkleRoot, TaggedHash, model_root, pages_root
-from training.trust import Trust, trust_bytes
+from training.robust import CLIP_TRUST, LENGTH_EIGHTHS_LIMIT, MEAN, Merge, RobustSpec, merge
+from training.rounding import divide_half_even
+from training.trust import Party, Trust, trust_bytes
 
 RATE_LIMIT_MILLI = 2000
 MOMENTUM_LIMIT_MILLI = 960
@@ -50,7 +53,7 @@ class Entry:
     """A counted payload: whose it is (32 bytes), its bytes, and the inner steps behind it (at least 1)."""
 
     node: bytes
-    payload: bytes
+    payload: Encoded
     steps: int
 
 
@@ -76,6 +79,16 @@ class OuterSpec:
 
     round_steps: int  # H
     rates: tuple[OuterRate, ...]
+    rule: int = CLIP_TRUST
+    length_eighths: int = 7
+
+    def __post_init__(self) -> None:
+        if not (MEAN <= self.rule <= CLIP_TRUST and 0 <= self.length_eighths <= LENGTH_EIGHTHS_LIMIT):
+            raise TrainingError(f"rule {self.rule} or length exponent {self.length_eighths} eighths is not known")
+
+    @property
+    def robust(self) -> RobustSpec:
+        return RobustSpec(self.rule, self.round_steps, self.length_eighths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +114,32 @@ def outer_step(
 ) -> OuterState:
     """Return the state after a round that counted these payloads, in any order: the same state for every order.
 
-    Raises PayloadError if one is bad; `state` stays.
+    Two passes over the payloads, chunk by chunk. Raises PayloadError if one is bad; `state` stays.
     """
-    aggregate = aggregate_payloads([entry.payload for entry in entries], fragment_sizes)
-    return apply_aggregate(state, (aggregate, state.trust), fragment_sizes, rate_for(spec.rates, len(entries)))
+    accepted = combine(state.trust, entries, fragment_sizes, spec.robust)
+    return apply_aggregate(state, accepted, fragment_sizes, rate_for(spec.rates, len(entries)))
+
+
+def combine(
+    trust: Sequence[Trust], entries: Sequence[Entry], fragment_sizes: Sequence[int], spec: RobustSpec
+) -> tuple[bytes, tuple[Trust, ...]]:
+    """The aggregate of a round, and the record of trust after it. Raises PayloadError."""
+    ordered = sorted(entries, key=lambda entry: entry.node)
+    parties = [Party(entry.node, entry.steps) for entry in ordered]
+    payloads = [entry.payload for entry in ordered]
+    if not parties or len({party.node for party in parties}) < len(parties):
+        raise PayloadError(f"{len(parties)} payloads: a round needs one, and at most one of each node")
+    if not all(1 <= party.steps <= spec.round_steps for party in parties):
+        raise PayloadError(f"steps {[party.steps for party in parties]}: a round has 1 to {spec.round_steps}")
+    found = merge(gram_matrix(payloads, fragment_sizes), parties, trust, spec)
+    return merged(payloads, found, fragment_sizes), found.trust
+
+
+def merged(payloads: Sequence[Encoded], found: Merge, fragment_sizes: Sequence[int]) -> bytes:
+    """The aggregate, by what a rule found. Raises PayloadError."""
+    if found.coefficients:
+        return weighted_sum(payloads, found.coefficients, fragment_sizes)
+    return trimmed_mean(payloads, found.ratios, found.trim, fragment_sizes)
 
 
 def rate_for(rates: Sequence[OuterRate], payloads: int) -> OuterRate:
@@ -139,15 +174,6 @@ def apply_aggregate(
         weights[here] = state.weights[here].astype(np.float64) - move
         momentum[here] = velocity
     return OuterState(weights, momentum, aggregate, trust)
-
-
-def divide_half_even(numbers: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
-    """numbers / divisor in whole numbers, ties to even. `divisor` is even and positive."""
-    assert divisor > 0 and divisor % 2 == 0
-    low = numbers // divisor
-    rest = numbers - low * divisor
-    # `rest` plus the parity of `low` exceeds half a divisor exactly if the next number is nearer, or ties and is even.
-    return low + (rest + (low & 1) > divisor // 2)
 
 
 def roots(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from training.blocks import (
     PAYLOAD,
     UNITS_PER_ONE,
+    Encoded,
     Integers,
     check_header,
     chunks,
@@ -56,7 +57,7 @@ def encode_payload(before: NDArray[np.float32], after: NDArray[np.float32], frag
     return bytes(out)
 
 
-def decode_payload(encoded: bytes, fragment_sizes: Sequence[int]) -> Integers:
+def decode_payload(encoded: Encoded, fragment_sizes: Sequence[int]) -> Integers:
     """The pseudo-gradient q, int32 (parameters,), units of 2^-24, |q| < 2^26. Raises PayloadError on bad bytes.
 
     Length and header are checked before anything is allocated; no two byte strings with the same scales and codes are

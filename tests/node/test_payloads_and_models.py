@@ -145,7 +145,7 @@ def test_a_payload_of_another_length_than_its_node_said_is_not_held(node: LoneNo
 
 
 def test_two_wishes_for_one_outer_step_compute_it_once(node: LoneNode) -> None:
-    chosen = [Counted(node.driver.node, node.payloads.put(a_payload(node)), 10)]
+    chosen = [Counted(node.driver.node, node.payloads.put(a_payload(node)), 4)]
 
     async def both() -> list[Prepared | None]:
         return list(await asyncio.gather(node.outcomes.prepare(4, chosen), node.outcomes.prepare(4, chosen)))

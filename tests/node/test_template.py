@@ -68,7 +68,7 @@ def test_a_missing_template_is_refused(tmp_path: Path) -> None:
         read_template(tmp_path / "genesis.json", "lab")
 
 
-@pytest.mark.parametrize("name", ["chain.seats", "model.width", "inner.clip_milli", "outer.1.rate_milli"])
+@pytest.mark.parametrize("name", ["chain.seats", "model.width", "inner.clip_milli", "outer.1.rate_milli", "outer.rule"])
 def test_a_missing_number_is_refused(name: str) -> None:
     numbers = LAB["parameters"] | TINY
     del numbers[name]
@@ -87,6 +87,15 @@ def test_numbers_that_describe_no_model_or_training_are_refused(name: str) -> No
     value = 1000 if name.endswith("milli") else 0
     with pytest.raises(InvalidGenesis):
         created(LAB["parameters"] | TINY | {name: value})
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("outer.rule", 1, 4), ("outer.length_eighths", 0, 8)])
+def test_the_rule_of_the_outer_step_has_limits(name: str, least: int, most: int) -> None:
+    for value in (least, most):
+        created(LAB["parameters"] | TINY | {name: value})
+    for value in {least - 1, most + 1} - {-1}:
+        with pytest.raises(InvalidGenesis):
+            created(LAB["parameters"] | TINY | {name: value})
 
 
 def test_a_created_network_is_the_same_after_writing_and_reading() -> None:

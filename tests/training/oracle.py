@@ -2,29 +2,27 @@
 
 No numpy and no code of `training`. Floating point appears only as exact fractions and one function that rounds a
 fraction to a binary format, so this also specifies the IEEE operations that the fast code uses.
-
-Run as a program it rewrites the recorded round in tests/vectors: `python tests/training/oracle.py`.
+What makes one vector of many payloads is in `oracle_robust`; `oracle_rounds` records rounds in tests/vectors.
 """
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
-from hashlib import sha256, shake_256
-from pathlib import Path
+from hashlib import sha256
 from struct import pack, unpack
 
-VECTORS = Path(__file__).parents[1] / "vectors"
+from tests.training.oracle_robust import Numbers, Records, outer_input, records_bytes
+
 BLOCK = 256
 UNIT = Fraction(1, 1 << 24)
 MAGIC = {7: b"NSP1", 127: b"NSA1"}
 # from_payloads, rate, momentum factor, in thousandths.
 RATES = ((1, 1000, 0), (2, 600, 900), (5, 700, 900), (8, 800, 900))
-ROUND_SIZES = (700, 256, 1, 257)
-ROUND_PAYLOADS = (1, 2, 3, 4, 5, 3)
-# The ends lie less than 2^(24 - 1 + exponent) away from the weights; in the last round that saturates some blocks.
-ROUND_EXPONENTS = (-28, -28, -30, -26, -32, -21)
 
 Scaled = tuple[int, int, list[int]]
+# weights (single precision, little-endian), momentum, aggregate, records of trust
+State = tuple[bytes, list[int], bytes, Records]
+# node, steps, payload
+Counted = tuple[bytes, int, bytes]
 
 
 class Refused(Exception):
@@ -165,16 +163,6 @@ def decode(raw: bytes, sizes: Sequence[int], limit: int) -> list[int]:
     return numbers
 
 
-def combine(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The number, the mean of two, or the median of each coordinate."""
-    combined = []
-    for column in zip(*rows, strict=True):
-        ordered, middle = sorted(column), len(column) // 2
-        even = len(column) % 2 == 0
-        combined.append(round(Fraction(ordered[middle - 1] + ordered[middle], 2)) if even else ordered[middle])
-    return combined
-
-
 def moved(weight: float, step: int) -> bytes:
     """fl32(fl64(W) - fl64(s / 10^6) * 2^-24) as 4 bytes, with the sign that IEEE gives a zero."""
     exact = Fraction(weight) - fl64(Fraction(step, 10**6)) * UNIT
@@ -185,14 +173,15 @@ def moved(weight: float, step: int) -> bytes:
     return pack("<f", weight if step == 0 else 0.0)
 
 
-def step(
-    weights: bytes, momentum: Sequence[int], payloads: Sequence[bytes], sizes: Sequence[int]
-) -> tuple[bytes, list[int], bytes]:
-    """Weights (single precision, little-endian), momentum and aggregate after a round."""
-    combined = combine([decode(payload, sizes, 7) for payload in payloads])
+def step(state: State, counted: Sequence[Counted], sizes: Sequence[int], numbers: Numbers) -> State:
+    """The state after a round that counted these payloads."""
+    weights, momentum, _, records = state
+    combined, records = outer_input(
+        [(node, steps, decode(payload, sizes, 7)) for node, steps, payload in counted], records, numbers
+    )
     aggregate = encode([Fraction(number) for number in combined], sizes, 127)
-    rate = max(entry for entry in RATES if entry[0] <= len(payloads))[1:]
-    return *apply(weights, momentum, decode(aggregate, sizes, 127), rate), aggregate
+    rate = max(entry for entry in RATES if entry[0] <= len(counted))[1:]
+    return *apply(weights, momentum, decode(aggregate, sizes, 127), rate), aggregate, records
 
 
 def apply(
@@ -234,53 +223,8 @@ def model_root(weights: bytes, sizes: Sequence[int]) -> bytes:
     return tree(fragment_roots)
 
 
-def outer_root(weights: bytes, momentum: Sequence[int], aggregate: bytes, sizes: Sequence[int]) -> bytes:
-    """The commitment to an outer state without trust."""
-    roots = pages_root(weights), pages_root(pack(f"<{len(momentum)}i", *momentum)), pages_root(aggregate)
-    return tagged("outer-state", model_root(weights, sizes), *roots, bytes(32))
-
-
-def born(name: str, exponents: range) -> bytes:
-    """Single-precision numbers of both signs from SHAKE-256(name), spread over these powers of two."""
-    count = sum(ROUND_SIZES)
-    draw = shake_256(name.encode()).digest(8 * count)
-    words = [int.from_bytes(draw[i : i + 8], "big") for i in range(0, 8 * count, 8)]
-    return b"".join(
-        pack("<f", (-1) ** (w & 1) * (w >> 40) * 2.0 ** exponents[(w >> 1) % len(exponents)]) for w in words
-    )
-
-
-def recorded_inputs() -> tuple[bytes, list[list[bytes]]]:
-    """The first weights, and for each round of ROUND_PAYLOADS the trained ends as offsets from the round's weights."""
-    offsets = [
-        [born(f"round {number} node {node}", range(-44, top)) for node in range(count)]
-        for number, (count, top) in enumerate(zip(ROUND_PAYLOADS, ROUND_EXPONENTS, strict=True))
-    ]
-    return born("weights", range(-32, -24)), offsets
-
-
-def trained(weights: bytes, offset: bytes) -> bytes:
-    """Where a node's inner loop ended: fl32(W + offset)."""
-    pairs = zip(floats(weights), floats(offset), strict=True)
-    return b"".join(pack("<f", float(fl32(Fraction(w) + Fraction(o)))) for w, o in pairs)
-
-
-def record() -> None:
-    """Write the recorded round: all payloads in one file, and the roots after each round."""
-    weights, offsets = recorded_inputs()
-    momentum, aggregate = [0] * sum(ROUND_SIZES), b""
-    roots, kept = [outer_root(weights, momentum, aggregate, ROUND_SIZES).hex()], b""
-    for round_offsets in offsets:
-        payloads = [
-            encode_payload(floats(weights), floats(trained(weights, offset)), ROUND_SIZES) for offset in round_offsets
-        ]
-        kept += b"".join(payloads)
-        weights, momentum, aggregate = step(weights, momentum, payloads, ROUND_SIZES)
-        roots.append(outer_root(weights, momentum, aggregate, ROUND_SIZES).hex())
-    (VECTORS / "payload_rounds.bin").write_bytes(kept)
-    (VECTORS / "round_aggregate.bin").write_bytes(aggregate)
-    (VECTORS / "round_roots.json").write_text(json.dumps({"outer_roots": roots}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    record()
+def outer_root(state: State, sizes: Sequence[int]) -> bytes:
+    """The commitment to an outer state."""
+    weights, momentum, aggregate, records = state
+    parts = weights, pack(f"<{len(momentum)}i", *momentum), aggregate, records_bytes(records)
+    return tagged("outer-state", model_root(weights, sizes), *[pages_root(part) for part in parts])

@@ -1,6 +1,5 @@
 """Combining payloads coordinate by coordinate, and the 8-bit form of what comes out."""
 
-import itertools
 import random
 
 import numpy as np
@@ -8,21 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training import oracle
+from tests.training import oracle, oracle_robust
 from tests.training.pseudo_gradients import FRAGMENT_SIZES, payloads
 from training import blocks
-from training.aggregate import aggregate_payloads, aggregate_size, combine, decode8, encode8
+from training.aggregate import aggregate_size, decode8, encode8, trimmed_mean, weighted_sum
 from training.blocks import AGGREGATE, header
 from training.errors import PayloadError
-from training.payload import LARGEST_UNITS, decode_payload
+from training.payload import LARGEST_UNITS
 
 ONE_BLOCK = (256,)
 NUMBERS = st.one_of(st.integers(-4, 4), st.integers(-LARGEST_UNITS, LARGEST_UNITS))
-
-
-def of_rows(*rows: list[int]) -> list[int]:
-    """Rows combined, as plain integers."""
-    return combine([np.array(row, dtype=np.int32) for row in rows]).tolist()
 
 
 def block(*numbers: int) -> np.ndarray:
@@ -30,54 +24,21 @@ def block(*numbers: int) -> np.ndarray:
     return np.array([*numbers, *[0] * (256 - len(numbers))], dtype=np.int32)
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    st.integers(1, 9).flatmap(lambda n: st.lists(st.lists(NUMBERS, min_size=n, max_size=n), min_size=1, max_size=20))
-)
-def test_rows_combine_as_in_integer_arithmetic(columns):
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    assert of_rows(*rows) == oracle.combine(rows)
-
-
-def test_sixty_four_rows_combine_as_in_integer_arithmetic():
-    rows = np.random.default_rng(5).integers(-LARGEST_UNITS, LARGEST_UNITS + 1, (64, 300)).tolist()
-    assert of_rows(*rows) == oracle.combine(rows)
-
-
-def test_one_payload_stands_two_are_averaged_three_give_the_median():
-    assert of_rows([9, -9]) == [9, -9]
-    assert of_rows([9, -9], [1, -2]) == [5, -6]
-    assert of_rows([9, -9], [1, -2], [1000, 0]) == [9, -2]
-    assert of_rows([9], [1], [1000], [11]) == [10]
-
-
-def test_means_round_half_to_even():
-    assert of_rows([1, 3, -1, -3, 5], [0, 0, 0, 0, 0]) == [0, 2, 0, -2, 2]
-    assert of_rows([-100], [1], [2], [100]) == [2]
-
-
-def test_the_order_of_payloads_changes_nothing():
-    sizes = (300,)
-    given_payloads = payloads(4, sizes, 1)
-    found = {aggregate_payloads(order, sizes) for order in itertools.permutations(given_payloads)}
-    assert len(found) == 1
-
-
-def test_combining_leaves_the_rows_alone():
-    rows = [np.array([3], np.int32), np.array([1], np.int32), np.array([2], np.int32)]
-    for count in (1, 2, 3):
-        combine(rows[:count])[0] = 77
-        assert [int(row[0]) for row in rows] == [3, 1, 2]
+def mean_of(published: list[bytes], sizes: tuple[int, ...]) -> bytes:
+    """The 8-bit mean of up to 2^16 payloads."""
+    return trimmed_mean(published, [1 << 16] * len(published), 0, sizes)
 
 
 @settings(max_examples=40, deadline=None)
 @given(FRAGMENT_SIZES, st.integers(1, 5), st.integers(0, 1 << 32))
-def test_payloads_aggregate_as_in_integer_arithmetic(sizes, count, seed):
+def test_the_mean_of_sorted_payloads_is_that_of_integer_arithmetic(sizes, count, seed):
     published = payloads(count, sizes, seed)
-    combined = oracle.combine([oracle.decode(payload, sizes, 7) for payload in published])
-    aggregate = aggregate_payloads(published, sizes)
-    assert aggregate == oracle.encode([oracle.Fraction(number) for number in combined], sizes, 127)
-    assert decode8(aggregate, sizes).tolist() == oracle.decode(aggregate, sizes, 127)
+    vectors = [oracle.decode(payload, sizes, 7) for payload in published]
+    for trim in range((count + 1) // 2):
+        aggregate = trimmed_mean(published, [1 << 16] * count, trim, sizes)
+        expected = oracle_robust.sorted_mean(vectors, [1 << 16] * count, trim)
+        assert aggregate == oracle.encode([oracle.Fraction(number) for number in expected], sizes, 127)
+        assert decode8(aggregate, sizes).tolist() == oracle.decode(aggregate, sizes, 127)
 
 
 @settings(max_examples=40, deadline=None)
@@ -148,7 +109,7 @@ def test_an_aggregate_just_within_the_limits_is_accepted():
 @given(FRAGMENT_SIZES, st.integers(0, 1 << 32), st.integers(1, 4))
 def test_of_flipped_bytes_only_canonical_aggregates_are_accepted(sizes, seed, flips):
     chance = random.Random(seed)
-    mutated = bytearray(aggregate_payloads(payloads(1, sizes, seed), sizes))
+    mutated = bytearray(mean_of(payloads(1, sizes, seed), sizes))
     for _ in range(flips):
         at = chance.randrange(12, 14 + len(sizes)) if chance.random() < 0.5 else chance.randrange(len(mutated))
         mutated[at] ^= 1 << chance.randrange(8)
@@ -163,25 +124,29 @@ def test_of_flipped_bytes_only_canonical_aggregates_are_accepted(sizes, seed, fl
     assert oracle.write(parsed, sizes, 127) == raw
 
 
-def test_a_round_without_payloads_has_no_aggregate():
-    with pytest.raises(PayloadError, match="without payloads"):
-        aggregate_payloads([], ONE_BLOCK)
-
-
 def test_one_bad_payload_refuses_the_aggregate():
     good = payloads(2, ONE_BLOCK, 1)
-    with pytest.raises(PayloadError):
-        aggregate_payloads([*good, good[0][:-1]], ONE_BLOCK)
-    with pytest.raises(PayloadError):
-        aggregate_payloads([*good, good[0][:13] + b"\x10" + good[0][14:]], ONE_BLOCK)
+    for bad in (good[0][:-1], good[0][:13] + b"\x10" + good[0][14:]):
+        with pytest.raises(PayloadError):
+            mean_of([*good, bad], ONE_BLOCK)
+        with pytest.raises(PayloadError):
+            weighted_sum([*good, bad], [1 << 28] * 3, ONE_BLOCK)
 
 
 def test_work_in_chunks_of_any_size_gives_the_same_aggregate(monkeypatch):
     sizes = (blocks.CHUNK_BLOCKS * 256 + 257, 900)
     published = payloads(3, sizes, 2)
-    aggregate = aggregate_payloads(published, sizes)
-    combined = combine([decode_payload(payload, sizes) for payload in published])
-    assert encode8(combined, sizes) == aggregate
+    ratios = [1 << 16, 1 << 17, 1 << 16]
+    parts = [1 << 28, 1 << 29, 1 << 28]
+
+    def found() -> list[bytes]:
+        return [
+            mean_of(published, sizes),
+            trimmed_mean(published, ratios, 1, sizes),
+            weighted_sum(published, parts, sizes),
+        ]
+
+    expected = found()
     for chunk_blocks in (7, 1 << 20):
         monkeypatch.setattr(blocks, "CHUNK_BLOCKS", chunk_blocks)
-        assert aggregate_payloads(published, sizes) == aggregate
+        assert found() == expected

@@ -18,13 +18,15 @@ from training import checkpoint
 from training.checkpoint import InnerState, SavedOuter, load_inner, load_outer, save_inner, save_outer
 from training.errors import CheckpointError
 from training.outer import OuterState, genesis_state, outer_step
+from training.trust import trust_bytes
 
 SIZES = (5, 3)
 REPOSITORY = Path(__file__).parents[2]
 
 
 def root_of(state: OuterState) -> bytes:
-    return sha256(state.weights.tobytes() + b"|" + state.momentum.tobytes() + b"|" + state.aggregate).digest()
+    parts = state.weights.tobytes(), state.momentum.tobytes(), state.aggregate, trust_bytes(state.trust)
+    return sha256(b"|".join(parts)).digest()
 
 
 def hash_of(theta: np.ndarray, m: np.ndarray, v: np.ndarray) -> bytes:

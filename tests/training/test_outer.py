@@ -13,18 +13,20 @@ from hypothesis import strategies as st
 from numpy._core import _multiarray_umath as umath
 
 from chain.crypto.hashing import merkle_root, tagged_hash
-from tests.training import oracle
+from tests.training import oracle, oracle_rounds
+from tests.training.oracle_robust import records_bytes
 from tests.training.pseudo_gradients import FRAGMENT_SIZES, deltas, payloads
-from tests.training.recorded_round import RATES, SPEC, entries, replay
+from tests.training.recorded_round import RATES, SPEC, all_roots, entries, replay
 from training import blocks
 from training.aggregate import NUMBER_LIMIT, encode8
 from training.errors import PayloadError, TrainingError
 from training.outer import (
     MOMENTUM_LIMIT_UNITS,
+    Entry,
     OuterRate,
+    OuterSpec,
     OuterState,
     apply_aggregate,
-    divide_half_even,
     genesis_state,
     outer_step,
     rate_for,
@@ -32,6 +34,9 @@ from training.outer import (
 )
 from training.pages import pages_root
 from training.payload import LARGEST_UNITS, encode_payload
+from training.robust import CLIP_TRUST, RULE_NAMES
+from training.rounding import divide_half_even
+from training.trust import trust_bytes
 
 ONE_BLOCK = (256,)
 REPOSITORY = Path(__file__).parents[2]
@@ -39,10 +44,10 @@ JUST_TRAIN = OuterRate(1, 1000, 0)
 
 
 def recorded(name: str) -> bytes:
-    return (oracle.VECTORS / name).read_bytes()
+    return (oracle_rounds.VECTORS / name).read_bytes()
 
 
-def recorded_roots() -> list[str]:
+def recorded_roots() -> dict[str, list[str]]:
     return json.loads(recorded("round_roots.json"))["outer_roots"]
 
 
@@ -60,14 +65,20 @@ def same(one: OuterState, other: OuterState) -> bool:
 def test_rounds_agree_with_integer_arithmetic_to_the_bit(choice):
     sizes = choice.draw(FRAGMENT_SIZES)
     state = genesis_state(choice.draw(deltas(sizes)))
-    expected = state.weights.tobytes(), state.momentum.tolist(), b""
-    for count in choice.draw(st.lists(st.integers(1, 5), min_size=1, max_size=2)):
+    expected: oracle.State = (state.weights.tobytes(), state.momentum.tolist(), b"", {})
+    spec = OuterSpec(8, RATES, choice.draw(st.integers(0, 4)))
+    for count in choice.draw(st.lists(st.integers(1, 6), min_size=1, max_size=2)):
         kinds = ("zeros", "denormals", "half a unit", "ties", "saturating", "trained")
         drawn = [choice.draw(deltas(sizes, kinds)) for _ in range(count)]
-        published = [encode_payload(delta, np.zeros_like(delta), sizes) for delta in drawn]
-        state = outer_step(state, entries(published), sizes, SPEC)
-        expected = oracle.step(*expected[:2], published, sizes)
-        assert (state.weights.tobytes(), state.momentum.tolist(), state.aggregate) == expected
+        published = [
+            Entry(bytes([place] * 32), encode_payload(delta, np.zeros_like(delta), sizes), 8 - place)
+            for place, delta in enumerate(drawn)
+        ]
+        state = outer_step(state, published, sizes, spec)
+        counted = [(entry.node, entry.steps, bytes(entry.payload)) for entry in published]
+        expected = oracle.step(expected, counted, sizes, (spec.rule, 8, 7))
+        assert (state.weights.tobytes(), state.momentum.tolist(), state.aggregate) == expected[:3]
+        assert trust_bytes(state.trust) == records_bytes(expected[3])
 
 
 def test_a_lone_node_at_outer_rate_one_just_trains():
@@ -222,11 +233,19 @@ def test_work_in_chunks_of_any_size_gives_the_same_state(monkeypatch):
         assert same(outer_step(state, entries(published), sizes, SPEC), after)
 
 
-def test_the_recorded_round_gives_the_recorded_bytes():
-    joined, state, found = replay()
+def test_the_recorded_rounds_give_the_recorded_bytes():
+    joined, state, _ = replay(CLIP_TRUST)
     assert joined == recorded("payload_rounds.bin")
     assert state.aggregate == recorded("round_aggregate.bin")
-    assert found == recorded_roots()
+    assert all_roots() == recorded_roots()
+
+
+def test_the_recorded_rounds_differ_by_rule_from_the_first_that_has_one():
+    found = recorded_roots()
+    assert list(found) == list(RULE_NAMES)
+    three = {tuple(each[:4]) for name, each in found.items() if name != "mean"}
+    assert len(three) == 1
+    assert len({each[-1] for each in found.values()}) == len(RULE_NAMES)
 
 
 def dispatched() -> str:
@@ -239,16 +258,21 @@ def dispatched() -> str:
     [
         {"NPY_DISABLE_CPU_FEATURES": dispatched(), "OMP_NUM_THREADS": "1"},
         {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+        {"OPENBLAS_CORETYPE": "Haswell"},
+        {"OPENBLAS_CORETYPE": "SkylakeX", "OPENBLAS_NUM_THREADS": "2"},
+        {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "1"},
+        {"OPENBLAS_CORETYPE": "Nehalem"},
         {"PYTHONHASHSEED": "1", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu"},
     ],
-    ids=["plain processor, one thread", "two threads", "elsewhere"],
+    ids=["plain processor, one thread", "two threads", "Haswell", "SkylakeX", "Prescott", "Nehalem", "elsewhere"],
 )
-def test_the_recorded_round_gives_the_same_roots_with_other_threads_processor_features_and_places(changed):
+def test_the_recorded_rounds_give_the_same_roots_with_other_threads_kernels_features_and_places(changed):
     command = [sys.executable, "-m", "tests.training.recorded_round"]
     answer = subprocess.run(
         command, cwd=REPOSITORY, env={**os.environ, **changed}, capture_output=True, text=True, check=True, timeout=60
     )
-    assert answer.stdout.split() == recorded_roots()
+    lines = [line.split() for line in answer.stdout.splitlines()]
+    assert {name: found for name, *found in lines} == recorded_roots()
 
 
 def test_the_outer_root_commits_to_all_parts():
@@ -258,11 +282,11 @@ def test_the_outer_root_commits_to_all_parts():
     found = roots(state, ONE_BLOCK, merkle_root, tagged_hash)
     parts = found.model_root, found.weights_root, found.momentum_root, found.aggregate_root, found.trust_root
     assert found.outer_root == oracle.tagged("outer-state", *parts)
-    assert found.outer_root == oracle.outer_root(
-        state.weights.tobytes(), state.momentum.tolist(), state.aggregate, ONE_BLOCK
-    )
+    records = {each.node: (each.score, each.rounds, each.absent, each.weight_ppm) for each in state.trust}
+    plain = (state.weights.tobytes(), state.momentum.tolist(), state.aggregate, records)
+    assert found.outer_root == oracle.outer_root(plain, ONE_BLOCK)
     assert found.aggregate_root == pages_root(state.aggregate, merkle_root) != bytes(32)
-    assert found.trust_root == bytes(32)
+    assert found.trust_root == pages_root(trust_bytes(state.trust), merkle_root) != bytes(32)
 
 
 def test_at_genesis_momentum_and_aggregate_have_no_root():
