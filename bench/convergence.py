@@ -129,6 +129,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tf32", action="store_true", help="shortened products on CUDA; for comparison only")
     parser.add_argument("--compile", action="store_true", help="let torch.compile fuse the optimizer")
     parser.add_argument("--report", type=Path, help="train nothing; write tables and plots of --out there")
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="with --report: further files of results")
     parser.add_argument("--write-rates", action="store_true", help="with --report: renew --rates from the tuning")
     options = parser.parse_args(arguments)
     options.rows = options.rows or (1024 if options.device == "cuda" else 8)
@@ -140,7 +141,7 @@ def main(arguments: list[str]) -> None:
     if options.report:
         from bench.lab.summary import write_report
 
-        records = read_records([options.out])
+        records = read_records([options.out, *options.more])
         write_report(records, options.report)
         if options.write_rates:
             tuned = {name: asdict(rates) for name, rates in tuned_from(records).items()}

@@ -66,10 +66,10 @@ Tuned = Mapping[str, Rates]
 
 
 def tuned_name(method: str, replicas: int, round_steps: int, state: str) -> str:
-    """Under which name a cell's rates are kept. v-only runs take those of reset, compressed runs those of fp32."""
+    """Under which name a cell's rates are kept. v-only runs take those of carried, compressed runs those of fp32."""
     if method == "sync":
         return f"sync/{replicas}"
-    return f"{'carried' if state == 'carried' else 'reset'}/{replicas}/{round_steps}"
+    return f"{'reset' if state == 'reset' else 'carried'}/{replicas}/{round_steps}"
 
 
 def sync_cell(replicas: int, peak: int, seed: int) -> Cell:
@@ -109,6 +109,10 @@ def tuned_from(records: Iterable[Mapping[str, Any]]) -> dict[str, Rates]:
 
 def _cell(tuned: Tuned, method: str, shape: tuple[int, int], state: str, seed: int) -> Cell | None:
     rates = tuned.get(tuned_name(method, *shape, state))
+    sync = tuned.get(f"sync/{shape[0]}")
+    if shape[0] == 1 and state != "reset" and sync is not None:
+        # A lone replica that carries its averages and takes its own delta does what the synchronous one does.
+        rates = Rates(sync.peak, *PLAIN)
     if rates is None:
         return None
     rewarm = 1 if state == "carried" else REWARM
@@ -121,7 +125,8 @@ def main_cells(tuned: Tuned, replicas: int, seed: int) -> list[Cell]:
     cells = [] if sync is None else [sync_cell(replicas, sync.peak, seed)]
     for round_steps in ROUNDS:
         shape = (replicas, round_steps)
-        wanted = (("4bit", "reset"), ("fp32", "reset"), ("fp32", "carried"), ("fp32", "v"))
+        wanted = [("4bit", "v"), ("fp32", "v"), ("4bit", "reset"), ("fp32", "reset")]
+        wanted += [("fp32", "carried")] if replicas > 1 else []
         cells += [cell for method, state in wanted if (cell := _cell(tuned, method, shape, state, seed)) is not None]
     return cells
 

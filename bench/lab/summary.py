@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from bench.lab.cells import BATCHES, BLOCK, REPLICAS, REWARM, ROUNDS, TUNING_SEED, Cell, tuned_from
+from bench.lab.cells import BATCHES, BLOCK, REPLICAS, REWARM, TUNING_SEED, Cell, tuned_from
 from bench.lab.execute import LOWEST, WARM_UP_PART, lab_profile
 from training.layout import parameter_count
 
@@ -78,32 +78,43 @@ def _plain(cell: Cell) -> bool:
     return cell == replace(usual, rewarm=1 if cell.state == "carried" else REWARM)
 
 
-def _carried(finals: Finals) -> dict[tuple[int, int, int], Cell]:
-    """The uncompressed run that carries AdamW's averages, by replicas, H and sequences.
+def _carried(finals: Finals, cell: Cell) -> Cell | None:
+    """The uncompressed run that carries all of AdamW's averages: at the same rates, or if there is only one.
 
     For a lone replica it is the synchronous one, which takes the same steps.
     """
-    found = {}
-    for cell in finals:
-        if cell.state == "carried" and cell.method in ("fp32", "sync") and cell.epsilon == USUAL_EPSILON:
-            for round_steps in ROUNDS if cell.method == "sync" else (cell.round_steps,):
-                if cell.method == "fp32" or cell.replicas == 1:
-                    found[cell.replicas, round_steps, cell.sequences] = cell
-    return found
+    found = [
+        other
+        for other in finals
+        if other.state == "carried"
+        and other.epsilon == USUAL_EPSILON
+        and (other.replicas, other.sequences) == (cell.replicas, cell.sequences)
+        and (
+            (other.method, other.round_steps) == ("fp32", cell.round_steps)
+            or (other.method, cell.replicas) == ("sync", 1)
+        )
+    ]
+    alike = [each for each in found if replace(cell, method="fp32", state="carried", rewarm=1) == each]
+    return alike[0] if alike else found[0] if len(found) == 1 else None
+
+
+def _synchronous(finals: Finals) -> dict[int, Cell]:
+    """By replicas, the synchronous run of the most seeds."""
+    found = sorted((c for c in finals if c.method == "sync" and _plain(c)), key=lambda c: len(finals[c]))
+    return {cell.replicas: cell for cell in found}
 
 
 def tables(records: Records) -> dict[str, list[dict[str, Any]]]:
     """Every comparison that the experiment was made for."""
     finals = finals_of(records)
-    sync = {cell.replicas: cell for cell in finals if cell.method == "sync" and _plain(cell)}
-    kept = _carried(finals)
+    sync = _synchronous(finals)
 
     def over_sync(replicas: Callable[[Cell], int]) -> Callable[[Cell], Cell | None]:
         return lambda cell: sync.get(replicas(cell)) if _plain(cell) and cell.method != "sync" else None
 
     def over_carried(cell: Cell) -> Cell | None:
         changed = cell.method == "fp32" and cell.state != "carried"
-        return kept.get((cell.replicas, cell.round_steps, cell.sequences)) if changed else None
+        return _carried(finals, cell) if changed else None
 
     def over_fp32(method: str) -> Callable[[Cell], Cell | None]:
         return lambda cell: replace(cell, method="fp32", block=BLOCK) if cell.method == method else None
@@ -139,9 +150,19 @@ def pooled(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return figures(values) | {"largest": max(values)} if values else None
 
 
+def repeated(records: Records) -> list[dict[str, Any]]:
+    """Runs that were trained more than once: nothing differs but the order of some sums."""
+    finals: dict[Cell, list[tuple[str, float]]] = defaultdict(list)
+    for record in records:
+        finals[Cell(**record["cell"])].append((record["device"], record["losses"][-1]))
+    return [{**asdict(cell), "losses": found} for cell, found in finals.items() if len(found) > 1]
+
+
 def summary(records: Records) -> dict[str, Any]:
-    """The whole record."""
+    """The whole record. Lines of the dev profile, whose batches are of 8 sequences, get tables of their own."""
     config, sequences, length = lab_profile()
+    dev = [{**each, "cell": {**each["cell"], "sequences": 4}} for each in records if each.get("profile") == "dev"]
+    records = [each for each in records if each.get("profile", "lab") == "lab"]
     found = tables(records)
     return {
         "model": asdict(config),
@@ -149,7 +170,7 @@ def summary(records: Records) -> dict[str, Any]:
         "tokens": BATCHES * sequences * length,
         "batch": f"{sequences} x {length} tokens per replica and step; {BATCHES} batches per run, whatever M and H",
         "schedule": f"linear warm-up over the first 1/{WARM_UP_PART} of the steps, cosine to {LOWEST} of the peak; with"
-        f" reset also {REWARM} steps at the beginning of every round",
+        f" reset and v also {REWARM} steps at the beginning of every round",
         "optimizer": "AdamW 0.9, 0.99, decay 0.1, clip 1.0; outer Nesterov",
         "devices": sorted({record["device"] for record in records}),
         "runs": len(records),
@@ -162,6 +183,8 @@ def summary(records: Records) -> dict[str, Any]:
             for record in records
             if record["cell"]["seed"] == TUNING_SEED
         ],
+        "repeated": repeated(records),
+        "dev_profile": {"tokens": 12_288_000, "runs": len(dev), "tables": tables(dev)},
     }
 
 
@@ -169,19 +192,12 @@ def words(row: dict[str, Any]) -> str:
     """One line of a table for people."""
     found = row.get("cost_percent") or row["loss"]
     error = found["standard_error"]
-    usual = {
-        "rewarm": 1 if row["state"] == "carried" else REWARM,
-        "block": BLOCK,
-        "epsilon": 8,
-        "cold": 0,
-        "sequences": 4,
-    }
+    rewarm = 1 if row["state"] == "carried" else REWARM
+    usual = {"rewarm": rewarm, "block": BLOCK, "epsilon": USUAL_EPSILON, "cold": 0, "sequences": 4}
     changed = [f"{key} {row[key]}" for key, value in usual.items() if row[key] != value]
-    rates = f"peak {row['peak'] / 1e6:g}, outer {row['rate'] / 1e3:g}/{row['momentum'] / 1e3:g}"
-    name = (
-        f"M={row['replicas']} H={row['round_steps']:<3} {row['method']} {row['state']}, {', '.join([*changed, rates])}"
-    )
-    return f"{name:<80} {found['mean']:8.4f} ± {0 if error is None else error:.4f} ({found['seeds']})"
+    changed += [f"peak {row['peak'] / 1e6:g}", f"outer {row['rate'] / 1e3:g}/{row['momentum'] / 1e3:g}"]
+    name = f"M={row['replicas']} H={row['round_steps']:<3} {row['method']} {row['state']}, {', '.join(changed)}"
+    return f"{name:<80} {found['mean']:8.4f} {'' if error is None else f'± {error:.4f}':<8} ({found['seeds']})"
 
 
 def write_report(records: Records, folder: Path) -> None:
@@ -198,10 +214,15 @@ def write_report(records: Records, folder: Path) -> None:
         print(f"\n{name}")
         for row in rows:
             print("  " + words(row))
+    for name, rows in content["dev_profile"]["tables"].items():
+        print(f"\ndev profile: {name}")
+        for row in rows:
+            print("  " + words(row))
     print("\ncompression over all kinds of run:", content["compression_pooled"])
     from bench.lab.plots import plot
 
-    plot(content, records, folder / "convergence.png")
+    ours = [each for each in records if each.get("profile", "lab") == "lab"]
+    plot(content, ours, folder / "convergence.png")
 
 
 def curves(records: Records, replicas: Iterable[int] = REPLICAS) -> dict[Cell, list[float]]:
