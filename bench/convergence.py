@@ -18,7 +18,17 @@ from typing import Any
 
 import torch
 
-from bench.lab.cells import BATCHES, REPLICAS, SEEDS, Cell, Rates, reported_cells, tuned_from, tuning_cells
+from bench.lab.cells import (
+    BATCHES,
+    REPLICAS,
+    SEEDS,
+    Cell,
+    Rates,
+    informative_order,
+    reported_cells,
+    tuned_from,
+    tuning_cells,
+)
 from bench.lab.data import Tokens
 from bench.lab.execute import Lab, lab_profile, train_cells
 
@@ -77,25 +87,25 @@ class Session:
         print(f"{len(part)} runs of {part[0].replicas} replicas in {seconds:.1f} s", flush=True)
 
 
-def tuned_rates(options: argparse.Namespace) -> dict[str, Rates]:
-    """From the tuning cells among the results if they are to be tuned, else as committed."""
-    if options.tune:
-        return tuned_from(read_records([options.out]))
-    content = json.loads(options.rates.read_text(encoding="utf-8"))
-    return {name: Rates(**rates) for name, rates in content.items()}
-
-
 def train_all(session: Session, options: argparse.Namespace) -> bool:
-    """All cells, most replicas first, each number's rates tuned before; False if the time was up before the end."""
+    """Train all cells; False if the time was up before the end.
+
+    Without tuning the most informative come first. With it, each number of replicas is tuned and then trained whole,
+    which fills a GPU better.
+    """
+    seeds = SEEDS[: options.seeds]
+    if not (options.tune or options.tune_only):
+        content = json.loads(options.rates.read_text(encoding="utf-8"))
+        tuned = {name: Rates(**rates) for name, rates in content.items()}
+        return all(session.train(cells) for cells in informative_order(tuned, options.replicas, seeds))
     for replicas in options.replicas:
-        if (options.tune or options.tune_only) and not session.train(tuning_cells(replicas)):
+        if not session.train(tuning_cells(replicas)):
             return False
         if not options.tune_only:
-            tuned = tuned_rates(options)
+            tuned = tuned_from(read_records([options.out]))
             ours = {name: rates for name, rates in tuned.items() if name.split("/")[1] == str(replicas)}
             print(json.dumps({name: list(asdict(rates).values()) for name, rates in ours.items()}), flush=True)
-            batches = reported_cells(tuned, replicas, SEEDS[: options.seeds])
-            if not all(session.train(cells) for cells in batches):
+            if not all(session.train(cells) for cells in reported_cells(tuned, replicas, seeds)):
                 return False
     return True
 

@@ -176,3 +176,16 @@ def reported_cells(tuned: Tuned, replicas: int, seeds: Iterable[int]) -> list[li
     whole = [cell for seed in seeds for cell in main_cells(tuned, replicas, seed) + extra_cells(tuned, replicas, seed)]
     batches = [whole, [cell for seed in seeds for cell in larger_batches(tuned, seed)] if replicas == 1 else []]
     return [batch for batch in batches if batch]
+
+
+def informative_order(tuned: Tuned, replicas: Iterable[int], seeds: Iterable[int]) -> list[list[Cell]]:
+    """The same cells for those who cannot train them all: the rounds of `dev` first, one change at a time last."""
+    replicas, seeds = tuple(replicas), tuple(seeds)
+    batches = [
+        [cell for seed in seeds for cell in main_cells(tuned, each, seed) if cell.round_steps in (0, round_steps)]
+        for round_steps in ROUNDS
+        for each in replicas
+    ]
+    batches += [[cell for seed in seeds for cell in extra_cells(tuned, each, seed)] for each in replicas]
+    batches += [[cell for seed in seeds for cell in larger_batches(tuned, seed)] if 1 in replicas else []]
+    return [batch for batch in batches if batch]

@@ -15,6 +15,7 @@ from bench.lab.cells import (
     TUNING_SEED,
     Cell,
     Rates,
+    informative_order,
     reported_cells,
     tuned_from,
     tuned_name,
@@ -72,6 +73,9 @@ def test_no_reported_cell_has_the_tuning_seed_and_none_comes_twice():
     cells = [each for batch in all_batches(SEEDS) for each in batch]
     assert TUNING_SEED not in {each.seed for each in cells}
     assert len({each.key for each in cells}) == len(cells)
+    ordered = [each for batch in informative_order(every_rate(), REPLICAS, SEEDS) for each in batch]
+    assert {each.key for each in ordered} == {each.key for each in cells}
+    assert {each.round_steps for each in ordered[:60]} == {0, 250}
     first = [each for batch in all_batches(SEEDS[:2]) for each in batch]
     assert {each.key for each in first} < {each.key for each in cells}
 
