@@ -8,6 +8,7 @@ One seed or two: a look at whether what the lab profile says also holds where no
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -63,14 +64,13 @@ def main() -> None:
     config, sequences, length = dev_profile()
     tokens = Tokens.load(options.data, device, 256, length)
     lab = Lab(config, sequences, length, tokens, device, options.batches, 1 << (28 if device.type == "cuda" else 20))
-    for cells in (cells_of_four(), cells_of_one()):
-        cells = [Cell(**{**each.__dict__, "sequences": sequences}) for each in cells]
+    more = {"batches": lab.batches, "device": device.type, "profile": "dev"}
+    for each in (cells_of_four(), cells_of_one()):
+        cells = [replace(cell, sequences=sequences) for cell in each]
         began = time.monotonic()
         with options.out.open("a", encoding="utf-8") as file:
             for record in train_cells(lab, cells):
-                file.write(
-                    json.dumps({**record, "batches": lab.batches, "device": device.type, "profile": "dev"}) + "\n"
-                )
+                file.write(json.dumps({**record, **more}) + "\n")
         print(f"{len(cells)} runs in {time.monotonic() - began:.1f} s", flush=True)
 
 
