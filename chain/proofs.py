@@ -46,7 +46,7 @@ def _check_work(state: State, proof: Proof, record: NodeRecord, params: Params) 
         raise InvalidProof(f"segment {proof.segment}, expected {segment} of {params.segments}")
     if claim and claim.commitment != ZERO:
         raise InvalidProof(f"node {proof.node.hex()[:16]} has already committed its payload")
-    starts = {claim.states[-1]} if claim else _starts(current, record)
+    starts = (claim.states[-1],) if claim else _starts(current, record)
     if proof.state_before not in starts:
         raise InvalidProof(f"state_before of segment {segment} is {proof.state_before!r}, expected one of {starts!r}")
     for name, expected in _expected(current, claim, segment, params).items():
@@ -54,9 +54,9 @@ def _check_work(state: State, proof: Proof, record: NodeRecord, params: Params) 
             raise InvalidProof(f"{name} of segment {segment} is {getattr(proof, name)!r}, expected {expected!r}")
 
 
-def _starts(current: Round, record: NodeRecord) -> set[bytes]:
+def _starts(current: Round, record: NodeRecord) -> tuple[bytes, ...]:
     """With or without the second moments that the node ended its last reveal with: a disk may have lost them."""
-    return {current.base.start_state, current.base.carried_state(record.averages_root)}
+    return current.base.start_state, current.base.carried_state(record.averages_root)
 
 
 def _expected(current: Round, claim: Claim | None, segment: int, params: Params) -> dict[str, int | bytes]:

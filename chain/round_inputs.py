@@ -111,7 +111,8 @@ def _reveal(state: State, item: PayloadReveal, chain_id: bytes, params: Params) 
 def _carry_averages(state: State, item: PayloadReveal, claim: Claim) -> None:
     """The node's next round may begin with these second moments, whatever becomes of this one: they are its own."""
     record = state.need(NodeRecord, node_key(item.node))
-    age = claim.averages_steps + item.steps
+    # Moments that are all zero are those of a fresh start, whose age is 0.
+    age = claim.averages_steps + item.steps if item.v_root != ZERO else 0
     state.put(node_key(item.node), replace(record, averages_root=item.v_root, averages_steps=age))
 
 
