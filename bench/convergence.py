@@ -18,7 +18,17 @@ from typing import Any
 
 import torch
 
-from bench.lab.cells import BATCHES, REPLICAS, SEEDS, Cell, Rates, default_order, tuned_from, tuning_cells
+from bench.lab.cells import (
+    BATCHES,
+    REPLICAS,
+    SEEDS,
+    Cell,
+    Rates,
+    informative_order,
+    reported_cells,
+    tuned_from,
+    tuning_cells,
+)
 from bench.lab.data import Tokens
 from bench.lab.execute import Lab, lab_profile, train_cells
 
@@ -77,26 +87,27 @@ class Session:
         print(f"{len(part)} runs of {part[0].replicas} replicas in {seconds:.1f} s", flush=True)
 
 
-def tuned_rates(options: argparse.Namespace) -> dict[str, Rates]:
-    """From the tuning cells among the results if they are to be tuned, else as committed."""
-    if options.tune:
-        return tuned_from(read_records([options.out]))
-    content = json.loads(options.rates.read_text(encoding="utf-8"))
-    return {name: Rates(**rates) for name, rates in content.items()}
-
-
 def train_all(session: Session, options: argparse.Namespace) -> bool:
-    """All cells in order; False if the time was up before the end."""
-    if (options.tune or options.tune_only) and not all(
-        session.train(tuning_cells(replicas)) for replicas in options.replicas
-    ):
-        return False
-    if options.tune_only:
-        return True
-    tuned = tuned_rates(options)
-    print(json.dumps({name: asdict(rates) for name, rates in tuned.items()}), flush=True)
-    order = default_order(tuned, SEEDS[: options.seeds])
-    return all(session.train(cells) for cells in order if cells[0].replicas in options.replicas)
+    """Train all cells; False if the time was up before the end.
+
+    Without tuning the most informative come first. With it, each number of replicas is tuned and then trained whole,
+    which fills a GPU better.
+    """
+    seeds = SEEDS[: options.seeds]
+    if not (options.tune or options.tune_only):
+        content = json.loads(options.rates.read_text(encoding="utf-8"))
+        tuned = {name: Rates(**rates) for name, rates in content.items()}
+        return all(session.train(cells) for cells in informative_order(tuned, options.replicas, seeds))
+    for replicas in options.replicas:
+        if not session.train(tuning_cells(replicas)):
+            return False
+        if not options.tune_only:
+            tuned = tuned_from(read_records([options.out]))
+            ours = {name: rates for name, rates in tuned.items() if name.split("/")[1] == str(replicas)}
+            print(json.dumps({name: list(asdict(rates).values()) for name, rates in ours.items()}), flush=True)
+            if not all(session.train(cells) for cells in reported_cells(tuned, replicas, seeds)):
+                return False
+    return True
 
 
 def make_lab(options: argparse.Namespace) -> Lab:
@@ -128,6 +139,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tf32", action="store_true", help="shortened products on CUDA; for comparison only")
     parser.add_argument("--compile", action="store_true", help="let torch.compile fuse the optimizer")
     parser.add_argument("--report", type=Path, help="train nothing; write tables and plots of --out there")
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="with --report: further files of results")
     parser.add_argument("--write-rates", action="store_true", help="with --report: renew --rates from the tuning")
     options = parser.parse_args(arguments)
     options.rows = options.rows or (1024 if options.device == "cuda" else 8)
@@ -139,7 +151,7 @@ def main(arguments: list[str]) -> None:
     if options.report:
         from bench.lab.summary import write_report
 
-        records = read_records([options.out])
+        records = read_records([options.out, *options.more])
         write_report(records, options.report)
         if options.write_rates:
             tuned = {name: asdict(rates) for name, rates in tuned_from(records).items()}

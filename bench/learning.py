@@ -2,7 +2,8 @@
 
     .venv/bin/python -m bench learning --rounds 16 --threads 1 --record docs/results/genesis_run.json
 
-Every round starts from fresh optimizer state; its 4-bit payload is applied by the outer step for one node.
+Every round goes on with the second moments of the one before; its 4-bit payload is applied by the outer step for one
+node.
 """
 
 import argparse
@@ -68,7 +69,8 @@ class Run:
             return draw_batch(self.corpus.train, mix, NODE, step, inner.sequences, inner.length)
 
         begun = time.perf_counter()
-        self.loop.start(self.state.weights)
+        before = self.loop.state()
+        self.loop.start(self.state.weights, before.v, before.v_steps + before.steps_done)
         done = train_round(self.loop, number, draw, Watch())
         payload = encode_payload(self.state.weights, done.theta, sizes)
         self.state = outer_step(self.state, [Entry(NODE, payload, inner.round_steps)], sizes, self.learning.outer)

@@ -31,6 +31,11 @@ SEATS_MAXIMUM = 1024
 VALIDATORS_MAXIMUM = 1024
 
 
+def state_hash(theta_root: bytes, m_root: bytes, v_root: bytes) -> bytes:
+    """What a proof names a training state by: the pages roots of weights, first and second moments."""
+    return tagged_hash("inner-state", theta_root, m_root, v_root)
+
+
 @dataclass(frozen=True, slots=True)
 class Proof(Remembering, Wire):
     """A signed claim of neural work. For a training segment: `steps_before … + batches` inner steps of one round."""
@@ -85,6 +90,9 @@ class PayloadReveal(Wire):
     payload_root: Hash
     payload_bytes: U64
     states_root: Hash  # merkle root of the segments' state_after
+    theta_root: Hash  # the parts of the last of them: weights,
+    m_root: Hash  # first
+    v_root: Hash  # and second moments, with which the node may begin its next round
     steps: U32
     distances: Annotated[tuple[U64, ...], SEGMENTS_MAXIMUM]
     signature: Signature
@@ -131,8 +139,12 @@ class Outcome(Wire):
 
     @property
     def start_state(self) -> bytes:
-        """The state hash with which segment 0 of the next round begins: these weights, averages at zero."""
-        return tagged_hash("inner-state", self.weights_root, ZERO, ZERO)
+        """The state hash with which segment 0 of a round begins that starts fresh: these weights, averages at zero."""
+        return self.carried_state(ZERO)
+
+    def carried_state(self, averages_root: bytes) -> bytes:
+        """The same of a node that brings second moments along; their root is ZERO if it has none."""
+        return state_hash(self.weights_root, ZERO, averages_root)
 
 
 @dataclass(frozen=True, slots=True)

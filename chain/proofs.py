@@ -47,9 +47,17 @@ def _check_work(state: State, proof: Proof, record: NodeRecord, params: Params) 
         raise InvalidProof(f"segment {proof.segment}, expected {segment} of {params.segments}")
     if claim and claim.commitment != ZERO:
         raise InvalidProof(f"node {proof.node.hex()[:16]} has already committed its payload")
+    starts = (claim.states[-1],) if claim else _starts(current, record)
+    if proof.state_before not in starts:
+        raise InvalidProof(f"state_before of segment {segment} is {proof.state_before!r}, expected one of {starts!r}")
     for name, expected in _expected(current, claim, segment, params).items():
         if getattr(proof, name) != expected:
             raise InvalidProof(f"{name} of segment {segment} is {getattr(proof, name)!r}, expected {expected!r}")
+
+
+def _starts(current: Round, record: NodeRecord) -> tuple[bytes, ...]:
+    """With or without the second moments that the node ended its last reveal with: a disk may have lost them."""
+    return current.base.start_state, current.base.carried_state(record.averages_root)
 
 
 def _expected(current: Round, claim: Claim | None, segment: int, params: Params) -> dict[str, int | bytes]:
@@ -66,7 +74,6 @@ def _expected(current: Round, claim: Claim | None, segment: int, params: Params)
         "batches": params.segment_steps,
         "tokens": params.segment_steps * params.batch_tokens,
         "samples": 0,
-        "state_before": claim.states[-1] if claim else current.base.start_state,
         "previous_proof": claim.last_proof if claim else ZERO,
     }
 
@@ -79,7 +86,8 @@ def apply_proof(state: State, proof: Proof, chain_id: bytes, base_fee: int, para
     claim = state.find(Claim, claim_key(proof.round, proof.node))
     if claim is None:
         current = state.need(Round, round_key(proof.round))
-        claim = Claim(proof.wallet, 0, 0, 0, ZERO, ZERO, current.last_claimant, ())
+        age = 0 if proof.state_before == current.base.start_state else record.averages_steps
+        claim = Claim(proof.wallet, 0, 0, 0, ZERO, ZERO, current.last_claimant, age, ())
         state.put(round_key(proof.round), replace(current, last_claimant=proof.node))
     state.put(
         claim_key(proof.round, proof.node),

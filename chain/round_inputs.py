@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from chain.attestations import cast
 from chain.awaited import note_committed
-from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote, RoundInput
+from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote, RoundInput, state_hash
 from chain.crypto import ecdsa
 from chain.crypto.hashing import ZERO, merkle_root
 from chain.errors import BadSignature, InvalidRoundInput
@@ -101,8 +101,19 @@ def _reveal(state: State, item: PayloadReveal, chain_id: bytes, params: Params) 
         raise InvalidRoundInput(f"the revealed states or steps differ from the {segments} proven segments")
     if len(item.distances) != segments or not 0 < item.payload_bytes <= PAYLOAD_BYTES_MAXIMUM:
         raise InvalidRoundInput(f"{segments} distances and 1 to 2^40 payload bytes are wanted")
+    if state_hash(item.theta_root, item.m_root, item.v_root) != claim.states[-1]:
+        raise InvalidRoundInput("the revealed roots of weights and moments are not those of the last proven state")
+    _carry_averages(state, item, claim)
     revealed = Revealed(item.node, item.payload_root, item.payload_bytes, item.steps, sum(item.distances))
     return replace(current, revealed=(*current.revealed, revealed))
+
+
+def _carry_averages(state: State, item: PayloadReveal, claim: Claim) -> None:
+    """The node's next round may begin with these second moments, whatever becomes of this one: they are its own."""
+    record = state.need(NodeRecord, node_key(item.node))
+    # Moments that are all zero are those of a fresh start, whose age is 0.
+    age = claim.averages_steps + item.steps if item.v_root != ZERO else 0
+    state.put(node_key(item.node), replace(record, averages_root=item.v_root, averages_steps=age))
 
 
 def _hold(state: State, item: AvailabilityVote, chain_id: bytes) -> Round:

@@ -37,6 +37,8 @@ class NodeRecord(Wire):
     counted_rounds: U64  # in which its payload was counted; 0: a newcomer
     committed_round: U64  # the last one in which it committed, 0: none
     committed_segments: U32  # that it committed then: its weight in a quorum of work
+    averages_root: Hash  # of the second moments that its last reveal ended with; ZERO: none
+    averages_steps: U64  # inner steps behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Claim(Wire):
     last_proof: Hash
     commitment: Hash
     previous_claimant: Hash  # the claims of a round form a list that starts in the round record
+    averages_steps: U64  # behind the second moments that it began with; 0: it began fresh
     states: Annotated[tuple[Hash, ...], SEGMENTS_MAXIMUM]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from chain.address import address_of
 from chain.awaited import note_registered, note_retired
-from chain.crypto.hashing import tagged_hash
+from chain.crypto.hashing import ZERO, tagged_hash
 from chain.crypto.votes import Evidence
 from chain.errors import InvalidTransaction
 from chain.fees import transaction_gas
@@ -127,6 +127,8 @@ def _register(state: State, action: RegisterNode, wallet_key: bytes, height: int
             counted_rounds=0,
             committed_round=0,
             committed_segments=0,
+            averages_root=ZERO,
+            averages_steps=0,
         ),
     )
     note_registered(state)

@@ -35,7 +35,7 @@ NAMES = (
     *(f"ledger.{what}.{moment}" for what in ("genesis", "hold", "keep", "append") for moment in ("before", "durable")),
     *_moments("model.candidate"),
     *("model.accept.before", "model.accept.renamed", "model.accept.durable", "model.accept.tidied"),
-    *_moments("payload"),
+    *_moments("payload", "averages"),
     *("work.begin", "work.line.before", "work.line.written", "work.state.before", "work.state.written"),
     *("work.resume.before", "work.resume.written", "work.resume.renamed"),
     *("history.before", "history.written"),

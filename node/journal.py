@@ -11,7 +11,7 @@ from chain.transition import Applied
 from node.logs import log_of
 from node.round_now import RoundNow
 from node.settings import Settings
-from node.trainer_messages import Failed, Ready, RoundDone, SegmentDone, TrainerEvent, Validated
+from node.trainer_messages import BegunFresh, Failed, Ready, RoundDone, SegmentDone, TrainerEvent, Validated
 
 
 def program_version() -> str:
@@ -91,6 +91,8 @@ class Journal:
                 self.trainer.info("segment done", **asdict(event))
             case RoundDone():
                 self.trainer.info("payload done", **asdict(event))
+            case BegunFresh():
+                self.trainer.warning("begun without averages", **asdict(event))
             case Validated():
                 self.rounds.info("validated", **asdict(event))
             case Failed(message):

@@ -46,6 +46,7 @@ from node.store import Store
 from node.template import Learning
 from node.trainer import Trainer, TrainerOptions
 from node.trainer_messages import (
+    BegunFresh,
     Failed,
     Ready,
     RoundDone,
@@ -273,6 +274,8 @@ class Node:
             case RoundDone():
                 self.driver.add_payload(event)
                 self._foresee(event)
+            case BegunFresh(number, reason):
+                self.watch(f"Round {number} begins without the averages of earlier rounds, and learns less: {reason}")
             case Validated(round_number, loss):
                 self._on_validated(round_number, loss)
             case Failed(message):

@@ -206,7 +206,7 @@ class Outcomes:
         try:
             self.models.accept(prepared.round, outcome.outer_root)
         except StoreError:
-            del self._prepared[outcome.counted_root]  # Its file is gone, perhaps: from here on, make it anew.
+            self._prepared.pop(outcome.counted_root, None)  # Its file is gone, perhaps: from here on, make it anew.
             raise
         self._take(prepared.state, outcome.outer_root, prepared.round)
         return True

@@ -78,7 +78,9 @@ class RoundDriver:
         if self._takes_part(state, current):
             if self.work.round != current.number:
                 self.work = Work(current.number)
-                self.ask(Train(current.number, current.mix, str(self.outcomes.model_path)))
+                record = state.need(NodeRecord, node_key(self.node))
+                base, averages = str(self.outcomes.model_path), (record.averages_root, record.averages_steps)
+                self.ask(Train(current.number, current.mix, base, *averages))
             if self._is_late(current, height) or (self._owes_reveal(state, current) and self.work.done is None):
                 self.ask(WrapUp(current.number))
         elif self.work.round == current.number and self.work.done is None and current.phase > TRAINING:
@@ -179,7 +181,9 @@ class RoundDriver:
         if work.round != current.number:
             return []  # a block may be built before we have heard of the round: old work is not claimed for it
         known = len(claim.states) if claim else 0
-        before = claim.states[-1] if claim else current.base.start_state
+        before = claim.states[-1] if claim else _start(current, record, work)
+        if before is None:
+            return []
         if known and (len(work.segments) < known or work.segments[known - 1].state_after != before):
             return []  # another run of this node proved other work: this round cannot be continued
         previous, proofs = claim.last_proof if claim else ZERO, []
@@ -271,6 +275,9 @@ class RoundDriver:
             payload_root=done.payload_root,
             payload_bytes=done.payload_bytes,
             states_root=merkle_root(claim.states),
+            theta_root=done.theta_root,
+            m_root=done.m_root,
+            v_root=done.v_root,
             steps=done.segments * self.params.segment_steps,
             distances=tuple(segment.distance for segment in segments[: done.segments]),
             signature=EMPTY,
@@ -308,6 +315,13 @@ class RoundDriver:
     def _place_in(self, state: State, epoch: int) -> int | None:
         members = state.validators(epoch).members
         return next((at for at, member in enumerate(members) if member.public_key == self.validator_key), None)
+
+
+def _start(current: Round, record: NodeRecord, work: Work) -> bytes | None:
+    """The state with which the trainer really began; None if the ledger would not take that, or nothing is trained."""
+    if not work.segments or work.segments[0].averages_root not in (ZERO, record.averages_root):
+        return None
+    return current.base.carried_state(work.segments[0].averages_root)
 
 
 def wrap_up_blocks(current: Round, segments: int, height: int) -> int:

@@ -19,17 +19,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from chain.crypto.hashing import merkle_root, tagged_hash
+from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.genesis import parse_network
 from node import backends
+from node.averages import AveragesStore
 from node.corpus_choice import open_corpus
 from node.errors import NodeError
+from node.measuring import Measuring
 from node.model_store import load_base
 from node.payload_store import PayloadStore
 from node.template import Learning
 from node.threads import Threads
 from node.trainer_messages import (
     Abandon,
+    BegunFresh,
     Command,
     Failed,
     Ready,
@@ -40,21 +43,21 @@ from node.trainer_messages import (
     Train,
     TrainerEvent,
     Validate,
-    Validated,
     WrapUp,
     from_line,
     to_line,
 )
 from node.work_log import WorkLog
 from training.bigram import bigram_loss
+from training.checkpoint import Averages
 from training.checkpoint import InnerState as SavedInner
 from training.device import choose_device
 from training.draw import draw_batch
-from training.errors import ConfigError, TrainingError
-from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_loss, validation_windows
+from training.errors import CheckpointError, ConfigError, TrainingError
+from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_windows
 from training.inner import InnerLoop, InnerState
-from training.model import NeuroLLM, load_flat
-from training.pages import inner_root
+from training.model import NeuroLLM
+from training.pages import inner_root, pages_root
 from training.payload import encode_payload
 from training.round import SegmentReport, StepReport, Watch, train_round
 
@@ -87,6 +90,7 @@ class TrainerProcess:
         self.network = parse_network((settings.data_directory / "network").read_bytes())
         self.learning = Learning.of(self.network)
         self.payloads = PayloadStore(settings.data_directory / "payloads")
+        self.averages = AveragesStore(settings.data_directory / "work", self.learning.parameters)
         # One worker: the hashing and saving of a segment overlaps the training of the next.
         self.background = ThreadPoolExecutor(1, "segments")
 
@@ -102,15 +106,25 @@ class TrainerProcess:
         bigram = bigram_loss(self.corpus.train, windows, self.learning.model.vocabulary)
         chosen = self._set_threads(self.threads.choose())
         self.say(Ready(str(device), f"{reason} {self.threads.why(chosen)}", chosen, bigram))
-        while (command := self.commands.get()) is not None:
+        measuring = Measuring(
+            self.model, self.corpus.validation, lambda path: load_base(path, self.learning).state.weights
+        )
+        while (command := self._next(measuring)) is not None:
             match command:
                 case Train():
+                    measuring.disturbed()
                     self.train(command)
                 case Validate():
-                    load_flat(self.model, load_base(Path(command.base), self.learning).state.weights)
-                    self.say(Validated(command.round, validation_loss(self.model, self.corpus.validation)))
+                    measuring.ask(command)
                 case _:
                     pass
+
+    def _next(self, measuring: Measuring) -> Command | None:
+        """The next command; models are measured while there is none."""
+        while measuring and self.commands.empty():
+            if (validated := measuring.go_on()) is not None:
+                self.say(validated)
+        return self.commands.get()
 
     def listen(self, lines: Any) -> None:
         """Read commands until the end of stdin; the two that interrupt take effect at once."""
@@ -135,23 +149,41 @@ class TrainerProcess:
         saved, segments = log.resume()
         if saved is None:
             self._set_threads(self.threads.choose())
-            self.loop.start(base)
+            began_with = self._begin(base, command)
         else:
             # Another number of threads would round differently, and not continue what has been proven.
             self._set_threads(segments[-1].threads)
-            self.loop.restore(
-                InnerState(saved.theta, saved.m, saved.v, len(segments) * self.learning.inner.segment_steps)
-            )
+            steps = len(segments) * self.learning.inner.segment_steps
+            self.loop.restore(InnerState(saved.theta, saved.m, saved.v, steps, saved.v_steps))
+            began_with = segments[0].averages_root
             for segment in segments:
                 self.say(segment)
-        watch = RoundWatch(self, command.round, log)
+        watch = RoundWatch(self, command.round, log, began_with)
         report = train_round(self.loop, command.round - 1, self._draw(command), watch.watch())
         watch.finish()
         if self.closing or self.ended_round >= command.round or report.segments_done == 0:
             return
         payload = encode_payload(base, report.theta, self.learning.fragment_sizes)
         root = self.payloads.put(payload)
-        self.say(RoundDone(command.round, report.segments_done, root, len(payload)))
+        after = self.loop.state()
+        roots = [pages_root(vector, merkle_root) for vector in (after.theta, after.m, after.v)]
+        steps = after.v_steps + after.steps_done
+        # Before anybody hears of the round's end: once it is revealed the ledger expects us to have them.
+        self.averages.keep(Averages(after.v, steps, command.round, roots[2]), command.averages_root)
+        self.say(RoundDone(command.round, report.segments_done, root, len(payload), *roots))
+
+    def _begin(self, base: NDArray[np.float32], command: Train) -> bytes:
+        """Start from the weights, with the second moments that the ledger names if they are here; their root."""
+        try:
+            kept = self.averages.find(command.averages_root, command.averages_steps)
+        except CheckpointError as error:
+            self.say(BegunFresh(command.round, str(error)))
+            kept = None
+        if kept is None:
+            self.loop.start(base)
+            return ZERO
+        self.loop.start(base, kept.v, kept.steps)
+        return kept.root
 
     def _set_threads(self, count: int) -> int:
         torch.set_num_threads(count)
@@ -170,10 +202,11 @@ class TrainerProcess:
 class RoundWatch:
     """Turns the reports of one round into events, off the training thread where they cost time."""
 
-    def __init__(self, process: TrainerProcess, round_number: int, log: WorkLog) -> None:
+    def __init__(self, process: TrainerProcess, round_number: int, log: WorkLog, began_with: bytes) -> None:
         self.process = process
         self.round = round_number
         self.log = log
+        self.began_with = began_with
         self.pending: Future[None] | None = None
         self.reported = self.begun = time.monotonic()
         self.steps = 0
@@ -218,8 +251,10 @@ class RoundWatch:
             round(report.distance * UNIT),
             time.time_ns() // 1_000_000,
             self.process.threads_now,
+            self.began_with,
         )
-        self.log.record(done, SavedInner(after.theta, after.m, after.v, self.round, report.segment, root))
+        saved = SavedInner(after.theta, after.m, after.v, self.round, report.segment, root, after.v_steps)
+        self.log.record(done, saved)
         self.process.say(done)
 
     def finish(self) -> None:

@@ -10,11 +10,16 @@ from node.errors import TrainerError
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """Train a round from the outer state in file `base`; go on from work/ if it holds segments of this round."""
+    """Train a round from the outer state in file `base`; go on from work/ if it holds segments of this round.
+
+    The ledger lets us begin with the second moments of root `averages_root`, `averages_steps` old; ZERO: with none.
+    """
 
     round: int
     mix: bytes
     base: str
+    averages_root: bytes
+    averages_steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,10 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class SegmentDone:
-    """A finished segment; `distance` in units of 2⁻²⁴, `loss_milli` in thousandths of a nat per token."""
+    """A finished segment; `distance` in units of 2⁻²⁴, `loss_milli` in thousandths of a nat per token.
+
+    `averages_root`: of the second moments with which its round really began; ZERO if it began fresh.
+    """
 
     round: int
     segment: int
@@ -80,16 +88,28 @@ class SegmentDone:
     distance: int
     time_ms: int
     threads: int
+    averages_root: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RoundDone:
-    """The payload lies in payloads/ under its root."""
+    """The payload lies in payloads/ under its root; the last three roots are the parts of the last state's hash."""
 
     round: int
     segments: int
     payload_root: bytes
     payload_bytes: int
+    theta_root: bytes
+    m_root: bytes
+    v_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BegunFresh:
+    """The round begins without the second moments that the ledger would let it begin with."""
+
+    round: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +120,7 @@ class Failed:
 
 
 Command = Train | Validate | WrapUp | Abandon
-TrainerEvent = Ready | Tokenising | Validated | Stepped | SegmentDone | RoundDone | Failed
+TrainerEvent = Ready | Tokenising | Validated | Stepped | SegmentDone | RoundDone | BegunFresh | Failed
 KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
@@ -114,6 +134,7 @@ KINDS: dict[str, type] = {
         Stepped,
         SegmentDone,
         RoundDone,
+        BegunFresh,
         Failed,
     )
 }

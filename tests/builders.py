@@ -25,6 +25,7 @@ from chain.block import (
     RoundInput,
     Validator,
     beacon_message,
+    state_hash,
 )
 from chain.crypto import bls, ecdsa
 from chain.crypto.hashing import ZERO, merkle_root
@@ -489,6 +490,12 @@ def a_certificate(chain: Chain, signers: Iterable[int], **changes: Any) -> bytes
 # ---- Work
 
 
+def state_parts(node: Key, number: int, segment: int) -> tuple[bytes, bytes, bytes]:
+    """The roots of made-up weights and moments after a segment."""
+    name = f"{node.node.hex()} {number} {segment}"
+    return named(f"theta {name}"), named(f"m {name}"), named(f"v {name}")
+
+
 def a_proof(chain: Chain, node: Key = NODE, signer: Key | None = None, **changes: Any) -> Proof:
     """The node's next segment of the newest round, or of the round named."""
     state, params = chain.state, chain.network.params
@@ -514,8 +521,8 @@ def a_proof(chain: Chain, node: Key = NODE, signer: Key | None = None, **changes
         batches=params.segment_steps,
         tokens=params.segment_steps * params.batch_tokens,
         samples=0,
-        state_before=claim.states[-1] if claim else base.start_state,
-        state_after=named(f"{node.node.hex()} {number} {segment}"),
+        state_before=claim.states[-1] if claim else base.carried_state(record.averages_root if record else ZERO),
+        state_after=state_hash(*state_parts(node, number, segment)),
         loss_milli=9_000 - 100 * segment,
         time_ms=chain.next_time,
         nonce=record.proofs if record else 0,
@@ -532,6 +539,7 @@ def a_reveal(chain: Chain, node: Key = NODE, signer: Key | None = None, **change
     number = changes.get("round", chain.round.number)
     claim = chain.state.find(Claim, claim_key(number, node.node))
     states = claim.states if claim else ()
+    theta_root, m_root, v_root = state_parts(node, number, len(states) - 1)
     reveal = PayloadReveal(
         round=number,
         node=node.node,
@@ -539,6 +547,9 @@ def a_reveal(chain: Chain, node: Key = NODE, signer: Key | None = None, **change
         payload_root=named(f"payload {node.node.hex()} {number}"),
         payload_bytes=1_000,
         states_root=merkle_root(states),
+        theta_root=theta_root,
+        m_root=m_root,
+        v_root=v_root,
         steps=len(states) * chain.network.params.segment_steps,
         distances=tuple(range(1, len(states) + 1)),
         signature=NO_SIGNATURE,

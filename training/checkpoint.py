@@ -1,7 +1,8 @@
-"""Saved state on disk: the outer state after a round, and the inner state at a segment boundary. Never pickle.
+"""Saved state on disk: the outer state after a round, the inner state at a segment boundary, and the second moments
+that outlive a round. Never pickle.
 
-A checkpoint is one safetensors file. An outer state is written beside its place, synced, and renamed over it, so a
-reader finds the old file or the new one, never half of one, also after a power cut.
+A checkpoint is one safetensors file. What is written once a round is written beside its place, synced, and renamed over
+it, so a reader finds the old file or the new one, never half of one, also after a power cut.
 
 An inner state is rewritten every second, and a disk wears out. It is written over the bytes of an older one, without
 renaming and without syncing: then the operating system keeps it in memory and writes it to the disk twice a minute.
@@ -30,7 +31,8 @@ from training.outer import OuterState
 from training.trust import TRUST_BYTES_MAXIMUM, read_trust, trust_bytes
 
 OUTER_KIND = "neuroshard-outer-2"
-INNER_KIND = "neuroshard-inner-1"
+INNER_KIND = "neuroshard-inner-2"
+AVERAGES_KIND = "neuroshard-averages-1"
 # More than any header of ours takes; it bounds what the header of a damaged file can make us read.
 HEADER_LIMIT_BYTES = 1 << 16
 
@@ -57,13 +59,27 @@ class SavedOuter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InnerState:
-    """The state after segment `segment` of round `round`: weights and AdamW moments, flat fp32, and its hash."""
+    """The state after segment `segment` of round `round`: weights and AdamW moments, flat fp32, and its hash.
+
+    `v_steps` were behind the second moments when the round began.
+    """
 
     theta: NDArray[np.float32]
     m: NDArray[np.float32]
     v: NDArray[np.float32]
     round: int
     segment: int
+    root: bytes
+    v_steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Averages:
+    """The second moments with which the training of a round ended: flat fp32, the steps behind them, their root."""
+
+    v: NDArray[np.float32]
+    steps: int
+    round: int
     root: bytes
 
 
@@ -77,7 +93,23 @@ def save_outer(path: Path, saved: SavedOuter, fragment_sizes: Sequence[int], rea
         "trust": np.frombuffer(trust_bytes(state.trust), dtype=np.uint8),
     }
     metadata = {"round": str(saved.round), "root": saved.root.hex(), "fragments": _text(fragment_sizes)}
-    metadata |= {"kind": OUTER_KIND}
+    _replace_durably(path, tensors, {**metadata, "kind": OUTER_KIND}, reached)
+
+
+def save_averages(path: Path, averages: Averages, reached: Reached = _unwatched) -> None:
+    """Write second moments durably. Raises CheckpointError if the disk refuses."""
+    metadata = {"round": str(averages.round), "steps": str(averages.steps), "root": averages.root.hex()}
+    _replace_durably(path, {"v": averages.v}, {**metadata, "kind": AVERAGES_KIND}, reached)
+
+
+def load_averages(path: Path, parameters: int, root_of: Callable[[NDArray[Any]], bytes]) -> Averages:
+    """Read second moments of this many parameters and check their root with `root_of`. Raises CheckpointError."""
+    metadata, tensors = _read(path, {"kind": AVERAGES_KIND}, {"v": ("F32", parameters, parameters)})
+    root = _checked_root(path, metadata, root_of(tensors["v"]))
+    return Averages(tensors["v"], _number(path, metadata, "steps"), _number(path, metadata, "round"), root)
+
+
+def _replace_durably(path: Path, tensors: Tensors, metadata: dict[str, str], reached: Reached) -> None:
     # A fixed name: what a killed process left behind is overwritten, so leftovers cannot pile up.
     partial = path.with_name(path.name + ".partial")
     try:
@@ -144,7 +176,7 @@ def save_inner(path: Path, state: InnerState, reached: Reached = _unwatched) -> 
     """
     tensors: Tensors = {"theta": state.theta, "m": state.m, "v": state.v}
     metadata = {"round": str(state.round), "segment": str(state.segment), "root": state.root.hex()}
-    metadata |= {"kind": INNER_KIND}
+    metadata |= {"kind": INNER_KIND, "v_steps": str(state.v_steps)}
     try:
         reached("before")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -180,8 +212,8 @@ def load_inner(
     shapes = dict.fromkeys(("theta", "m", "v"), ("F32", parameters, parameters))
     metadata, tensors = _read(path, {"kind": INNER_KIND}, shapes)
     root = _checked_root(path, metadata, root_of(tensors["theta"], tensors["m"], tensors["v"]))
-    place = _number(path, metadata, "round"), _number(path, metadata, "segment")
-    return InnerState(tensors["theta"], tensors["m"], tensors["v"], *place, root)
+    number, segment, v_steps = (_number(path, metadata, key) for key in ("round", "segment", "v_steps"))
+    return InnerState(tensors["theta"], tensors["m"], tensors["v"], number, segment, root, v_steps)
 
 
 def _refused(path: Path, error: Exception) -> CheckpointError:

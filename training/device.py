@@ -25,7 +25,7 @@ def choose_device(wish: str = "auto") -> tuple[torch.device, str]:
     if wish not in ("auto", "cpu", "cuda", "mps"):
         raise DeviceError(f"unknown device {wish!r}: choose auto, cpu, cuda or mps")
     if wish in ("auto", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda"), f"Training on the NVIDIA GPU {torch.cuda.get_device_name()}."
+        return torch.device("cuda"), f"Training on the GPU, {torch.cuda.get_device_name()}."
     if wish in ("auto", "mps") and torch.backends.mps.is_available():
         return torch.device("mps"), "Training on the Apple GPU (MPS)."
     if wish == "cpu":

@@ -1,5 +1,7 @@
 """How good the model is on text it never trained on."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,14 +28,20 @@ def validation_windows(tokens: NDArray[np.uint16], sequences: int, length: int) 
     return np.stack([tokens[start : start + length + 1] for start in starts]).astype(np.int64)
 
 
-@torch.no_grad()
 def validation_loss(
     model: NeuroLLM, tokens: NDArray[np.uint16], sequences: int = WINDOWS, length: int = WINDOW_TOKENS
 ) -> float:
     """Mean cross-entropy, nats per token, on fixed held-out windows; the same bits on the same machine."""
+    parts = list(validation_parts(model, tokens, sequences, length))
+    return sum(loss * windows for loss, windows in parts) / sum(windows for _, windows in parts)
+
+
+@torch.no_grad()
+def validation_parts(
+    model: NeuroLLM, tokens: NDArray[np.uint16], sequences: int = WINDOWS, length: int = WINDOW_TOKENS
+) -> Iterator[tuple[float, int]]:
+    """The same in parts: the loss on some windows, and how many they are. The weights may change in between."""
     windows = validation_windows(tokens, sequences, min(length, model.config.context))
-    total = 0.0
     for first in range(0, len(windows), SEQUENCES_PER_PASS):
         batch = windows[first : first + SEQUENCES_PER_PASS]
-        total += model.loss(torch.from_numpy(batch).to(model.flat.device)).item() * len(batch)
-    return total / len(windows)
+        yield model.loss(torch.from_numpy(batch).to(model.flat.device)).item(), len(batch)

@@ -21,12 +21,16 @@ NORM_GUARD = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class InnerState:
-    """All that the next step depends on besides its batch: weights and both averages, fp32 [P] each."""
+    """All that the next step depends on besides its batch: weights and both averages, fp32 [P] each.
+
+    `v_steps` were behind `v` when the round began.
+    """
 
     theta: FlatVector
     m: FlatVector
     v: FlatVector
     steps_done: int
+    v_steps: int = 0
 
 
 class InnerLoop:
@@ -37,6 +41,7 @@ class InnerLoop:
         self.model = model
         self.spec = spec
         self.steps_done = 0
+        self.v_steps = 0
         self._m = torch.zeros_like(model.flat)
         self._v = torch.zeros_like(model.flat)
         decayed = np.zeros(model.flat.numel(), dtype=np.float32)
@@ -45,16 +50,18 @@ class InnerLoop:
                 decayed[place.start : place.end] = place.kind != "norm"
         self._decayed = torch.from_numpy(decayed).to(model.flat.device)
 
-    def start(self, flat: FlatVector) -> None:
-        """Begin a round from the outer weights, with fresh averages."""
-        load_flat(self.model, flat)
-        self._m.zero_()
-        self._v.zero_()
-        self.steps_done = 0
+    def start(self, flat: FlatVector, v: FlatVector | None = None, v_steps: int = 0) -> None:
+        """Begin a round from the outer weights. `v`: the second moments to go on with, `v_steps` steps old.
+
+        The first moments begin at zero: carrying them as well gains nothing that could be measured.
+        """
+        empty = np.zeros(flat.size, dtype=np.float32)
+        self.restore(InnerState(flat, empty, empty if v is None else v, 0, 0 if v is None else v_steps))
 
     def state(self) -> InnerState:
         """A copy of the present state."""
-        return InnerState(to_numpy(self.model.flat), to_numpy(self._m), to_numpy(self._v), self.steps_done)
+        vectors = to_numpy(self.model.flat), to_numpy(self._m), to_numpy(self._v)
+        return InnerState(*vectors, self.steps_done, self.v_steps)
 
     def restore(self, state: InnerState) -> None:
         """Go on exactly where `state` was copied."""
@@ -62,6 +69,7 @@ class InnerLoop:
         self._m.copy_(torch.from_numpy(np.ascontiguousarray(state.m)))
         self._v.copy_(torch.from_numpy(np.ascontiguousarray(state.v)))
         self.steps_done = state.steps_done
+        self.v_steps = state.v_steps
 
     def step(self, batch: NDArray[np.int64], round_number: int) -> float:
         """Train on one batch int64 [sequences, length + 1]; return its loss in nats per token, before the step."""
@@ -83,5 +91,6 @@ class InnerLoop:
         self._m.mul_(beta1).add_(gradient, alpha=1 - beta1)
         self._v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         weights.addcmul_(weights, self._decayed, value=-rate * spec.weight_decay_micros / 1_000_000)
-        root = self._v.sqrt().div_(sqrt(1 - beta2**self.steps_done)).add_(EPSILON)
+        # An average that began at zero is too small by what its age lets it lack; v may be older than the round.
+        root = self._v.sqrt().div_(sqrt(1 - beta2 ** (self.v_steps + self.steps_done))).add_(EPSILON)
         weights.addcdiv_(self._m, root, value=-rate / (1 - beta1**self.steps_done))

@@ -8,15 +8,19 @@ from typing import Any
 BATCHES = 24_000
 REPLICAS = (8, 4, 2, 1)
 ROUNDS = (250, 500, 50)
-SEEDS = (1, 2, 3, 4, 5, 6)
+SEEDS = (1, 2, 3)
 # Learning rates are tuned on a seed that no reported run has.
 TUNING_SEED = 1_000
 REWARM = 10
 BLOCK = 256
 
-SYNC_PEAKS = (2_000, 4_000, 8_000, 16_000, 32_000)
-PEAKS = (8_000, 16_000)
-OUTER = ((400, 900), (600, 900), (800, 900), (1000, 900), (1000, 0))
+# Inner peaks are tried at the outer step (1000, 0), other outer steps at the middle one of these.
+SYNC_PEAKS = {8: (2_000, 4_000, 8_000, 16_000, 32_000), 4: (8_000, 16_000, 32_000)}
+FEW_PEAKS = (4_000, 8_000, 16_000)
+PEAKS = {8: (8_000, 16_000), 4: (8_000, 16_000), 2: (16_000, 8_000), 1: (4_000, 16_000, 8_000)}
+PLAIN = (1000, 0)
+OUTER = (PLAIN, (700, 0), (1400, 0), (700, 500), (1000, 500), (600, 900))
+OUTER_FEW = (PLAIN, (700, 500))
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Cell:
     """One run. `method`: sync, fp32 (no compression), 4bit (payload 4 bits, aggregate 8), payload (payload only).
 
     `state`: what of AdamW outlives a round: reset, v, carried. Rates: `peak` in millionths, `rate` and `momentum` of
-    the outer step in thousandths. A synchronous run has no rounds: round_steps 0.
+    the outer step in thousandths. A synchronous run has no rounds: round_steps 0. `rewarm`: over how many steps a round
+    warms up; `cold`: before that, how many steps fill AdamW's averages without a move; `epsilon`: AdamW's is
+    10^-epsilon; `block`: numbers to a scale; `sequences`: in a batch.
     """
 
     method: str
@@ -37,6 +43,9 @@ class Cell:
     seed: int
     rewarm: int = REWARM
     block: int = BLOCK
+    epsilon: int = 8
+    cold: int = 0
+    sequences: int = 4
 
     @property
     def key(self) -> str:
@@ -57,10 +66,10 @@ Tuned = Mapping[str, Rates]
 
 
 def tuned_name(method: str, replicas: int, round_steps: int, state: str) -> str:
-    """Under which name a cell's rates are kept. v-only runs take those of reset, compressed runs those of fp32."""
+    """Under which name a cell's rates are kept. v-only runs take those of carried, compressed runs those of fp32."""
     if method == "sync":
         return f"sync/{replicas}"
-    return f"{'carried' if state == 'carried' else 'reset'}/{replicas}/{round_steps}"
+    return f"{'reset' if state == 'reset' else 'carried'}/{replicas}/{round_steps}"
 
 
 def sync_cell(replicas: int, peak: int, seed: int) -> Cell:
@@ -70,14 +79,18 @@ def sync_cell(replicas: int, peak: int, seed: int) -> Cell:
 
 def tuning_cells(replicas: int) -> list[Cell]:
     """The grid for one number of replicas, all uncompressed."""
-    cells = [sync_cell(replicas, peak, TUNING_SEED) for peak in SYNC_PEAKS]
-    for state, rewarm in (("reset", REWARM), ("carried", 1)):
-        for round_steps in ROUNDS:
-            for peak in PEAKS:
-                cells += [
-                    Cell("fp32", replicas, round_steps, state, peak, rate, momentum, TUNING_SEED, rewarm)
-                    for rate, momentum in OUTER
-                ]
+    cells = [sync_cell(replicas, peak, TUNING_SEED) for peak in SYNC_PEAKS.get(replicas, FEW_PEAKS)]
+    few = OUTER_FEW if replicas == 1 else OUTER
+    for round_steps in ROUNDS:
+        # A lone replica that carries its averages and takes its own delta is the synchronous one.
+        states = (("reset", few),) if replicas == 1 else (("reset", few), ("carried", OUTER_FEW))
+        for state, outer in states:
+            rewarm = 1 if state == "carried" else REWARM
+            peaks = PEAKS[replicas] if state == "reset" else PEAKS[replicas][-1:]
+            pairs = [(peak, PLAIN) for peak in peaks] + [(peaks[-1], each) for each in outer if each != PLAIN]
+            cells += [
+                Cell("fp32", replicas, round_steps, state, peak, *each, TUNING_SEED, rewarm) for peak, each in pairs
+            ]
     return cells
 
 
@@ -96,6 +109,10 @@ def tuned_from(records: Iterable[Mapping[str, Any]]) -> dict[str, Rates]:
 
 def _cell(tuned: Tuned, method: str, shape: tuple[int, int], state: str, seed: int) -> Cell | None:
     rates = tuned.get(tuned_name(method, *shape, state))
+    sync = tuned.get(f"sync/{shape[0]}")
+    if shape[0] == 1 and state != "reset" and sync is not None:
+        # A lone replica that carries its averages and takes its own delta does what the synchronous one does.
+        rates = Rates(sync.peak, *PLAIN)
     if rates is None:
         return None
     rewarm = 1 if state == "carried" else REWARM
@@ -108,39 +125,67 @@ def main_cells(tuned: Tuned, replicas: int, seed: int) -> list[Cell]:
     cells = [] if sync is None else [sync_cell(replicas, sync.peak, seed)]
     for round_steps in ROUNDS:
         shape = (replicas, round_steps)
-        wanted = (("4bit", "reset"), ("fp32", "reset"), ("fp32", "carried"), ("fp32", "v"), ("4bit", "carried"))
+        wanted = [("4bit", "v"), ("fp32", "v"), ("4bit", "reset"), ("fp32", "reset")]
+        wanted += [("fp32", "carried")] if replicas > 1 else []
         cells += [cell for method, state in wanted if (cell := _cell(tuned, method, shape, state, seed)) is not None]
-        if replicas == 1:
-            # The protocol's lone trainer takes its own payload as it is, whatever else would be best.
-            cells += [
-                replace(cell, rate=1000, momentum=0)
-                for method in ("4bit", "fp32")
-                if (cell := _cell(tuned, method, shape, "reset", seed)) is not None
-            ]
-    return list(dict.fromkeys(cells))
-
-
-def extra_cells(tuned: Tuned, replicas: int, seed: int) -> list[Cell]:
-    """One change at a time: block size, the payload without the 8-bit aggregate, the length of the re-warm-up."""
-    cells: list[Cell] = []
-    for round_steps in ROUNDS:
-        fp32 = _cell(tuned, "fp32", (replicas, round_steps), "reset", seed)
-        four = _cell(tuned, "4bit", (replicas, round_steps), "reset", seed)
-        if fp32 is None or four is None:
-            continue
-        if round_steps != 50:
-            cells += [replace(four, block=block) for block in (64, 1024)]
-            cells.append(replace(four, method="payload"))
-        cells += [replace(fp32, rewarm=steps) for steps in (1, 25, 50) if steps < round_steps]
     return cells
 
 
-def default_order(tuned: Tuned, seeds: Iterable[int]) -> list[list[Cell]]:
-    """All reported cells in order of importance, in batches of one number of replicas each."""
+def extra_cells(tuned: Tuned, replicas: int, seed: int) -> list[Cell]:
+    """One change at a time: the block, the payload without the 8-bit aggregate, and how a round begins."""
+    cells: list[Cell] = []
+    for round_steps in (250, 500):
+        fp32 = _cell(tuned, "fp32", (replicas, round_steps), "reset", seed)
+        four = _cell(tuned, "4bit", (replicas, round_steps), "reset", seed)
+        if fp32 is None or four is None or (replicas, round_steps) not in ((8, 250), (8, 500), (4, 250), (1, 250)):
+            continue
+        if replicas > 1:
+            cells += [replace(four, block=64), replace(four, block=1024), replace(four, method="payload")]
+        if (replicas, round_steps) in ((8, 250), (1, 250)):
+            cells += [replace(fp32, rewarm=steps) for steps in (1, 50, 100)]
+            cells += [replace(fp32, epsilon=epsilon) for epsilon in (6, 5, 4)]
+            cells += [replace(fp32, cold=20), replace(fp32, cold=50)]
+            cells += _carried_with_epsilon(tuned, fp32)
+    return cells
+
+
+def _carried_with_epsilon(tuned: Tuned, fp32: Cell) -> list[Cell]:
+    """What the larger epsilon alone does to the run that is never reset."""
+    sync = tuned.get(f"sync/{fp32.replicas}")
+    if fp32.replicas == 1 and sync is not None:
+        return [replace(sync_cell(1, sync.peak, fp32.seed), epsilon=5)]
+    carried = _cell(tuned, "fp32", (fp32.replicas, fp32.round_steps), "carried", fp32.seed)
+    return [] if carried is None else [replace(carried, epsilon=5)]
+
+
+def larger_batches(tuned: Tuned, seed: int) -> list[Cell]:
+    """A lone replica on batches of 16 sequences: does starting afresh cost less where a batch holds more words?"""
+    cells = []
+    for round_steps, state in ((250, "reset"), (250, "v"), (0, "carried")):
+        cell = _cell(tuned, "fp32", (1, 250), "reset", seed)
+        if cell is not None and state == "carried":
+            cells.append(replace(sync_cell(1, cell.peak, seed), sequences=16))
+        elif cell is not None:
+            cells.append(replace(cell, round_steps=round_steps, state=state, sequences=16))
+    return cells
+
+
+def reported_cells(tuned: Tuned, replicas: int, seeds: Iterable[int]) -> list[list[Cell]]:
+    """All reported cells of one number of replicas, in batches that can train together."""
     seeds = tuple(seeds)
-    # The first three seeds whole, then what is changed one at a time, then further seeds.
-    first, later = seeds[:3], seeds[3:]
-    batches = [[cell for seed in first for cell in main_cells(tuned, m, seed)] for m in REPLICAS]
-    batches += [[cell for seed in first for cell in extra_cells(tuned, m, seed)] for m in (8, 4, 1)]
-    batches += [[cell for seed in later for cell in main_cells(tuned, m, seed)] for m in REPLICAS]
+    whole = [cell for seed in seeds for cell in main_cells(tuned, replicas, seed) + extra_cells(tuned, replicas, seed)]
+    batches = [whole, [cell for seed in seeds for cell in larger_batches(tuned, seed)] if replicas == 1 else []]
+    return [batch for batch in batches if batch]
+
+
+def informative_order(tuned: Tuned, replicas: Iterable[int], seeds: Iterable[int]) -> list[list[Cell]]:
+    """The same cells for those who cannot train them all: the rounds of `dev` first, one change at a time last."""
+    replicas, seeds = tuple(replicas), tuple(seeds)
+    batches = [
+        [cell for seed in seeds for cell in main_cells(tuned, each, seed) if cell.round_steps in (0, round_steps)]
+        for round_steps in ROUNDS
+        for each in replicas
+    ]
+    batches += [[cell for seed in seeds for cell in extra_cells(tuned, each, seed)] for each in replicas]
+    batches += [[cell for seed in seeds for cell in larger_batches(tuned, seed)] if 1 in replicas else []]
     return [batch for batch in batches if batch]

@@ -51,14 +51,17 @@ def lab_profile() -> tuple[ModelConfig, int, int]:
     return ModelConfig(**model), numbers["chain.sequences"], numbers["chain.sequence_length"]
 
 
-def curve(steps: int, round_steps: int, rewarm: int) -> NDArray[np.float64]:
-    """The learning rate over its peak, [steps]: warm-up, cosine, and the re-warm-up of every round (1: none)."""
+def curve(steps: int, round_steps: int, rewarm: int, cold: int = 0) -> NDArray[np.float64]:
+    """The learning rate over its peak, [steps]: warm-up, cosine, and the re-warm-up of every round (1: none).
+
+    In the first `cold` steps of a round nothing moves: they only fill AdamW's averages.
+    """
     at = np.arange(steps)
     warm_up = max(1, steps // WARM_UP_PART)
     rising = np.minimum((at + 1) / warm_up, 1)
     passed = np.clip((at + 1 - warm_up) / (steps - warm_up), 0, 1)
     falling = LOWEST + (1 - LOWEST) * (1 + np.cos(pi * passed)) / 2
-    again = np.minimum((at % round_steps + 1) / rewarm, 1) if round_steps else np.ones(steps)
+    again = np.clip((at % round_steps + 1 - cold) / rewarm, 0, 1) if round_steps else np.ones(steps)
     return rising * falling * again
 
 
@@ -69,10 +72,12 @@ def born(config: ModelConfig, seed: int) -> NDArray[np.float32]:
 
 def train_cells(lab: Lab, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
     """Train cells with the same number of replicas; yield one record each."""
-    each = cells[0].replicas
-    assert all(cell.replicas == each for cell in cells) and lab.batches % (each * MEASURED) == 0
+    each, sequences = cells[0].replicas, cells[0].sequences
+    assert all((cell.replicas, cell.sequences) == (each, sequences) for cell in cells)
     cells = sorted(cells, key=lambda cell: cell.method != "sync")
-    steps = lab.batches // each
+    # Larger batches, fewer of them: the tokens stay the same.
+    steps = lab.batches * lab.sequences // (each * sequences)
+    assert steps % MEASURED == 0
     began = time.perf_counter()
     fleet = fleet_of(lab, cells, steps)
     measured = []
@@ -86,18 +91,23 @@ def train_cells(lab: Lab, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
 
 def fleet_of(lab: Lab, cells: Sequence[Cell], steps: int) -> Fleet:
     """A fleet of these cells, which all have as many replicas, newborn."""
-    kinds = sorted({(cell.round_steps, cell.rewarm) for cell in cells})
+    kinds = sorted({(cell.round_steps, cell.rewarm, cell.cold) for cell in cells})
     curves = np.stack([curve(steps, *kind) for kind in kinds])
     seeds = [cell.seed for cell in cells]
     births = {seed: born(lab.config, seed) for seed in sorted(set(seeds))}
     rows = Rows(
         seeds=torch.tensor(seeds, device=lab.device),
         peaks=torch.tensor([cell.peak / 1e6 for cell in cells], device=lab.device),
-        curve=torch.tensor([kinds.index((cell.round_steps, cell.rewarm)) for cell in cells], device=lab.device),
+        curve=torch.tensor(
+            [kinds.index((cell.round_steps, cell.rewarm, cell.cold)) for cell in cells], device=lab.device
+        ),
         curves=torch.from_numpy(curves).to(lab.device),
+        epsilons=torch.tensor([10.0**-cell.epsilon for cell in cells], device=lab.device),
         synchronous=sum(cell.method == "sync" for cell in cells),
     )
-    spec = FleetSpec(lab.config, cells[0].replicas, lab.sequences, lab.length, budget=lab.budget, compiled=lab.compiled)
+    spec = FleetSpec(
+        lab.config, cells[0].replicas, cells[0].sequences, lab.length, budget=lab.budget, compiled=lab.compiled
+    )
     stacked = torch.from_numpy(np.stack([births[seed] for seed in seeds])).to(lab.device)
     return Fleet(spec, rows, stacked, lab.tokens)
 

@@ -44,6 +44,7 @@ class Rows:
 
     The first `synchronous` runs average their replicas' gradients in every step: synchronous data parallel. `flipped`
     [K * replicas] marks replicas that learn wrong labels (token t becomes vocabulary - 1 - t), None if nobody does.
+    `epsilons` [K]: what keeps AdamW's divisor from zero, if not as in training.inner.
     """
 
     seeds: Tensor
@@ -52,6 +53,7 @@ class Rows:
     curves: Tensor
     synchronous: int = 0
     flipped: Tensor | None = None
+    epsilons: Tensor | None = None
 
 
 class Fleet:
@@ -73,6 +75,8 @@ class Fleet:
         self.seeds = rows.seeds.repeat_interleave(each)
         self.peaks = rows.peaks.float().repeat_interleave(each)
         self.curve = rows.curve.repeat_interleave(each)
+        usual = torch.full((self.runs,), EPSILON, device=self.device)
+        self.epsilons = (usual if rows.epsilons is None else rows.epsilons.float()).repeat_interleave(each)
         self.curves, self.synchronous, self.flipped = rows.curves.float(), rows.synchronous, rows.flipped
         self.replica = torch.arange(each, device=self.device).repeat(self.runs)
         decayed = np.zeros(count, dtype=np.float32)
@@ -155,7 +159,9 @@ class Fleet:
             now = self.curves.index_select(1, self.step_number.view(1))[:, 0]
             rate = self.peaks * now[self.curve]
             ages = (1 - self.spec.beta1**self.m_age).float(), (1 - self.spec.beta2**self.v_age).sqrt().float()
-            self.update(self.spec, (self.flat.detach(), gradient, self.m, self.v), (rate, *ages), self.decayed)
+            self.update(
+                self.spec, (self.flat.detach(), gradient, self.m, self.v), (rate, *ages, self.epsilons), self.decayed
+            )
             self.step_number += 1
 
     def _record(self, warm_up: int) -> None:
@@ -174,17 +180,20 @@ class Fleet:
 
 
 def adamw(
-    spec: FleetSpec, stacks: tuple[Tensor, Tensor, Tensor, Tensor], rows: tuple[Tensor, Tensor, Tensor], decayed: Tensor
+    spec: FleetSpec,
+    stacks: tuple[Tensor, Tensor, Tensor, Tensor],
+    rows: tuple[Tensor, Tensor, Tensor, Tensor],
+    decayed: Tensor,
 ) -> None:
     """Clip each row's gradient and take one AdamW step in place, as training.inner does.
 
-    `stacks`: weights, gradient, m, v [R, P]; `rows` [R]: rate, 1 - beta1^age of m, sqrt(1 - beta2^age of v).
+    `stacks`: weights, gradient, m, v [R, P]; `rows` [R]: rate, 1 - beta1^age of m, sqrt(1 - beta2^age of v), epsilon.
     """
     weights, gradient, m, v = stacks
-    rate, m_filled, v_filled = (each[:, None] for each in rows)
+    rate, m_filled, v_filled, epsilon = (each[:, None] for each in rows)
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     gradient = gradient * torch.clamp(spec.clip / (norm + NORM_GUARD), max=1.0)
     m.mul_(spec.beta1).add_(gradient, alpha=1 - spec.beta1)
     v.mul_(spec.beta2).addcmul_(gradient, gradient, value=1 - spec.beta2)
-    root = v.sqrt() / v_filled + EPSILON
+    root = v.sqrt() / v_filled + epsilon
     weights.sub_(weights * decayed * (rate * spec.weight_decay)).sub_(m / root * (rate / m_filled))

@@ -15,5 +15,5 @@ if [ "$part" = smoke ]; then
     --tune-only --replicas 8 --budget-seconds "$seconds" 2>&1 | tail -15
 else
   "$python" -m bench convergence --device cuda --data "$data" --out "$out/convergence.jsonl" \
-    --tune --budget-seconds "$seconds" 2>&1 | tail -25
+    --tune --compile --budget-seconds "$seconds" 2>&1 | tail -25
 fi

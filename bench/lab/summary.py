@@ -17,6 +17,7 @@ from bench.lab.cells import BATCHES, BLOCK, REPLICAS, REWARM, TUNING_SEED, Cell,
 from bench.lab.execute import LOWEST, WARM_UP_PART, lab_profile
 from training.layout import parameter_count
 
+USUAL_EPSILON = 8
 Records = Sequence[dict[str, Any]]
 # Final losses by kind of run (the cell with seed 0) and seed; None for a diverged run.
 Finals = dict[Cell, dict[int, float | None]]
@@ -72,26 +73,59 @@ def costs(finals: Finals, changed: Callable[[Cell], Cell | None]) -> list[dict[s
 
 
 def _plain(cell: Cell) -> bool:
-    """Nothing changed but method and state."""
-    return cell.block == BLOCK and cell.rewarm == (1 if cell.state == "carried" else REWARM)
+    """Nothing changed but method, rates and the fate of AdamW's averages."""
+    usual = Cell(cell.method, cell.replicas, cell.round_steps, cell.state, cell.peak, cell.rate, cell.momentum, 0)
+    return cell == replace(usual, rewarm=1 if cell.state == "carried" else REWARM)
+
+
+def _carried(finals: Finals, cell: Cell) -> Cell | None:
+    """The uncompressed run that carries all of AdamW's averages: at the same rates, or if there is only one.
+
+    For a lone replica it is the synchronous one, which takes the same steps.
+    """
+    found = [
+        other
+        for other in finals
+        if other.state == "carried"
+        and other.epsilon == USUAL_EPSILON
+        and (other.replicas, other.sequences) == (cell.replicas, cell.sequences)
+        and (
+            (other.method, other.round_steps) == ("fp32", cell.round_steps)
+            or (other.method, cell.replicas) == ("sync", 1)
+        )
+    ]
+    alike = [each for each in found if replace(cell, method="fp32", state="carried", rewarm=1) == each]
+    return alike[0] if alike else found[0] if len(found) == 1 else None
+
+
+def _synchronous(finals: Finals) -> dict[int, Cell]:
+    """By replicas, the synchronous run of the most seeds."""
+    found = sorted((c for c in finals if c.method == "sync" and _plain(c)), key=lambda c: len(finals[c]))
+    return {cell.replicas: cell for cell in found}
 
 
 def tables(records: Records) -> dict[str, list[dict[str, Any]]]:
     """Every comparison that the experiment was made for."""
     finals = finals_of(records)
-    sync = {cell.replicas: cell for cell in finals if cell.method == "sync"}
+    sync = _synchronous(finals)
 
-    def against_sync(replicas: Callable[[Cell], int]) -> Callable[[Cell], Cell | None]:
+    def over_sync(replicas: Callable[[Cell], int]) -> Callable[[Cell], Cell | None]:
         return lambda cell: sync.get(replicas(cell)) if _plain(cell) and cell.method != "sync" else None
 
-    kept = {(cell.method, cell.replicas, cell.round_steps): cell for cell in finals if cell.state == "carried"}
+    def over_carried(cell: Cell) -> Cell | None:
+        changed = cell.method == "fp32" and cell.state != "carried"
+        return _carried(finals, cell) if changed else None
 
-    def carried(cell: Cell) -> Cell | None:
-        whole = cell.method in ("fp32", "4bit") and cell.state != "carried" and _plain(cell)
-        return kept.get((cell.method, cell.replicas, cell.round_steps)) if whole else None
+    def over_fp32(method: str) -> Callable[[Cell], Cell | None]:
+        return lambda cell: replace(cell, method="fp32", block=BLOCK) if cell.method == method else None
 
-    def only(method: str, other: Callable[[Cell], Cell]) -> Callable[[Cell], Cell | None]:
-        return lambda cell: other(cell) if cell.method == method else None
+    def over_usual_start(cell: Cell) -> Cell | None:
+        usual = replace(cell, rewarm=REWARM, epsilon=USUAL_EPSILON, cold=0)
+        return usual if cell.method == "fp32" and cell.state == "reset" and cell != usual else None
+
+    def over_usual_epsilon(cell: Cell) -> Cell | None:
+        changed = cell.state == "carried" and cell.epsilon != USUAL_EPSILON
+        return replace(cell, epsilon=USUAL_EPSILON) if changed else None
 
     return {
         "loss": [
@@ -99,25 +133,14 @@ def tables(records: Records) -> dict[str, list[dict[str, Any]]]:
             for cell, losses in finals.items()
             if any(loss is not None for loss in losses.values())
         ],
-        "gap_to_synchronous_percent": costs(finals, against_sync(lambda cell: cell.replicas)),
-        "gap_to_many_small_updates_percent": costs(finals, against_sync(lambda cell: 1)),
-        "compression": [
-            row
-            for row in costs(finals, only("4bit", lambda cell: replace(cell, method="fp32")))
-            if row["block"] == BLOCK and row["rewarm"] in (1, REWARM)
-        ],
-        "payload_alone": costs(finals, only("payload", lambda cell: replace(cell, method="fp32"))),
-        "block": [
-            row
-            for row in costs(finals, only("4bit", lambda cell: replace(cell, method="fp32", block=BLOCK)))
-            if row["state"] == "reset"
-        ],
-        "not_carrying": costs(finals, carried),
-        "rewarm": [
-            row
-            for row in costs(finals, only("fp32", lambda cell: replace(cell, rewarm=REWARM)))
-            if row["state"] == "reset" and row["rewarm"] != REWARM
-        ],
+        "gap_to_synchronous": costs(finals, over_sync(lambda cell: cell.replicas)),
+        "gap_to_many_small_updates": costs(finals, over_sync(lambda cell: 1)),
+        "compression": [row for row in costs(finals, over_fp32("4bit")) if row["block"] == BLOCK],
+        "block": [row for row in costs(finals, over_fp32("4bit")) if row["block"] != BLOCK],
+        "payload_alone": costs(finals, over_fp32("payload")),
+        "not_carrying": costs(finals, over_carried),
+        "start_of_a_round": costs(finals, over_usual_start),
+        "epsilon_when_carrying": costs(finals, over_usual_epsilon),
     }
 
 
@@ -127,9 +150,19 @@ def pooled(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return figures(values) | {"largest": max(values)} if values else None
 
 
+def repeated(records: Records) -> list[dict[str, Any]]:
+    """Runs that were trained more than once: nothing differs but the order of some sums."""
+    finals: dict[Cell, list[tuple[str, float]]] = defaultdict(list)
+    for record in records:
+        finals[Cell(**record["cell"])].append((record["device"], record["losses"][-1]))
+    return [{**asdict(cell), "losses": found} for cell, found in finals.items() if len(found) > 1]
+
+
 def summary(records: Records) -> dict[str, Any]:
-    """The whole record."""
+    """The whole record. Lines of the dev profile, whose batches are of 8 sequences, get tables of their own."""
     config, sequences, length = lab_profile()
+    dev = [{**each, "cell": {**each["cell"], "sequences": 4}} for each in records if each.get("profile") == "dev"]
+    records = [each for each in records if each.get("profile", "lab") == "lab"]
     found = tables(records)
     return {
         "model": asdict(config),
@@ -137,7 +170,7 @@ def summary(records: Records) -> dict[str, Any]:
         "tokens": BATCHES * sequences * length,
         "batch": f"{sequences} x {length} tokens per replica and step; {BATCHES} batches per run, whatever M and H",
         "schedule": f"linear warm-up over the first 1/{WARM_UP_PART} of the steps, cosine to {LOWEST} of the peak; with"
-        f" reset also {REWARM} steps at the beginning of every round",
+        f" reset and v also {REWARM} steps at the beginning of every round",
         "optimizer": "AdamW 0.9, 0.99, decay 0.1, clip 1.0; outer Nesterov",
         "devices": sorted({record["device"] for record in records}),
         "runs": len(records),
@@ -150,6 +183,8 @@ def summary(records: Records) -> dict[str, Any]:
             for record in records
             if record["cell"]["seed"] == TUNING_SEED
         ],
+        "repeated": repeated(records),
+        "dev_profile": {"tokens": 12_288_000, "runs": len(dev), "tables": tables(dev)},
     }
 
 
@@ -157,11 +192,12 @@ def words(row: dict[str, Any]) -> str:
     """One line of a table for people."""
     found = row.get("cost_percent") or row["loss"]
     error = found["standard_error"]
-    name = (
-        f"M={row['replicas']} H={row['round_steps']:<3} {row['method']:<7} {row['state']:<7} block {row['block']:<4} "
-        f"rewarm {row['rewarm']:<2} peak {row['peak'] / 1e6:<5g} outer {row['rate'] / 1e3:g}/{row['momentum'] / 1e3:g}"
-    )
-    return f"{name:<78} {found['mean']:8.4f} ± {0 if error is None else error:.4f} ({found['seeds']})"
+    rewarm = 1 if row["state"] == "carried" else REWARM
+    usual = {"rewarm": rewarm, "block": BLOCK, "epsilon": USUAL_EPSILON, "cold": 0, "sequences": 4}
+    changed = [f"{key} {row[key]}" for key, value in usual.items() if row[key] != value]
+    changed += [f"peak {row['peak'] / 1e6:g}", f"outer {row['rate'] / 1e3:g}/{row['momentum'] / 1e3:g}"]
+    name = f"M={row['replicas']} H={row['round_steps']:<3} {row['method']} {row['state']}, {', '.join(changed)}"
+    return f"{name:<80} {found['mean']:8.4f} {'' if error is None else f'± {error:.4f}':<8} ({found['seeds']})"
 
 
 def write_report(records: Records, folder: Path) -> None:
@@ -178,10 +214,15 @@ def write_report(records: Records, folder: Path) -> None:
         print(f"\n{name}")
         for row in rows:
             print("  " + words(row))
+    for name, rows in content["dev_profile"]["tables"].items():
+        print(f"\ndev profile: {name}")
+        for row in rows:
+            print("  " + words(row))
     print("\ncompression over all kinds of run:", content["compression_pooled"])
     from bench.lab.plots import plot
 
-    plot(content, records, folder / "convergence.png")
+    ours = [each for each in records if each.get("profile", "lab") == "lab"]
+    plot(content, ours, folder / "convergence.png")
 
 
 def curves(records: Records, replicas: Iterable[int] = REPLICAS) -> dict[Cell, list[float]]:

@@ -15,7 +15,8 @@ from bench.lab.cells import (
     TUNING_SEED,
     Cell,
     Rates,
-    default_order,
+    informative_order,
+    reported_cells,
     tuned_from,
     tuned_name,
     tuning_cells,
@@ -37,7 +38,7 @@ def lab():
 
 
 def cell(method="fp32", replicas=2, round_steps=10, state="reset", seed=1, **extra):
-    numbers = {"peak": 5_000, "rate": 700, "momentum": 0, "rewarm": 5, **extra}
+    numbers = {"peak": 5_000, "rate": 700, "momentum": 0, "rewarm": 5, "sequences": 2, **extra}
     return Cell(method, replicas, round_steps, state, seed=seed, **numbers)
 
 
@@ -50,25 +51,32 @@ def every_rate():
     }
 
 
+def all_batches(seeds):
+    return [batch for replicas in REPLICAS for batch in reported_cells(every_rate(), replicas, seeds)]
+
+
 def test_the_lab_profile_has_the_size_that_the_results_name():
     config, sequences, length = lab_profile()
     assert (parameter_count(config), sequences, length) == (71_376, 4, 64)
 
 
 def test_every_round_ends_where_losses_are_measured():
-    for cells in [tuning_cells(m) for m in REPLICAS] + default_order(every_rate(), SEEDS):
-        assert len({each.replicas for each in cells}) == 1
+    for cells in [tuning_cells(m) for m in REPLICAS] + all_batches(SEEDS):
+        assert len({(each.replicas, each.sequences) for each in cells}) == 1
         for each in cells:
-            steps = BATCHES // each.replicas
-            assert BATCHES % each.replicas == 0 and steps % MEASURED == 0
+            steps = BATCHES * 4 // (each.replicas * each.sequences)
+            assert steps * each.replicas * each.sequences == 4 * BATCHES and steps % MEASURED == 0
             assert each.round_steps == 0 or (steps // MEASURED) % each.round_steps == 0
 
 
 def test_no_reported_cell_has_the_tuning_seed_and_none_comes_twice():
-    cells = [each for batch in default_order(every_rate(), SEEDS) for each in batch]
+    cells = [each for batch in all_batches(SEEDS) for each in batch]
     assert TUNING_SEED not in {each.seed for each in cells}
     assert len({each.key for each in cells}) == len(cells)
-    first = [each for batch in default_order(every_rate(), SEEDS[:3]) for each in batch]
+    ordered = [each for batch in informative_order(every_rate(), REPLICAS, SEEDS) for each in batch]
+    assert {each.key for each in ordered} == {each.key for each in cells}
+    assert {each.round_steps for each in ordered[:60]} == {0, 250}
+    first = [each for batch in all_batches(SEEDS[:2]) for each in batch]
     assert {each.key for each in first} < {each.key for each in cells}
 
 
@@ -79,6 +87,8 @@ def test_the_rate_warms_up_falls_to_a_tenth_and_warms_up_again_in_every_round():
     rounds = curve(240, 20, 5) / whole
     assert rounds[100:106] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
     assert (curve(240, 20, 1) == whole).all()
+    cold = curve(240, 20, 5, 3) / whole
+    assert cold[100:109] == pytest.approx([0, 0, 0, 0.2, 0.4, 0.6, 0.8, 1, 1])
 
 
 def test_all_kinds_of_cells_learn_and_like_cells_agree(lab):
@@ -91,6 +101,8 @@ def test_all_kinds_of_cells_learn_and_like_cells_agree(lab):
         cell(state="carried", rewarm=1),
         cell(state="v"),
         cell(round_steps=20),
+        cell(epsilon=4),
+        cell(cold=4),
     ]
     losses = {Cell(**each["cell"]).key: each["losses"] for each in train_cells(lab, cells)}
     assert set(losses) == {each.key for each in cells}
@@ -98,6 +110,13 @@ def test_all_kinds_of_cells_learn_and_like_cells_agree(lab):
     assert len({each[-1] for each in losses.values()}) == len(cells)
     exact = losses[cell().key][-1]
     assert losses[cell("4bit").key][-1] == pytest.approx(exact, rel=0.01)
+
+
+def test_larger_batches_are_fewer_so_that_the_tokens_stay(lab):
+    (record,) = train_cells(lab, [cell(sequences=4)])
+    assert len(record["losses"]) == MEASURED and record["losses"][-1] < 4.8
+    with pytest.raises(AssertionError):
+        list(train_cells(lab, [cell(), cell(sequences=4)]))
 
 
 def test_a_stopped_session_goes_on_where_it_was(lab, tmp_path):

@@ -9,6 +9,7 @@ from training.aggregate import decode8, encode8
 from training.outer import Entry, OuterRate, OuterSpec, OuterState, apply_aggregate, outer_step
 from training.outer import divide_half_even as even_division
 from training.payload import decode_payload, encode_payload
+from training.robust import MEAN
 
 SIZES = (700, 256, 16)
 TOTAL = sum(SIZES)
@@ -62,8 +63,8 @@ def test_the_outer_step_of_the_mean_is_that_of_the_protocol(milli):
         rate,
     )
     state = OuterState(weights, momentum)
-    entries = [Entry(bytes([i]) * 32, encode_payload(weights, row, SIZES), 1) for i, row in enumerate(after)]
-    wanted = outer_step(state, entries, SIZES, OuterSpec(20, (OuterRate(1, *milli),)))
+    entries = [Entry(bytes([i]) * 32, encode_payload(weights, row, SIZES), 20) for i, row in enumerate(after)]
+    wanted = outer_step(state, entries, SIZES, OuterSpec(20, (OuterRate(1, *milli),), MEAN))
     assert found[0][0].cpu().numpy().tobytes() == wanted.weights.tobytes()
     assert found[1][0].tolist() == wanted.momentum.tolist()
 

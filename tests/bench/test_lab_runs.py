@@ -14,6 +14,7 @@ from training.layout import ModelConfig, parameter_layout
 from training.model import NeuroLLM, read_flat
 from training.outer import Entry, OuterRate, OuterSpec, genesis_state, outer_step
 from training.payload import encode_payload
+from training.robust import MEAN
 from training.schedule import InnerSpec
 
 CONFIG = ModelConfig(vocabulary=128, width=8, layers=1, heads=2, kv_heads=1, ffn_width=12, context=16, rope_base=10_000)
@@ -70,7 +71,7 @@ def test_rounds_of_two_replicas_are_those_of_two_nodes(tokens):
                 loop.step(batches[5 * number + step][node].numpy(), number)
             payload = encode_payload(state.weights, read_flat(loop.model), SIZES)
             entries.append(Entry(bytes([node]) * 32, payload, 5))
-        state = outer_step(state, entries, SIZES, OuterSpec(5, (OuterRate(1, 600, 900),)))
+        state = outer_step(state, entries, SIZES, OuterSpec(5, (OuterRate(1, 600, 900),), MEAN))
     # Sums in another order may move a code by one here and there.
     moved = np.linalg.norm(state.weights - birth(CONFIG, bytes([4]) * 32))
     assert np.linalg.norm(group.weights[1].numpy() - state.weights) < 0.01 * moved

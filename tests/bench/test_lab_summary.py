@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from bench.lab.cells import SEEDS, TUNING_SEED, Cell, Rates, default_order, tuned_name, tuning_cells
-from bench.lab.summary import finals_of, paired, pooled, summary, tables, words
+from bench.lab.cells import REPLICAS, SEEDS, TUNING_SEED, Cell, Rates, reported_cells, tuned_name, tuning_cells
+from bench.lab.summary import finals_of, paired, pooled, summary, words
 
 ONE = Cell("fp32", 2, 250, "reset", 8_000, 600, 900, 1)
 FOUR = replace(ONE, method="4bit")
@@ -33,36 +33,41 @@ def test_a_diverged_run_is_counted_and_left_out():
 
 
 def loss_of(cell):
-    """A world in which compression costs 0.1 %, reset 1 %, v-only half of that, and replicas 2 % each."""
+    """A world where 4 bits cost 0.1 %, reset 1 %, v-only half of that, replicas 2 % each, a tenth epsilon 0.2 %."""
     factor = {"4bit": 1.001, "payload": 1.0005}.get(cell.method, 1.0)
     factor *= {"reset": 1.01, "v": 1.005}.get(cell.state, 1.0)
-    outer = 1 if cell.method == "sync" else 1 + abs(cell.rate - 800) / 1e5
+    factor *= 1 + 0.002 * (8 - cell.epsilon)
+    outer = 1 if cell.replicas == 1 or cell.method == "sync" else 1 + abs(cell.rate - 700) / 1e5
     return (4 + cell.seed / 100) * factor * outer * (1 + 0.02 * cell.replicas)
 
 
-def test_the_tables_find_what_was_put_in(tmp_path):
-    grid = [cell for replicas in (1, 2, 4, 8) for cell in tuning_cells(replicas)]
+def costs_of(rows, **wanted):
+    """The costs of the rows with these values, rounded."""
+    return {round(r["cost_percent"]["mean"], 2) for r in rows if all(r[key] == wanted[key] for key in wanted)}
+
+
+def test_the_tables_find_what_was_put_in():
+    grid = [cell for replicas in REPLICAS for cell in tuning_cells(replicas)]
     records = [record(cell, loss_of(cell)) for cell in grid]
-    names = {tuned_name(cell.method, cell.replicas, cell.round_steps, cell.state) for cell in grid}
-    tuned = {name: Rates(8_000, 800, 900) for name in sorted(names)}
-    records += [record(cell, loss_of(cell)) for batch in default_order(tuned, SEEDS) for cell in batch]
-    content = summary(records)
-    assert {(row["rate"], row["momentum"]) for name, row in content["tuned"].items() if "sync" not in name} == {
-        (800, 900)
-    }
-    found = tables(records)
-    assert {round(row["cost_percent"]["mean"], 3) for row in found["compression"]} == {0.1}
+    tuned = {tuned_name(c.method, c.replicas, c.round_steps, c.state): Rates(8_000, 700, 500) for c in grid}
+    cells = [cell for replicas in REPLICAS for batch in reported_cells(tuned, replicas, SEEDS) for cell in batch]
+    content = summary(records + [record(cell, loss_of(cell)) for cell in cells])
+    assert {
+        row["rate"] for name, row in content["tuned"].items() if not name.startswith("sync") and "/1/" not in name
+    } == {700}
+    found = content["tables"]
+    assert costs_of(found["compression"]) == costs_of(found["block"]) == {0.1}
     assert pooled(found["compression"])["largest"] == pytest.approx(0.1, abs=1e-3)
-    assert {round(row["cost_percent"]["mean"], 2) for row in found["not_carrying"] if row["rate"] == 800} == {0.5, 1.0}
-    assert {round(row["cost_percent"]["mean"], 3) for row in found["payload_alone"]} == {0.05}
-    assert {row["block"] for row in found["block"]} >= {64, 1024} and {row["rewarm"] for row in found["rewarm"]} == {
-        1,
-        25,
-        50,
-    }
-    gaps = [row for row in found["gap_to_synchronous_percent"] if row["method"] == "4bit" and row["rate"] == 800]
-    assert {(row["replicas"], row["round_steps"]) for row in gaps} == {
-        (m, h) for m in (1, 2, 4, 8) for h in (50, 250, 500)
-    }
+    assert costs_of(found["payload_alone"]) == {0.05}
+    assert costs_of(found["not_carrying"], state="reset", epsilon=8) == {1.0}
+    assert costs_of(found["not_carrying"], state="v") == {0.5}
+    assert {row["replicas"] for row in found["not_carrying"] if row["sequences"] == 16} == {1}
+    assert costs_of(found["start_of_a_round"], epsilon=5) == costs_of(found["epsilon_when_carrying"]) == {0.6}
+    assert costs_of(found["start_of_a_round"], rewarm=100) == costs_of(found["start_of_a_round"], cold=20) == {0}
+    assert costs_of(found["gap_to_synchronous"], method="4bit", state="reset") == {1.1}
+    gaps = {(row["replicas"], row["round_steps"]) for row in found["gap_to_synchronous"]}
+    assert gaps == {(m, h) for m in (1, 2, 4, 8) for h in (50, 250, 500)}
+    (many,) = costs_of(found["gap_to_many_small_updates"], method="fp32", state="carried", replicas=8)
+    assert many == pytest.approx(100 * (1.16 / 1.02 - 1), abs=0.01)
     assert json.loads(json.dumps(content))["parameters"] == 71_376
-    assert "± 0.0000 (6)" in words(found["compression"][0])
+    assert "± 0.0000 (3)" in words(found["compression"][0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from chain.awaited import note_proven, note_registered, note_retired
-from chain.block import RoundInput, Validator
+from chain.block import RoundInput, Validator, state_hash
 from chain.crypto.hashing import ZERO
 from chain.errors import LedgerError
 from chain.genesis import Network, genesis_state
@@ -36,6 +36,7 @@ from tests.builders import (
     a_reveal,
     an_availability_vote,
     named,
+    state_parts,
     validator_key_of,
 )
 
@@ -64,7 +65,7 @@ class Rounds:
         self.height += 1
         self.state.update_ledger(mix=named(f"mix {self.height}"))
         for key in register:
-            record = NodeRecord(key.public, ALICE.address, self.height, 0, False, 0, 0, 0, 0, 0)
+            record = NodeRecord(key.public, ALICE.address, self.height, 0, False, 0, 0, 0, 0, 0, ZERO, 0)
             self.state.put(node_key(key.node), record)
             note_registered(self.state)
         for key in retire:
@@ -95,8 +96,8 @@ class Rounds:
             before = self.state.find(Claim, claim_key(number, key.node))
             known = 0 if before is None else len(before.states)
             for proven in range(known + 1, count + 1):
-                states = tuple(named(f"{key.node.hex()} {number} {segment}") for segment in range(proven))
-                claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, states)
+                states = tuple(state_hash(*state_parts(key, number, segment)) for segment in range(proven))
+                claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, 0, states)
                 self.state.put(claim_key(number, key.node), claim)
                 note_proven(self.state, number, key.node, proven, self.params)
 

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from chain.block import Proof
+from chain.block import Proof, state_hash
 from chain.crypto.ecdsa import CURVE_ORDER
 from chain.crypto.hashing import ZERO
 from chain.errors import BadSignature, InvalidBlock, InvalidProof
@@ -23,6 +23,7 @@ from tests.builders import (
     a_registration,
     a_training_chain,
     named,
+    state_parts,
     train,
 )
 
@@ -49,7 +50,8 @@ def test_a_proof_is_recorded_as_a_claim_and_pays_nothing_yet(chain):
         last_proof=proof.id(chain.network.chain_id),
         commitment=ZERO,
         previous_claimant=ZERO,
-        states=(named(f"{NODE.node.hex()} 1 0"), proof.state_after),
+        averages_steps=0,
+        states=(state_hash(*state_parts(NODE, 1, 0)), proof.state_after),
     )
     assert chain.state.need(NodeRecord, node_key(NODE.node)).proofs == 2
     assert chain.state.ledger.tokens == 32

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 import pytest
 
+from chain.crypto.hashing import ZERO
 from chain.errors import BadSignature, InvalidBlock, InvalidTransaction
 from chain.state import NodeRecord, node_key
 from chain.transactions import RegisterNode, node_consent, stamp_bits
@@ -29,6 +30,8 @@ def test_a_registration_ties_a_node_to_the_senders_wallet(chain):
         counted_rounds=0,
         committed_round=0,
         committed_segments=0,
+        averages_root=ZERO,
+        averages_steps=0,
     )
     assert chain.state.ledger.nodes == 1
 

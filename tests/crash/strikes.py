@@ -7,7 +7,7 @@ from tests.crash.lives import Lives
 
 # Only in the first life of a directory.
 FIRST = ("schema.", "network.", "password.", "keystore.", "node-key.", "ledger.genesis.", "sign-state.new.")
-TRAINER = ("payload.", "work.", "tokens.")  # The trainer passes these, the node goes on.
+TRAINER = ("payload.", "averages.", "work.", "tokens.")  # The trainer passes these, the node goes on.
 ATTEMPTS = 8
 
 

@@ -5,7 +5,7 @@ Blocks come when `block` is called, without the consensus engine and without wai
 
 import asyncio
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from chain.block import state_hash
 from chain.crypto import bls
+from chain.crypto.hashing import ZERO
 from chain.genesis import Network
 from chain.transition import Applied, Proposal, epoch_of
 from consensus.certificate import certify
@@ -31,7 +33,7 @@ from node.producer import Producer
 from node.round_driver import RoundDriver
 from node.store import Store
 from node.template import Learning, create_network, read_template, template_path
-from node.trainer_messages import Command, RoundDone, SegmentDone
+from node.trainer_messages import Command, RoundDone, SegmentDone, Train
 from training.payload import encode_payload
 
 TINY = {
@@ -59,6 +61,16 @@ CREATED_MS = 1_700_000_000_000
 def named(name: str) -> bytes:
     """32 bytes that depend on the name only."""
     return sha256(name.encode()).digest()
+
+
+def state_parts(name: str) -> tuple[bytes, bytes, bytes]:
+    """Roots of made-up weights and moments."""
+    return named(f"theta {name}"), named(f"m {name}"), named(f"v {name}")
+
+
+def began_with(asked: Sequence[Command]) -> bytes:
+    """The averages with which a trainer that has them all begins what it was last asked to train."""
+    return next((command.averages_root for command in reversed(asked) if isinstance(command, Train)), ZERO)
 
 
 IDENTITY = Identity(named("wallet"), named("node"), (7).to_bytes(32, "big"))
@@ -112,6 +124,7 @@ class LoneNode:
     database: KeyValue = field(default_factory=MemoryKeyValue)
     asked: list[Command] = field(default_factory=list)
     validator: bool = False  # the setting of this name
+    run: str = ""  # whose work `finish` publishes
 
     def __post_init__(self) -> None:
         for name in ("payloads", "aggregates", "model"):
@@ -195,11 +208,12 @@ class LoneNode:
     def segment(self, index: int, run: str = "", time_ms: int | None = None) -> SegmentDone:
         """A made-up segment of the newest round; another `run` has done other work."""
         number = self.state.ledger.round
-        root = named(f"{run} {number} {index}")
-        return SegmentDone(number, index, root, 9_000 - index, 1 << 20, time_ms or self.view.tip.time_ms, 1)
+        root, now = state_hash(*state_parts(f"{run} {number} {index}")), time_ms or self.view.tip.time_ms
+        return SegmentDone(number, index, root, 9_000 - index, 1 << 20, now, 1, began_with(self.asked))
 
     def train(self, segments: int = 4, run: str = "") -> None:
         """Segments of the newest round, as if the trainer had reported them."""
+        self.run = run
         for index in range(len(self.driver.work.segments), segments):
             self.driver.add_segment(self.segment(index, run))
 
@@ -210,7 +224,8 @@ class LoneNode:
         weights = self.outcomes.model.weights
         change = np.random.default_rng(work.round).normal(0, size, weights.size).astype(np.float32)
         payload = encode_payload(weights, weights + change, self.learning.fragment_sizes)
-        done = RoundDone(work.round, len(work.segments), self.payloads.put(payload), len(payload))
+        parts = state_parts(f"{self.run} {work.round} {len(work.segments) - 1}")
+        done = RoundDone(work.round, len(work.segments), self.payloads.put(payload), len(payload), *parts)
         self.driver.add_payload(done)
         path = sum(segment.distance for segment in work.segments)
         asyncio.run(self.outcomes.check(Claimed(done.payload_root, done.payload_bytes, path)))

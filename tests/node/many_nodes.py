@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chain.block import Block
+from chain.block import Block, state_hash
 from chain.crypto import bls
 from chain.genesis import Network
 from chain.state import TRAINING, Round, State
@@ -43,7 +43,7 @@ from node.store import Store
 from node.template import Learning, create_network, read_template, template_path
 from node.trainer_messages import Command, RoundDone, SegmentDone, Train
 from tests.node.little_network import LittleNetwork, LittleRuntime
-from tests.node.lone_node import CREATED_MS, TINY, MemoryKeyValue, named
+from tests.node.lone_node import CREATED_MS, TINY, MemoryKeyValue, began_with, named, state_parts
 from training.payload import encode_payload
 
 
@@ -150,13 +150,14 @@ class Member:
     def train(self, segments: int = 4) -> bytes:
         """Made-up segments and a payload of steps of its own, as the trainer would report them; returns the payload."""
         work, weights = self.driver.work, self.outcomes.model.weights  # type: ignore[union-attr]
-        name = f"{self.identity.node.hex()} {work.round}"
+        name, now, began = f"{self.identity.node.hex()} {work.round}", self.view.tip.time_ms, began_with(self.asked)
         for index in range(segments):
-            done = SegmentDone(work.round, index, named(f"{name} {index}"), 9_000, 1 << 20, self.view.tip.time_ms, 1)
-            self.driver.add_segment(done)
+            root = state_hash(*state_parts(f"{name} {index}"))
+            self.driver.add_segment(SegmentDone(work.round, index, root, 9_000, 1 << 20, now, 1, began))
         change = np.random.default_rng(list(named(name))).normal(0, 0.001, weights.size).astype(np.float32)
         payload = encode_payload(weights, weights + change, self.learning.fragment_sizes)
-        self.driver.add_payload(RoundDone(work.round, segments, self.payloads.put(payload), len(payload)))
+        parts = state_parts(f"{name} {segments - 1}")
+        self.driver.add_payload(RoundDone(work.round, segments, self.payloads.put(payload), len(payload), *parts))
         self.claims.speak()
         return payload
 

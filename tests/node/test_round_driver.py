@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote
+from chain.crypto.hashing import ZERO
 from chain.seats import has_seat
 from chain.state import CLOSED, HOLDING, RESULT, REVEALING, TRAINING, VOID, Round, State, round_key
 from chain.transition import Applied
@@ -15,7 +16,7 @@ from node.outcomes import Claimed
 from node.round_driver import WRAP_UP_BLOCKS, Work, wrap_up_blocks
 from node.trainer_messages import Abandon, RoundDone, Train, WrapUp
 from tests.builders import a_key
-from tests.node.lone_node import LoneNode, named, tiny_network, with_rounds
+from tests.node.lone_node import LoneNode, named, state_parts, tiny_network, with_rounds
 from tests.node.waiting import registration
 
 SEGMENTS = 4
@@ -45,7 +46,7 @@ def test_an_unregistered_node_says_nothing(tmp_path: Path) -> None:
 def test_a_round_in_training_is_asked_for_once_with_the_ledgers_mix_and_model(node: LoneNode) -> None:
     node.block()
     trains = [command for command in node.asked if isinstance(command, Train)]
-    assert trains == [Train(1, node.round.mix, str(node.outcomes.model_path))]
+    assert trains == [Train(1, node.round.mix, str(node.outcomes.model_path), ZERO, 0)]
 
 
 def test_a_node_that_does_not_train_asks_for_nothing(node: LoneNode) -> None:
@@ -72,7 +73,7 @@ def test_a_segment_reported_twice_or_out_of_order_or_of_another_round_is_not_tak
 
 
 def test_a_payload_of_another_round_is_not_taken(node: LoneNode) -> None:
-    node.driver.add_payload(RoundDone(2, SEGMENTS, named("payload"), 100))
+    node.driver.add_payload(RoundDone(2, SEGMENTS, named("payload"), 100, *state_parts("any")))
     assert node.driver.work.done is None
 
 

@@ -13,7 +13,7 @@ from node.trainer_messages import Failed, Ready, SegmentDone, Train, TrainerEven
 from tests.node.lone_node import tiny_network
 
 READY = Ready("cpu", "as asked", 1, 5.0)
-SEGMENT = SegmentDone(1, 0, bytes(32), 1000, 1, 0, 1)
+SEGMENT = SegmentDone(1, 0, bytes(32), 1000, 1, 0, 1, bytes(32))
 
 
 def heard_by(trainer: Trainer, *events: TrainerEvent) -> str:
@@ -56,9 +56,10 @@ def process(tmp_path: Path) -> TrainerProcess:
 
 
 def test_a_new_round_ends_the_training_of_every_earlier_one(process: TrainerProcess) -> None:
-    process.listen([to_line(Train(3, bytes(32), "base"))])
+    command = Train(3, bytes(32), "base", bytes(32), 0)
+    process.listen([to_line(command)])
     assert process.ended_round == 2
-    assert process.commands.get_nowait() == Train(3, bytes(32), "base")
+    assert process.commands.get_nowait() == command
 
 
 def test_the_end_of_the_nodes_commands_ends_the_trainer(process: TrainerProcess) -> None:

@@ -17,7 +17,7 @@ VALUES: dict[type, st.SearchStrategy[Any]] = {
     str: st.text(max_size=100),
     bytes: st.binary(max_size=32),
 }
-SEGMENT = SegmentDone(1, 0, b"\x01" * 32, 9000, 5, 1_700_000_000_000, 2)
+SEGMENT = SegmentDone(1, 0, b"\x01" * 32, 9000, 5, 1_700_000_000_000, 2, b"\x02" * 32)
 
 
 def messages(kind: type) -> st.SearchStrategy[Any]:

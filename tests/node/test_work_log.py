@@ -19,6 +19,7 @@ from training.errors import CheckpointError
 from training.pages import inner_root
 
 SIZE = 8
+BEGAN = bytes(range(32))  # the root of the averages with which the round began
 LINE = to_line(Stepped(1, 1, 2.0, 3.0))
 
 
@@ -28,11 +29,11 @@ def root_of(theta: NDArray[Any], m: NDArray[Any], v: NDArray[Any]) -> bytes:
 
 def state_after(round_number: int, segment: int) -> InnerState:
     vectors = [np.full(SIZE, 100 * round_number + 10 * segment + i, dtype=np.float32) for i in range(3)]
-    return InnerState(vectors[0], vectors[1], vectors[2], round_number, segment, root_of(*vectors))
+    return InnerState(vectors[0], vectors[1], vectors[2], round_number, segment, root_of(*vectors), 1_500)
 
 
 def segment_of(state: InnerState) -> SegmentDone:
-    return SegmentDone(state.round, state.segment, state.root, 9_000, 5, 1_700_000_000_000 + state.segment, 1)
+    return SegmentDone(state.round, state.segment, state.root, 9_000, 5, 1_700_000_000_000 + state.segment, 1, BEGAN)
 
 
 def log_of(folder: Path, round_number: int = 1) -> WorkLog:
@@ -67,7 +68,8 @@ def test_a_round_goes_on_after_its_last_segment(tmp_path: Path, segments: int) -
     done = record(tmp_path, segments)
     state, known = log_of(tmp_path).resume()
     assert state is not None and known == done
-    assert state.root == done[-1].state_after and np.array_equal(state.theta, state_after(1, segments - 1).theta)
+    assert state.root == done[-1].state_after and state.v_steps == 1_500 and known[0].averages_root == BEGAN
+    assert np.array_equal(state.theta, state_after(1, segments - 1).theta)
 
 
 def test_resuming_twice_gives_the_same(tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_a_state_without_the_line_of_its_segment_is_passed_over(tmp_path: Path, 
 
 def test_a_line_of_other_work_than_the_state_begins_anew(tmp_path: Path) -> None:
     (done,) = record(tmp_path, 1)
-    lines(tmp_path).write_bytes(to_line(SegmentDone(1, 0, bytes(32), 9_000, 5, done.time_ms, 1)))
+    lines(tmp_path).write_bytes(to_line(SegmentDone(1, 0, bytes(32), 9_000, 5, done.time_ms, 1, BEGAN)))
     assert_begins_anew(tmp_path)
 
 

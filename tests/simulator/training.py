@@ -4,8 +4,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from chain.block import Outcome
-from chain.crypto.hashing import tagged_hash
+from chain.block import Outcome, state_hash
+from chain.crypto.hashing import ZERO, tagged_hash
 from chain.state import State
 from node.round_driver import RoundDriver
 from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.simulator.machine import Machine
 
 SEGMENT_MS = 150  # about so long a segment takes
+LOST_ONE_IN = 8  # rounds that begin fresh although the ledger knows averages
 
 
 class MadeUpOutcomes:
@@ -45,12 +46,15 @@ class MadeUpTrainer:
         self.machine, self.runtime, self.driver, self.news = machine, runtime, driver, news
         self.segments = machine.world.network.params.segments
         self.round = 0
+        self.began_with = ZERO
         driver.ask = self.ask
 
     def ask(self, command: Command) -> None:
         match command:
-            case Train(number, _, _) if number != self.round:
+            case Train(number, _, _, averages_root, _) if number != self.round:
                 self.round = number
+                is_lost = self._named(number, "lost")[0] % LOST_ONE_IN == 0
+                self.began_with = ZERO if is_lost else averages_root
                 self._next(number, 0)
             case Abandon():
                 self.round = 0
@@ -66,12 +70,18 @@ class MadeUpTrainer:
     def _done(self, number: int, segment: int) -> None:
         driver = self.driver
         if segment == self.segments:
-            driver.add_payload(RoundDone(number, segment, self._named(number, "payload"), 1_000))
+            parts = self._parts(number, segment - 1)
+            driver.add_payload(RoundDone(number, segment, self._named(number, "payload"), 1_000, *parts))
         else:
-            root = self._named(number, f"segment {segment}")
-            driver.add_segment(SegmentDone(number, segment, root, 9_000 - segment, 1 << 20, self.runtime.wall_ms(), 1))
+            root, now = state_hash(*self._parts(number, segment)), self.runtime.wall_ms()
+            driver.add_segment(SegmentDone(number, segment, root, 9_000 - segment, 1 << 20, now, 1, self.began_with))
             self._next(number, segment + 1)
         self.news()
+
+    def _parts(self, number: int, segment: int) -> tuple[bytes, bytes, bytes]:
+        """Roots of the weights and moments after a segment."""
+        theta, m, v = (self._named(number, f"{what} {segment}") for what in ("theta", "m", "v"))
+        return theta, m, v
 
     def _named(self, number: int, what: str) -> bytes:
         return sha256(f"{self.machine.name} {number} {what}".encode()).digest()

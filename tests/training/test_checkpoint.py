@@ -15,7 +15,17 @@ from safetensors.numpy import save_file
 from tests.training.pseudo_gradients import payloads
 from tests.training.recorded_round import SPEC, entries
 from training import checkpoint
-from training.checkpoint import InnerState, SavedOuter, load_inner, load_outer, save_inner, save_outer
+from training.checkpoint import (
+    Averages,
+    InnerState,
+    SavedOuter,
+    load_averages,
+    load_inner,
+    load_outer,
+    save_averages,
+    save_inner,
+    save_outer,
+)
 from training.errors import CheckpointError
 from training.outer import OuterState, genesis_state, outer_step
 from training.trust import trust_bytes
@@ -42,12 +52,13 @@ def an_outer() -> SavedOuter:
 
 def an_inner(round_number: int = 3, segment: int = 4) -> InnerState:
     vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
-    return InnerState(*vectors, round_number, segment, hash_of(*vectors))
+    return InnerState(*vectors, round_number, segment, hash_of(*vectors), 10**9)
 
 
 def bits(saved: SavedOuter | InnerState) -> list[object]:
     if isinstance(saved, InnerState):
-        return [saved.theta.tobytes(), saved.m.tobytes(), saved.v.tobytes(), saved.round, saved.segment, saved.root]
+        vectors = [saved.theta.tobytes(), saved.m.tobytes(), saved.v.tobytes()]
+        return [*vectors, saved.round, saved.segment, saved.root, saved.v_steps]
     state = saved.state
     return [state.weights.tobytes(), state.momentum.tobytes(), state.aggregate, saved.round, saved.root]
 
@@ -135,7 +146,7 @@ def test_an_inner_state_of_another_model_is_refused(tmp_path):
 
 
 def test_inner_and_outer_states_are_not_taken_for_each_other(tmp_path, outer_path):
-    with pytest.raises(CheckpointError, match="kind 'neuroshard-outer-2', wanted 'neuroshard-inner-1'"):
+    with pytest.raises(CheckpointError, match="kind 'neuroshard-outer-2', wanted 'neuroshard-inner-2'"):
         load_inner(outer_path, 8, hash_of)
 
 
@@ -148,7 +159,8 @@ def write_inner(path: Path, changed: dict[str, np.ndarray], **metadata: str) -> 
     """An inner checkpoint with other tensors or metadata, and a checksum that is right."""
     state = an_inner()
     tensors = {"theta": state.theta, "m": state.m, "v": state.v, **changed}
-    stated = {"kind": checkpoint.INNER_KIND, "round": "1", "segment": "1", "root": state.root.hex(), **metadata}
+    stated = {"kind": checkpoint.INNER_KIND, "round": "1", "segment": "1", "root": state.root.hex(), "v_steps": "0"}
+    stated |= metadata
     save_file(tensors, path, metadata={**stated, "checksum": checkpoint._checksum(stated)})
 
 
@@ -171,8 +183,9 @@ def test_other_types_shapes_and_tensors_are_refused(tmp_path, changed):
 
 
 @pytest.mark.parametrize("number", ["", "-1", "1.5", "²", "1" * 21])
-def test_a_round_that_is_no_number_is_refused(tmp_path, number):
-    write_inner(tmp_path / "inner", {}, round=number)
+@pytest.mark.parametrize("name", ["round", "segment", "v_steps"])
+def test_a_round_or_an_age_that_is_no_number_is_refused(tmp_path, number, name):
+    write_inner(tmp_path / "inner", {}, **{name: number})
     with pytest.raises(CheckpointError, match="is not a number"):
         load_inner(tmp_path / "inner", 4, hash_of)
 
@@ -251,7 +264,46 @@ def test_of_two_inner_states_written_in_turn_one_survives_the_death_of_the_write
     assert max(found) >= last == 20
 
 
-def test_every_step_of_writing_an_outer_state_is_told(tmp_path):
+@pytest.mark.parametrize("kind", ["outer", "averages"])
+def test_every_step_of_writing_what_is_written_once_a_round_is_told(tmp_path, kind):
     steps: list[str] = []
-    save_outer(tmp_path / "outer", an_outer(), SIZES, steps.append)
+    if kind == "outer":
+        save_outer(tmp_path / kind, an_outer(), SIZES, steps.append)
+    else:
+        save_averages(tmp_path / kind, the_averages(), steps.append)
     assert steps == ["before", "written", "synced", "renamed", "durable"]
+
+
+# ---- Second moments that outlive a round
+
+
+def v_root_of(v: np.ndarray) -> bytes:
+    return sha256(v.tobytes()).digest()
+
+
+def the_averages() -> Averages:
+    v = np.linspace(0, 1, 8, dtype=np.float32)
+    return Averages(v, 10**12, 5, v_root_of(v))
+
+
+def test_averages_come_back_as_saved(tmp_path):
+    save_averages(tmp_path / "averages", the_averages())
+    back = load_averages(tmp_path / "averages", 8, v_root_of)
+    assert back.v.tobytes() == the_averages().v.tobytes() and back.v.dtype == np.float32
+    assert (back.steps, back.round, back.root) == (10**12, 5, the_averages().root)
+
+
+def test_averages_that_are_damaged_cut_or_of_another_model_are_refused(tmp_path):
+    path = tmp_path / "averages"
+    save_averages(path, the_averages())
+    good = path.read_bytes()
+    for parameters in (7, 9):
+        with pytest.raises(CheckpointError, match="other tensors"):
+            load_averages(path, parameters, v_root_of)
+    for at in range(len(good)):
+        path.write_bytes(good[:at] + bytes((good[at] ^ 1 << at % 8,)) + good[at + 1 :])
+        with pytest.raises(CheckpointError):
+            load_averages(path, 8, v_root_of)
+        path.write_bytes(good[:at])
+        with pytest.raises(CheckpointError):
+            load_averages(path, 8, v_root_of)

@@ -1,0 +1,66 @@
+"""Models measured on held-out text, a few windows at a time: a round that can begin never waits for it."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.trainer_messages import Validate, Validated
+from training.errors import CheckpointError
+from training.evaluate import validation_parts
+from training.model import FlatVector, NeuroLLM, load_flat
+
+WAITING_MAXIMUM = 2  # models; of those that wait longer the loss stays unknown
+
+
+class Measuring:
+    """`base`: reads the weights of a model file. The model is shared with the inner loop."""
+
+    def __init__(self, model: NeuroLLM, held_out: NDArray[np.uint16], base: Callable[[Path], FlatVector]) -> None:
+        self.model, self.held_out, self.base = model, held_out, base
+        self._waiting: deque[Validate] = deque(maxlen=WAITING_MAXIMUM)
+        self._parts: Iterator[tuple[float, int]] | None = None
+        self._total, self._windows = 0.0, 0
+        self._is_loaded = False
+
+    def ask(self, command: Validate) -> None:
+        """Measure this model too."""
+        if self._waiting.maxlen == len(self._waiting):
+            self._parts = None  # The oldest goes.
+        self._waiting.append(command)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to measure."""
+        return bool(self._waiting)
+
+    def disturbed(self) -> None:
+        """Somebody else has used the model."""
+        self._is_loaded = False
+
+    def go_on(self) -> Validated | None:
+        """Measure on some windows more; the result, once it is there."""
+        asked = self._waiting[0]
+        if self._parts is None:
+            self._parts = validation_parts(self.model, self.held_out)
+            self._total, self._windows, self._is_loaded = 0.0, 0, False
+        if not self._is_loaded:
+            try:
+                load_flat(self.model, self.base(Path(asked.base)))
+            except CheckpointError:
+                # Models come and go: this one is no longer kept, or is the ledger's no more.
+                self._finish()
+                return None
+            self._is_loaded = True
+        part = next(self._parts, None)
+        if part is not None:
+            self._total += part[0] * part[1]
+            self._windows += part[1]
+            return None
+        self._finish()
+        return Validated(asked.round, self._total / self._windows)
+
+    def _finish(self) -> None:
+        self._waiting.popleft()
+        self._parts = None
