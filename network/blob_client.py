@@ -42,7 +42,7 @@ OnPage = Callable[[Source, int], None]  # a source has given this page, and it i
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """`at_once` bounds requests and so memory: a page each."""
+    """`at_once` bounds requests and so memory: a page each. Of silent sources as many as there are may be asked."""
 
     at_once: int = 4
     reply_seconds: float = 10.0  # until an answer begins, and for a list as a whole
@@ -116,7 +116,9 @@ class _Run:
             if claim is not None and claim.size is not None:
                 await self._on_disk(self._files[claim].finish, claim.size)
                 return claim.size
-            for ask in self.plan.ask(self.fetcher.limits.at_once - len(self._tasks), again=is_quiet):
+            # Where nothing comes, the silent ones must not keep us from the others: one more is asked.
+            most = max(self.fetcher.limits.at_once - len(self._tasks), int(is_quiet))
+            for ask in self.plan.ask(most, again=is_quiet):
                 self._tasks[asyncio.create_task(self._carry_out(ask))] = ask
             if not self._tasks:
                 raise self._no_source_left()

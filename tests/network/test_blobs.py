@@ -313,6 +313,21 @@ async def test_while_pages_come_none_is_asked_for_twice_however_many_have_it(tmp
     assert sum(length for holder in holders for _, length in holder.reads) == len(blob)
 
 
+async def test_silent_sources_do_not_keep_the_others_from_being_asked(tmp_path: Path) -> None:
+    async def wait(request: web.Request) -> web.StreamResponse:
+        await until_the_end()
+        raise web.HTTPNotFound
+
+    async with loopback() as net:
+        silent = await net.listen([web.get("/{any:.*}", wait)])
+        limits = replace(PATIENT, at_once=2, reply_seconds=600, quiet_seconds=0.1)
+        sources = [*await net.sources(silent, await net.listen([web.get("/{any:.*}", wait)]))]
+        sources += await net.sources(await net.serve(Memory.of(BLOB)))
+        async with asyncio.timeout(30):
+            await net.fetcher(limits).fetch(wanted(BLOB), sources, tmp_path / "blob")
+    assert (tmp_path / "blob").read_bytes() == BLOB and net.faults == []
+
+
 async def test_a_busy_server_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(https_source, "BUSY_WAIT_SECONDS", 0)
     server, refusals = BlobServer(Memory.of(BLOB)), iter([429, 503] * 2)
