@@ -40,18 +40,20 @@ class Measuring:
         self._is_loaded = False
 
     def go_on(self) -> Validated | None:
-        """Measure on some windows more; the result, once it is there."""
+        """Measure on some windows more; the result, once it is there. Raises CheckpointError if the file is damaged."""
         asked = self._waiting[0]
         if self._parts is None:
             self._parts = validation_parts(self.model, self.held_out)
             self._total, self._windows, self._is_loaded = 0.0, 0, False
         if not self._is_loaded:
+            path = Path(asked.base)
             try:
-                load_flat(self.model, self.base(Path(asked.base)))
+                load_flat(self.model, self.base(path))
             except CheckpointError:
-                # Models come and go: this one is no longer kept, or is the ledger's no more.
                 self._finish()
-                return None
+                if path.exists():
+                    raise
+                return None  # The node has gone on by two rounds meanwhile and keeps it no more.
             self._is_loaded = True
         part = next(self._parts, None)
         if part is not None:

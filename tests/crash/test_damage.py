@@ -16,7 +16,7 @@ from node.cli import cli
 from node.key_value import open_key_value
 from node.store import TIP
 from node.template import read_template, template_path
-from tests.crash.damage import DAMAGES, Opened, Way, as_nobody, copy_of, opened
+from tests.crash.damage import DAMAGES, Opened, Way, as_nobody, copy_of, opened, removed
 from tests.crash.lives import Lives
 from tests.crash.promises import broken, verified
 from tests.crash.strikes import go_on

@@ -64,6 +64,14 @@ def test_a_model_that_is_gone_is_passed_over(measuring: Measuring) -> None:
     assert all_of(measuring) == [Validated(7, loss_of("b"))]
 
 
+def test_a_damaged_model_is_told(measuring: Measuring, tmp_path: Path) -> None:
+    (tmp_path / "damaged").write_bytes(b"x")
+    measuring.ask(Validate(6, str(tmp_path / "damaged")))
+    with pytest.raises(CheckpointError):
+        measuring.go_on()
+    assert not measuring
+
+
 def test_of_too_many_the_oldest_is_dropped(measuring: Measuring) -> None:
     for number, name in ((6, "a"), (7, "b"), (8, "c"))[: WAITING_MAXIMUM + 1]:
         measuring.ask(Validate(number, name))
