@@ -144,7 +144,15 @@ class TrainerProcess:
 
     def train(self, command: Train) -> None:
         """Train the round as far as it may go, then publish its payload."""
-        base = load_base(Path(command.base), self.learning).state.weights
+        if self.is_over(command):
+            return
+        try:
+            base = load_base(Path(command.base), self.learning).state.weights
+        except CheckpointError:
+            # Its model goes when the round after the next begins, which we have then been told of.
+            if self.is_over(command):
+                return
+            raise
         log = WorkLog(self.settings.data_directory / "work", command.round, self.learning.parameters, state_root)
         saved, segments = log.resume()
         if saved is None:
@@ -161,7 +169,8 @@ class TrainerProcess:
         watch = RoundWatch(self, command.round, log, began_with)
         report = train_round(self.loop, command.round - 1, self._draw(command), watch.watch())
         watch.finish()
-        if self.closing or self.ended_round >= command.round or report.segments_done == 0:
+        watch.tell()
+        if self.closing or self.is_over(command) or report.segments_done == 0:
             return
         payload = encode_payload(base, report.theta, self.learning.fragment_sizes)
         root = self.payloads.put(payload)
@@ -184,6 +193,10 @@ class TrainerProcess:
             return ZERO
         self.loop.start(base, kept.v, kept.steps)
         return kept.root
+
+    def is_over(self, command: Train) -> bool:
+        """Whether nobody wants this work any more: while we started or were busy, the network has gone on."""
+        return self.ended_round >= command.round
 
     def _set_threads(self, count: int) -> int:
         torch.set_num_threads(count)
@@ -210,6 +223,7 @@ class RoundWatch:
         self.pending: Future[None] | None = None
         self.reported = self.begun = time.monotonic()
         self.steps = 0
+        self.untold: Stepped | None = None  # the newest step, of which the node has not heard
 
     def watch(self) -> Watch:
         return Watch(self.on_step, self.on_segment, self.should_stop)
@@ -226,10 +240,17 @@ class RoundWatch:
     def on_step(self, report: StepReport) -> None:
         self.steps += 1
         now = time.monotonic()
+        speed = self.steps * self.process.learning.inner.batch_tokens / max(now - self.begun, 1e-9)
+        self.untold = Stepped(self.round, report.step + 1, report.loss, speed)
         if now - self.reported >= REPORT_SECONDS:
             self.reported = now
-            speed = self.steps * self.process.learning.inner.batch_tokens / (now - self.begun)
-            self.process.say(Stepped(self.round, report.step + 1, report.loss, speed))
+            self.tell()
+
+    def tell(self) -> None:
+        """Say how far we are. The last step of all is always said: who has trained a round looks like it."""
+        if self.untold is not None:
+            self.process.say(self.untold)
+            self.untold = None
 
     def on_segment(self, report: SegmentReport) -> None:
         if not isfinite(report.loss):
@@ -285,13 +306,13 @@ def main() -> None:
         process.run()
     except (TrainingError, NodeError, OSError) as error:
         say(Failed(str(error)))
-        sys.exit(1)
+        os._exit(1)  # An orderly end would stumble over the thread that reads stdin, and print a fatal error of Python.
     except (MemoryError, RuntimeError) as error:
         # torch says so in a RuntimeError.
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
         say(Failed("memory ran out: close other programs, or start again with --threads 1"))
-        sys.exit(1)
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -226,13 +226,18 @@ def _chosen(choice: Choice, network: Network, ledger: Ledger, following: Round |
     return Goal(network, choice.round, following.base)
 
 
+def light_folder(network: Network) -> Path:
+    """Where it is kept what peers have proven, for each network by itself: this command may be asked about many."""
+    return Path(FOLDER).expanduser() / network.chain_id.hex()[:16]
+
+
 def _proven(choice: Choice, network_file: Path) -> Goal:
     """What the peers prove of the ledger, without a ledger of our own."""
     if not choice.peers:
         raise NodeError("with --network, name nodes with --peer HOST:PORT: they are asked for the ledger's proof")
     network = given_network(read_network_file(network_file), str(network_file))
     keys = (LEDGER_KEY,) if choice.round is None else (LEDGER_KEY, round_key(choice.round + 1))
-    asked = light.Choice(network_file, choice.peers, None, Path(FOLDER).expanduser(), choice.seconds)
+    asked = light.Choice(network_file, choice.peers, None, light_folder(network), choice.seconds)
     verdict = light.verified(asked, network, keys)
     assert verdict.followed is not None
     ledger, *rounds = verdict.followed.values

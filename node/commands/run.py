@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -34,8 +35,9 @@ COLLECTED_AFTER = 20_000  # objects more than before: a block of a thousand tran
 
 def start(settings: Settings, token: str | None, password: str | None) -> None:
     """Run a node until Ctrl-C, SIGTERM or the wanted round. Raises an error of the family if it cannot go on."""
-    # With --json, stdout belongs to the one object at the end.
-    console = Console(stderr=settings.as_json, highlight=False)
+    # With --json, stdout belongs to the one object at the end. A file or a pipe has no width: hashes stay whole there.
+    stream = sys.stderr if settings.as_json else sys.stdout
+    console = Console(stderr=settings.as_json, highlight=False, soft_wrap=not stream.isatty())
     check_clock()
     _check_torch(settings)
     home = open_home(settings, Secrets(token, password), asker(), lambda words: show_words(words, console))

@@ -117,7 +117,11 @@ const STEPS = {
 const sum = (list, of) => list.reduce((total, each) => total + of(each), 0);
 const percent = points => (points / 100).toFixed(1) + " %";
 const short = hex => hex.slice(0, 10);
-const signed = value => value === null ? "–" : (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(3);
+const signed = value => {
+  if (value === null) return "–";
+  const digits = Math.abs(value).toFixed(3);
+  return (Number(digits) === 0 ? "" : value > 0 ? "+" : "−") + digits;
+};
 const atMost = seconds => seconds < 120 ? seconds + " s" : duration(seconds);
 
 function payloadsOf(round) {
@@ -125,9 +129,18 @@ function payloadsOf(round) {
   return counted === all || round.payloads.every(p => p.counted === null) ? all : counted + " of " + all;
 }
 
+// The weight that most have is told once, and who has another by name: a line for each node would hide the one that matters.
 function weightsOf(round) {
-  const known = round.payloads.filter(p => p.weight_ppm !== null);
-  return known.map(p => short(p.node) + " " + (p.weight_ppm / 10000).toFixed(1) + " %").join(", ") || "–";
+  const groups = new Map();
+  for (const p of round.payloads.filter(p => p.weight_ppm !== null)) {
+    const weight = (p.weight_ppm / 10000).toFixed(1) + " %";
+    groups.set(weight, [...groups.get(weight) || [], short(p.node)]);
+  }
+  const [most, ...others] = [...groups].sort((one, other) => other[1].length - one[1].length);
+  if (!most) return "–";
+  const named = ([weight, nodes]) => nodes.map(node => node + " " + weight);
+  const first = most[1].length === 1 ? named(most) : [most[1].length + " × " + most[0]];
+  return [...first, ...others.flatMap(named)].join(", ");
 }
 
 function showRoundFacts() {

@@ -17,13 +17,15 @@ from tests.torch_absence import need_torch
 
 # Whoever is late is waited for so long, in blocks: the test kills one.
 GRACE = "chain.grace_blocks_minimum=20"
+# One may die: more than two thirds of the work is done without it, so the round does not wait for the deadline.
+NODES = 4
 
 
 @pytest.fixture
 def net(tmp_path: Path) -> Iterator[Localnet]:
     """Three validators that train, and a node that only trains."""
     need_torch()
-    net = Localnet(tmp_path / "net", "--nodes", "4", "--validators", "3", "--set", GRACE)
+    net = Localnet(tmp_path / "net", "--nodes", str(NODES), "--validators", "3", "--set", GRACE)
     yield net
     if net.process.poll() is None:
         net.process.kill()
@@ -49,23 +51,23 @@ def model_root(home: Path, learning: Learning, number: int) -> str:
 @pytest.mark.timeout(480)
 def test_all_nodes_have_the_same_model_after_every_round_whoever_dies(net: Localnet, tmp_path: Path) -> None:
     nodes = net.addresses()
-    until(lambda: sum(counted(each) == 4 for each in measured(net, nodes[3]).values()) >= 3, net.said)
-    told = [until(lambda node=node: len(found := measured(net, node)) > 3 and found, net.said) for node in nodes]
+    until(lambda: sum(counted(each) == NODES for each in measured(net, nodes[-1]).values()) >= 2, net.said)
+    told = [until(lambda node=node: len(found := measured(net, node)) > 1 and found, net.said) for node in nodes]
     shared = sorted(set.intersection(*(set(each) for each in told)))
-    assert len(shared) >= 3
+    assert len(shared) >= 2
     for number in shared:
         # The ledger's root is the same for all, and the loss is what each has measured on its own model.
         found = {(str(each[number]["outcome"]), each[number]["validation_loss"]) for each in told}
         assert len(found) == 1, found
-    assert told[0][shared[-1]]["validation_loss"] < told[0][shared[0]]["validation_loss"] - 0.05
+    assert told[0][shared[-1]]["validation_loss"] < told[0][shared[0]]["loss_before"] - 0.05
 
-    os.kill(nodes[3]["pid"], signal.SIGKILL)
+    os.kill(nodes[-1]["pid"], signal.SIGKILL)
     last = max(measured(net, nodes[0]))
     network = net.root / "network"
     joining = ["--no-training", "--network", str(network), "--allow-local"]
-    observer = NodeProcess(tmp_path / "observer", *joining, *(f"--peer={node['listen']}" for node in nodes[:3]))
-    after = until(lambda: len(found := measured(net, nodes[0], last + 1)) > 1 and found, net.said)
-    assert all(counted(each) == 3 for each in after.values())
+    observer = NodeProcess(tmp_path / "observer", *joining, *(f"--peer={node['listen']}" for node in nodes[:-1]))
+    after = until(lambda: measured(net, nodes[0], last + 1), net.said)
+    assert all(counted(each) == NODES - 1 for each in after.values())
 
     learning = Learning.of(kept_network(network))
 

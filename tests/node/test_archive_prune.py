@@ -9,7 +9,7 @@ import pytest
 from chain.block import PayloadReveal
 from node.api.block_answers import block_page, whole_block
 from node.api.faults import Refusal
-from node.api.round_answers import RoundAnswers, proof_page
+from node.api.round_answers import Local, RoundAnswers, proof_page
 from node.archive_prune import last_prunable, prune
 from node.archive_pruned import PrunedCheck
 from node.archive_stored import ArchiveDiffers
@@ -210,10 +210,10 @@ def test_the_api_says_what_is_not_kept(node: LoneNode, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="there is no finalized block 0"):
         whole_block(store, 0)
     answers = RoundAnswers()
-    rounds = answers.page(store, [], 100, None)
+    rounds = answers.page(store, Local({}, {}, 1_000), 100, None)
     assert [found["round"] for found in rounds["rounds"]] == [9, 8, 7] and rounds["next_cursor"] is None
     with pytest.raises(Refusal, match="in which round 2 ended"):
-        answers.whole(store, [], 2)
+        answers.whole(store, Local({}, {}, 1_000), 2)
     proofs = proof_page(store, 1_000, None, None, None)
     assert {found["height"] for found in proofs["proofs"]} <= set(range(height + 1, node.store.height + 1))
 

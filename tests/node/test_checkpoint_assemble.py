@@ -17,11 +17,12 @@ from click.testing import CliRunner, Result
 from network import memory
 from network.pages import pages_in
 from node.cli import cli
+from node.commands.checkpoint import light_folder
 from node.model_source import ModelSource
 from node.model_store import load_base
 from tests.network.blob_servers import Loopback, loopback, until_the_end
 from tests.node.archive_homes import stopped_home
-from tests.node.lone_node import LoneNode, with_rounds
+from tests.node.lone_node import LoneNode, tiny_network, with_rounds
 from tests.node.model_peers import Fading, network_of_pages
 from tests.node.served import make_past, serving
 
@@ -225,3 +226,8 @@ async def test_a_running_node_says_which_model_it_is(net: Loopback, tmp_path: Pa
         peer = await net.serve(ModelSource(served.node.outcomes.models))  # type: ignore[arg-type]
         found = await told(tmp_path / "model", tmp_path / "home", [peer])
     assert (found["round"], found["outer_root"]) == (closed["round"], closed["outcome"]["outer_root"])
+
+
+def test_what_was_proven_of_two_networks_does_not_get_in_each_others_way() -> None:
+    one, other = tiny_network(), network_of_pages()
+    assert light_folder(one) != light_folder(other) and light_folder(one) == light_folder(tiny_network())

@@ -49,9 +49,10 @@ class Opened:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
-    before = list(logging.getLogger().handlers), threading.active_count()
+    handlers, threads = list(logging.getLogger().handlers), threading.active_count()
     yield
-    assert (list(logging.getLogger().handlers), threading.active_count()) == before
+    # Threads that tests before this one left may end meanwhile.
+    assert list(logging.getLogger().handlers) == handlers and threading.active_count() <= threads
 
 
 # ---- What stands in it

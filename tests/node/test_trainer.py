@@ -8,9 +8,11 @@ from typing import Any, cast
 import pytest
 
 from node.trainer import Trainer, TrainerOptions
-from node.trainer_main import TrainerProcess, TrainerSettings
-from node.trainer_messages import Failed, Ready, SegmentDone, Train, TrainerEvent, WrapUp, to_line
+from node.trainer_main import RoundWatch, TrainerProcess, TrainerSettings
+from node.trainer_messages import Failed, Ready, SegmentDone, Stepped, Train, TrainerEvent, Validate, WrapUp, to_line
 from tests.node.lone_node import tiny_network
+from training.errors import CheckpointError
+from training.round import StepReport
 
 READY = Ready("cpu", "as asked", 1, 5.0)
 SEGMENT = SegmentDone(1, 0, bytes(32), 1000, 1, 0, 1, bytes(32))
@@ -65,3 +67,30 @@ def test_a_new_round_ends_the_training_of_every_earlier_one(process: TrainerProc
 def test_the_end_of_the_nodes_commands_ends_the_trainer(process: TrainerProcess) -> None:
     process.listen([to_line(WrapUp(1))])
     assert process.closing and process.wrapped_round == 1 and process.commands.get_nowait() is None
+
+
+def test_a_late_trainer_passes_over_rounds_and_models_that_are_gone(process: TrainerProcess, tmp_path: Path) -> None:
+    gone = str(tmp_path / "model" / "outer-0.safetensors")
+    process.listen([to_line(Train(1, bytes(32), gone)), to_line(Train(3, bytes(32), gone))])
+    process.validate(Validate(0, gone))
+    process.train(Train(2, bytes(32), gone))
+    with pytest.raises(CheckpointError, match="missing"):
+        process.train(Train(3, bytes(32), gone))  # This one is wanted: it must be said that it cannot be.
+
+
+def test_a_damaged_model_is_no_reason_to_pass_over_it(process: TrainerProcess, tmp_path: Path) -> None:
+    (damaged := tmp_path / "outer-1.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match="damaged"):
+        process.validate(Validate(1, str(damaged)))
+
+
+def test_the_last_step_of_a_round_is_told_however_soon_it_comes(process: TrainerProcess) -> None:
+    told: list[TrainerEvent] = []
+    process.say = told.append
+    watch = RoundWatch(process, 1, cast(Any, None))
+    for step in range(20):
+        watch.on_step(StepReport(1, step, 5.0, 0.001))
+    watch.tell()
+    watch.tell()
+    assert [event.step for event in told if isinstance(event, Stepped)][-1] == 20
+    assert sum(event == told[-1] for event in told) == 1

@@ -211,12 +211,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, outer_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "_write", full)
     with pytest.raises(CheckpointError, match="No space left"):
         save_outer(outer_path, SavedOuter(an_outer().state, 8, an_outer().root), SIZES)
     assert load(outer_path).round == 7
     with pytest.raises(CheckpointError, match="cannot write"):
         save_inner(tmp_path / "nowhere" / "inner", an_inner())
+
+
+def test_two_nodes_with_the_same_state_have_the_same_file(tmp_path, outer_path):
+    again = tmp_path / "again"
+    save_outer(again, an_outer(), SIZES)
+    assert again.read_bytes() == outer_path.read_bytes()
 
 
 def test_what_a_killed_writer_left_behind_is_overwritten(outer_path):
