@@ -67,11 +67,6 @@ class Bringing:
             del self._coming[root]
             coming.here.cancel()  # does nothing to one that has its result
 
-    def give_up(self) -> None:
-        """What is still on its way is not waited for any more. It may come later all the same."""
-        for coming in self._coming.values():
-            coming.tell(None)
-
     def _keep(self, root: bytes, found: bytes | Path) -> bool:
         """Put what has been fetched into the store. A full disk is told when something of our own is written."""
         try:

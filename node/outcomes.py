@@ -142,10 +142,6 @@ class Outcomes:
             if claimed not in self._held:
                 self._held[claimed] = await self.aside(self._is_sound, claimed)
 
-    def give_up(self) -> None:
-        """The time to vote has come: what is still on its way is not held. It may come later all the same."""
-        self._payloads_coming.give_up()
-
     async def bring(self, payload_roots: Iterable[bytes]) -> bool:
         """Fetch those of these payloads that are not here. Whether all are here now."""
         return await self._payloads_coming.bring_all(map(self._wanted, payload_roots))

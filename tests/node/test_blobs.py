@@ -314,19 +314,16 @@ async def test_a_fetched_file_takes_its_place_among_the_payloads(node: LoneNode,
     assert await outcomes.bring([root_of(payload)]) and len(network.asked) == 1
 
 
-async def test_a_payload_is_held_not_when_nobody_has_it_or_the_time_to_vote_has_come(node: LoneNode, tmp_path: Path):
+async def test_a_payload_that_nobody_has_is_not_held(node: LoneNode, tmp_path: Path):
     network, size = Network(), len(a_payload(node))
     outcomes = outcomes_of(node, tmp_path, network)
-    for name, end in ((b"\x07", lambda: network.answers[-1](None)), (b"\x08", outcomes.give_up)):
-        claimed = Claimed(name * 32, size, 2**60)
-        check = asyncio.create_task(outcomes.check(claimed))
-        await network.is_asked()
-        assert outcomes.holds(claimed) is None
-        end()
-        await check
-        assert outcomes.holds(claimed) is False
-        network.answers[-1](None)  # too late: nobody waits
-        network.answers.clear()
+    claimed = Claimed(b"\x07" * 32, size, 2**60)
+    check = asyncio.create_task(outcomes.check(claimed))
+    await network.is_asked()
+    assert outcomes.holds(claimed) is None
+    network.answers[-1](None)
+    await check
+    assert outcomes.holds(claimed) is False
 
 
 async def test_no_payload_of_a_length_that_this_network_does_not_have_is_asked_for(node: LoneNode, tmp_path: Path):

@@ -53,17 +53,3 @@ async def test_what_comes_while_nobody_waits_is_kept(tmp_path: Path) -> None:
     waits.cancel()
     network.asked[0](BLOB)
     assert await bringing.bring(wanted) and len(network.asked) == 1
-
-
-async def test_after_giving_up_it_is_asked_for_anew(tmp_path: Path) -> None:
-    network = Network()
-    bringing, wanted = brings(tmp_path, network)
-    waits = asyncio.create_task(bringing.bring(wanted))
-    await network.until_asked()
-    bringing.give_up()
-    assert not await waits
-    network.asked.clear()
-    again = asyncio.create_task(bringing.bring(wanted))
-    await network.until_asked()
-    network.asked[0](BLOB)
-    assert await again
