@@ -20,7 +20,7 @@ from node.model_store import ModelStore, load_base, outer_root
 from node.payload_store import PayloadStore
 from node.template import Learning, create_network, read_template, template_path
 from training.aggregate import aggregate_size
-from training.evaluate import validation_loss
+from training.evaluate import validation_parts
 from training.model import NeuroLLM, load_flat
 from training.outer import Entry, apply_aggregate, outer_step, rate_for
 from training.payload import encode_payload, payload_norm, payload_size
@@ -100,12 +100,12 @@ def measure(profile: str, folder: Path) -> Costs:
 
 
 def validation_seconds(learning: Learning) -> float:
-    """On CORES, of the loss that a node measures after each round before it trains the next one."""
+    """On CORES, of the part of measuring the loss that a round which can begin waits for."""
     model = NeuroLLM(learning.model)
     load_flat(model, learning.born().weights)
     tokens = np.random.default_rng(2).integers(0, learning.model.vocabulary, 1 << 16).astype(np.uint16)
     torch.set_num_threads(1)
-    return best(lambda: validation_loss(model, tokens)) / CORES
+    return best(lambda: next(validation_parts(model, tokens))) / CORES
 
 
 def learning_of(profile: str) -> Learning:
@@ -140,8 +140,6 @@ def tell() -> None:
     idle, trained = sum(parts.values()), tokens / speed
     words = f"rounds of {trained:.1f} s by the recorded speed of one node on two cores"
     report("idle_share_calculated_dev", idle / (idle + trained), "", 0.05, words)
-    without = idle - measured_s
-    report("idle_share_calculated_dev_without_validation", without / (without + trained), "", 0.05, words)
     large = found["main"].scaled(LARGE)
     interval_s, tokens = _round_of("main")
     _tell_share("100m", large, idle_seconds(large, interval_s, 0.0), tokens)
