@@ -1,11 +1,13 @@
 """Where the nodes of a local network are: on ports of this machine, or each in a network namespace of its own."""
 
+import fcntl
 import ipaddress
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,11 +43,31 @@ class Loopback:
 
     @contextmanager
     def places(self, count: int) -> Iterator[list[Place]]:
-        with ExitStack() as held:  # All are held until the last is found, so that none is given twice.
-            found = [
-                Place(_free(LISTEN_PORT + number, held), _free(API_PORT + number, held)) for number in range(count)
-            ]
-        yield found
+        with _usual_ports() as usual:
+            with ExitStack() as held:  # All are held until the last is found, so that none is given twice.
+                ports = [(LISTEN_PORT + number, API_PORT + number) if usual else (0, 0) for number in range(count)]
+                found = [Place(_free(listen, held), _free(api, held)) for listen, api in ports]
+            yield found
+
+
+@contextmanager
+def _usual_ports() -> Iterator[bool]:
+    """Whether the usual ports may be taken: by one network at a time, for they look free until its nodes listen."""
+    path = Path(tempfile.gettempdir()) / f"neuroshard-localnet-{os.getuid()}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def _free(wanted: int, held: ExitStack) -> str:

@@ -136,3 +136,9 @@ def test_the_last_line_of_a_node_is_shown_without_what_acts_on_a_terminal(tmp_pa
     (tmp_path / "out").write_bytes(b"x" * 9000 + b"\nneuroshard: \x1b[31mthe disk is full\xff\n\n")
     assert last_line(tmp_path / "out") == "neuroshard: [31mthe disk is full\ufffd"
     assert last_line(tmp_path / "nowhere") == ""
+
+
+def test_two_networks_that_start_at_once_are_given_different_ports() -> None:
+    with Loopback().places(3) as first, Loopback().places(3) as second:
+        ports = [address for place in (*first, *second) for address in (place.listen, place.api)]
+        assert len(set(ports)) == len(ports)
