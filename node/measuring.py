@@ -1,4 +1,4 @@
-"""Models measured on held-out text, a few windows at a time: a round that can begin never waits for it."""
+"""Models measured on held-out text, a few windows at a time, so that a round which can begin goes first."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from training.errors import CheckpointError
 from training.evaluate import validation_parts
 from training.model import FlatVector, NeuroLLM, load_flat
 
-WAITING_MAXIMUM = 2  # models; of those that wait longer the loss stays unknown
+WAITING_MAXIMUM = 2  # models that a round may overtake; then the older one is measured first
 
 
 class Measuring:
@@ -20,20 +20,23 @@ class Measuring:
 
     def __init__(self, model: NeuroLLM, held_out: NDArray[np.uint16], base: Callable[[Path], FlatVector]) -> None:
         self.model, self.held_out, self.base = model, held_out, base
-        self._waiting: deque[Validate] = deque(maxlen=WAITING_MAXIMUM)
+        self._waiting: deque[Validate] = deque()
         self._parts: Iterator[tuple[float, int]] | None = None
         self._total, self._windows = 0.0, 0
         self._is_loaded = False
 
     def ask(self, command: Validate) -> None:
         """Measure this model too."""
-        if self._waiting.maxlen == len(self._waiting):
-            self._parts = None  # The oldest goes.
         self._waiting.append(command)
 
     def __bool__(self) -> bool:
         """Whether there is anything to measure."""
         return bool(self._waiting)
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether rounds have gone first for long enough: a trainer that is never idle shall still tell losses."""
+        return len(self._waiting) >= WAITING_MAXIMUM
 
     def disturbed(self) -> None:
         """Somebody else has used the model."""

@@ -120,8 +120,8 @@ class TrainerProcess:
                     pass
 
     def _next(self, measuring: Measuring) -> Command | None:
-        """The next command; models are measured while there is none."""
-        while measuring and self.commands.empty():
+        """The next command; models are measured while there is none, or if they have waited for long."""
+        while measuring and (self.commands.empty() or (measuring.is_pressing and not self.closing)):
             if (validated := measuring.go_on()) is not None:
                 self.say(validated)
         return self.commands.get()

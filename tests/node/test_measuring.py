@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from node.measuring import WAITING_MAXIMUM, Measuring  # noqa: E402
+from node.measuring import Measuring  # noqa: E402
 from node.trainer_messages import Validate, Validated  # noqa: E402
 from tests.training.lab_model import LAB_MODEL  # noqa: E402
 from training.birth import birth  # noqa: E402
@@ -72,8 +72,10 @@ def test_a_damaged_model_is_told(measuring: Measuring, tmp_path: Path) -> None:
     assert not measuring
 
 
-def test_of_too_many_the_oldest_is_dropped(measuring: Measuring) -> None:
-    for number, name in ((6, "a"), (7, "b"), (8, "c"))[: WAITING_MAXIMUM + 1]:
-        measuring.ask(Validate(number, name))
-        measuring.go_on()
-    assert all_of(measuring) == [Validated(7, loss_of("b")), Validated(8, loss_of("c"))]
+def test_models_that_wait_press_from_the_second_on_and_come_in_their_order(measuring: Measuring) -> None:
+    assert not measuring and not measuring.is_pressing
+    measuring.ask(Validate(6, "a"))
+    assert measuring and not measuring.is_pressing
+    measuring.ask(Validate(7, "b"))
+    assert measuring.is_pressing
+    assert all_of(measuring) == [Validated(6, loss_of("a")), Validated(7, loss_of("b"))]

@@ -9,7 +9,7 @@ import pytest
 
 from node.trainer import Trainer, TrainerOptions
 from node.trainer_main import RoundWatch, TrainerProcess, TrainerSettings
-from node.trainer_messages import Failed, Ready, SegmentDone, Stepped, Train, TrainerEvent, WrapUp, to_line
+from node.trainer_messages import Failed, Ready, SegmentDone, Stepped, Train, TrainerEvent, Validate, WrapUp, to_line
 from tests.node.lone_node import tiny_network
 from training.errors import CheckpointError
 from training.round import StepReport
@@ -75,6 +75,31 @@ def test_a_late_trainer_passes_over_rounds_that_are_gone(process: TrainerProcess
     process.train(Train(2, bytes(32), gone, bytes(32), 0))
     with pytest.raises(CheckpointError, match="missing"):
         process.train(Train(3, bytes(32), gone, bytes(32), 0))  # This one is wanted: it must be said that it cannot be.
+
+
+def test_a_round_goes_before_one_model_to_measure_and_after_two(process: TrainerProcess) -> None:
+    measured: list[Validate] = []
+
+    class Waiting:
+        """Takes one look at each model."""
+
+        def __init__(self, models: int) -> None:
+            self.models = [Validate(number, "base") for number in range(models)]
+
+        def __bool__(self) -> bool:
+            return bool(self.models)
+
+        @property
+        def is_pressing(self) -> bool:
+            return len(self.models) >= 2
+
+        def go_on(self) -> None:
+            measured.append(self.models.pop(0))
+
+    command = Train(3, bytes(32), "base", bytes(32), 0)
+    for models, first in ((1, 0), (2, 1)):
+        process.commands.put(command)
+        assert process._next(cast(Any, Waiting(models))) == command and len(measured) == first
 
 
 def test_the_last_step_of_a_round_is_told_however_soon_it_comes(process: TrainerProcess) -> None:
