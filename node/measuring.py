@@ -24,6 +24,7 @@ class Measuring:
         self._parts: Iterator[tuple[float, int]] | None = None
         self._total, self._windows = 0.0, 0
         self._is_loaded = False
+        self._is_first = True
 
     def ask(self, command: Validate) -> None:
         """Measure this model too."""
@@ -35,8 +36,11 @@ class Measuring:
 
     @property
     def is_pressing(self) -> bool:
-        """Whether rounds have gone first for long enough: a trainer that is never idle shall still tell losses."""
-        return len(self._waiting) >= WAITING_MAXIMUM
+        """Whether rounds have gone first for long enough: a trainer that is never idle shall still tell losses.
+
+        The first model is measured at once: people want to see where it all begins.
+        """
+        return len(self._waiting) >= WAITING_MAXIMUM or bool(self._waiting and self._is_first)
 
     def disturbed(self) -> None:
         """Somebody else has used the model."""
@@ -67,5 +71,6 @@ class Measuring:
         return Validated(asked.round, self._total / self._windows)
 
     def _finish(self) -> None:
+        self._is_first = False
         self._waiting.popleft()
         self._parts = None

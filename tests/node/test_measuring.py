@@ -74,6 +74,9 @@ def test_a_damaged_model_is_told(measuring: Measuring, tmp_path: Path) -> None:
 
 def test_models_that_wait_press_from_the_second_on_and_come_in_their_order(measuring: Measuring) -> None:
     assert not measuring and not measuring.is_pressing
+    measuring.ask(Validate(5, "c"))
+    assert measuring and measuring.is_pressing  # The first of all is measured at once.
+    assert all_of(measuring) == [Validated(5, loss_of("c"))]
     measuring.ask(Validate(6, "a"))
     assert measuring and not measuring.is_pressing
     measuring.ask(Validate(7, "b"))
