@@ -7,8 +7,8 @@ The rate is computed in whole nanos (10⁻⁹), so that every node and auditor h
     rate = rate · isqrt(10¹² · hold // g) // 10⁶                          once g > hold: falls as 1/sqrt(g)
     rate = at least floor, once g > hold
 
-The re-warm-up follows from the fresh optimizer state of each round: with AdamW's averages empty, the first steps would
-otherwise move every weight by the full rate in a direction that one batch decides.
+The re-warm-up is there because AdamW's first moments start at zero in every round, in a node's first round the second
+moments too: the first steps would otherwise move every weight by the full rate in a direction that one batch decides.
 """
 
 from dataclasses import dataclass
