@@ -161,8 +161,10 @@ async def test_a_run_that_was_interrupted_is_gone_on_with(
     out = tmp_path / "model"
     line = [sys.executable, "-m", "node", "checkpoint", "assemble", str(out), "--peer", peer, "--data-dir", str(home)]
     process = await asyncio.create_subprocess_exec(
-        *line, cwd=ROOT, stderr=subprocess.DEVNULL, env=dict(os.environ), start_new_session=True
-    )
+        *line, cwd=ROOT, stderr=subprocess.DEVNULL, env=dict(os.environ), start_new_session=True,
+        # Tests that run in the background of a shell would hand on that Ctrl-C is to be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     await slow.wait()
     process.send_signal(signal.SIGINT)
     assert await process.wait() != 0 and not out.exists()
