@@ -3,6 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from chain.audit_messages import (
+    AuditVote,
+    DataReceipt,
+    PlantReveal,
+    SegmentOpening,
+    StorageProof,
+    VerdictCommit,
+    VerdictReveal,
+)
 from chain.codec import (
     U8,
     U16,
@@ -95,6 +104,7 @@ class PayloadReveal(Wire):
     v_root: Hash  # and second moments, with which the node may begin its next round
     steps: U32
     distances: Annotated[tuple[U64, ...], SEGMENTS_MAXIMUM]
+    plant: Hash  # promise of the secret for the node's coming rounds, see `chain.plants`
     signature: Signature
 
     def commitment(self, chain_id: bytes) -> bytes:
@@ -161,8 +171,23 @@ class ResultVote(Wire):
         return tagged_hash("result", chain_id, self.round.to_bytes(8, "big"), self.outcome.encode())
 
 
-RoundInput = PayloadCommit | PayloadReveal | AvailabilityVote | ResultVote
-ROUND_INPUTS: dict[int, type[Wire]] = {2: PayloadCommit, 3: PayloadReveal, 4: AvailabilityVote, 5: ResultVote}
+RoundInput = (
+    PayloadCommit | PayloadReveal | AvailabilityVote | ResultVote
+    | SegmentOpening | VerdictCommit | VerdictReveal | PlantReveal | AuditVote | StorageProof | DataReceipt
+)  # fmt: skip
+ROUND_INPUTS: dict[int, type[Wire]] = {
+    2: PayloadCommit,
+    3: PayloadReveal,
+    4: AvailabilityVote,
+    5: ResultVote,
+    6: SegmentOpening,
+    7: VerdictCommit,
+    8: VerdictReveal,
+    9: PlantReveal,
+    10: AuditVote,
+    11: StorageProof,
+    12: DataReceipt,
+}
 _ROUND_INPUT = OneOf(ROUND_INPUTS)
 
 

@@ -68,6 +68,27 @@ class Params:
     rate_sample_nanos: int
     uptime_basis_points: int
     data_basis_points: int
+    audit_warmup_rounds: int
+    audit_steady_basis_points: int
+    audit_floor_rounds: int
+    audit_floor_basis_points: int
+    audit_second_basis_points: int
+    plant_basis_points: int
+    audit_attempts: int
+    opening_blocks: int
+    audit_blocks: int
+    showing_blocks: int
+    challenge_blocks: int
+    dispute_blocks: int
+    audit_pay_basis_points: int
+    audit_misses: int
+    audit_fault_basis_points: int
+    fraud_basis_points: int
+    suspension_rounds: int
+    tolerance_theta_billionths: int
+    tolerance_m_billionths: int
+    tolerance_v_billionths: int
+    holders: int
 
     @property
     def segments(self) -> int:
@@ -193,7 +214,7 @@ def check_params(section: Mapping[str, int]) -> Params:
     params = Params(**section)
     may_be_zero = {
         *("stamp_bits", "registrations_per_block", "base_fee_minimum", "rate_batch_nanos", "rate_minute_nanos"),
-        *("rate_sample_nanos", "vest_rounds", "reporter_maximum_nanos"),
+        *("rate_sample_nanos", "vest_rounds", "reporter_maximum_nanos", "audit_warmup_rounds", "suspension_rounds"),
         *(name for name in wanted if name.endswith("_basis_points") and name != "burn_basis_points"),
     }
     zero = [name for name in wanted if section[name] == 0 and name not in may_be_zero]

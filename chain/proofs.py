@@ -87,7 +87,24 @@ def apply_proof(state: State, proof: Proof, chain_id: bytes, base_fee: int, para
     if claim is None:
         current = state.need(Round, round_key(proof.round))
         age = 0 if proof.state_before == current.base.start_state else record.averages_steps
-        claim = Claim(proof.wallet, 0, 0, 0, ZERO, ZERO, current.last_claimant, age, ())
+        claim = Claim(
+            wallet=proof.wallet,
+            batches=0,
+            tokens=0,
+            debt=0,
+            last_proof=ZERO,
+            commitment=ZERO,
+            previous_claimant=current.last_claimant,
+            averages_steps=age,
+            states=(),
+            start=proof.state_before,
+            plant=record.plant,
+            plant_round=record.plant_round,
+            payload_root=ZERO,
+            theta_root=ZERO,
+            distances=(),
+            forfeited=False,
+        )
         state.put(round_key(proof.round), replace(current, last_claimant=proof.node))
     state.put(
         claim_key(proof.round, proof.node),

@@ -103,17 +103,25 @@ def _reveal(state: State, item: PayloadReveal, chain_id: bytes, params: Params) 
         raise InvalidRoundInput(f"{segments} distances and 1 to 2^40 payload bytes are wanted")
     if state_hash(item.theta_root, item.m_root, item.v_root) != claim.states[-1]:
         raise InvalidRoundInput("the revealed roots of weights and moments are not those of the last proven state")
-    _carry_averages(state, item, claim)
+    _note_reveal(state, item, claim)
     revealed = Revealed(item.node, item.payload_root, item.payload_bytes, item.steps, sum(item.distances))
     return replace(current, revealed=(*current.revealed, revealed))
 
 
-def _carry_averages(state: State, item: PayloadReveal, claim: Claim) -> None:
-    """The node's next round may begin with these second moments, whatever becomes of this one: they are its own."""
+def _note_reveal(state: State, item: PayloadReveal, claim: Claim) -> None:
+    """What an audit compares with later, and the promise for the coming rounds.
+
+    The node's next round may begin with these second moments, whatever becomes of this one: they are its own.
+    """
+    shown = replace(claim, payload_root=item.payload_root, theta_root=item.theta_root, distances=item.distances)
+    state.put(claim_key(item.round, item.node), shown)
     record = state.need(NodeRecord, node_key(item.node))
     # Moments that are all zero are those of a fresh start, whose age is 0.
     age = claim.averages_steps + item.steps if item.v_root != ZERO else 0
-    state.put(node_key(item.node), replace(record, averages_root=item.v_root, averages_steps=age))
+    state.put(
+        node_key(item.node),
+        replace(record, averages_root=item.v_root, averages_steps=age, plant=item.plant, plant_round=item.round),
+    )
 
 
 def _hold(state: State, item: AvailabilityVote, chain_id: bytes) -> Round:

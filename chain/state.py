@@ -2,6 +2,7 @@
 
 a ‖ address                 Account          n ‖ node id        NodeRecord
 r ‖ round                   Round            c ‖ round ‖ node   Claim
+q ‖ round ‖ node            Audit            o                  AuditQueue
 v ‖ round ‖ node            Vesting          s ‖ epoch          ValidatorSet
 l                           Ledger           $                  Supply   (written by chain.money only)
 """
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Annotated, TypeVar
 
+from chain.audit_messages import StateParts
 from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, VALIDATORS_MAXIMUM, Outcome, Validator, validators_root
 from chain.codec import U8, U16, U32, U64, U128, Address, Fixed, Flag, Hash, PublicKey, Wire
 from chain.crypto.hashing import ZERO
@@ -33,12 +35,15 @@ class NodeRecord(Wire):
     retired_height: U64  # 0: active
     validator_intent: Flag
     proofs: U64  # claims ever included: the next proof's nonce
-    audited_rounds: U64
+    audited_rounds: U64  # audits that it passed since it last failed one
     counted_rounds: U64  # in which its payload was counted; 0: a newcomer
     committed_round: U64  # the last one in which it committed, 0: none
     committed_segments: U32  # that it committed then: its weight in a quorum of work
     averages_root: Hash  # of the second moments that its last reveal ended with; ZERO: none
     averages_steps: U64  # inner steps behind them
+    plant: Hash  # promise of the secret for its coming rounds; ZERO: none yet
+    plant_round: U64  # whose reveal made it
+    suspended_round: U64  # it has no seat in rounds up to this one, for proven fraud
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,13 @@ class Claim(Wire):
     previous_claimant: Hash  # the claims of a round form a list that starts in the round record
     averages_steps: U64  # behind the second moments that it began with; 0: it began fresh
     states: Annotated[tuple[Hash, ...], SEGMENTS_MAXIMUM]
+    start: Hash  # state hash with which its segment 0 began
+    plant: Hash  # promise of the secret that was in force when the round opened; ZERO: none
+    plant_round: U64
+    payload_root: Hash  # from here on: of its reveal, ZERO and empty before
+    theta_root: Hash  # of its last state
+    distances: Annotated[tuple[U64, ...], SEGMENTS_MAXIMUM]
+    forfeited: Flag  # proven fraud: pays nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +115,66 @@ class Awaited(Wire):
     arrived: U64  # of the nodes, those that have committed
     arrived_work: U64  # of the work, theirs
     quorum_height: U64  # the block in which it was more than two thirds, and the deadline came nearer; 0: not yet
+
+
+# Phases of an audit: the node shows the segment's states; auditors bind themselves; they and the node show what they
+# bound themselves to; all validators say whether the states are to be had; all say whether the segment is forged.
+OPENING, AUDITING, SHOWING, CHALLENGED, DISPUTED = range(1, 6)
+# How an audit ends: no objection; proven fraud; the node did not show or serve; a dispute without a majority; nobody
+# could or did check.
+PASSED, PROVEN, WITHHELD, ACQUITTED, UNCHECKED = range(6, 11)
+AUDIT_PHASES = (
+    *("none", "opening", "auditing", "showing", "challenged", "disputed"),
+    *("passed", "fraud", "withheld", "acquitted", "unchecked"),
+)
+AUDITORS_MAXIMUM = 16
+AUDITS_MAXIMUM = 8192  # open ones
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned(Wire):
+    """An auditor of one attempt: a member of the audit's set."""
+
+    validator: U16
+    attempt: U8
+    commitment: Hash  # ZERO: none yet
+    finding: U8  # NO_FINDING: not shown yet
+    inner_root: Hash  # merkle root of the states that it named
+
+
+@dataclass(frozen=True, slots=True)
+class Audit(Wire):
+    """The check of one segment of a node's round. It stays beside the claim until the reward leaves vesting."""
+
+    phase: U8
+    segment: U32
+    attempt: U8
+    set_epoch: U64  # of the validator set that auditors are drawn from and that answers its poll
+    drawn_height: U64
+    deadline_height: U64  # of the phase
+    mix: Hash  # that drew the segment and the first auditors
+    before: StateParts  # of the segment's first and last state; zero until the node has shown them
+    after: StateParts
+    secret: Hash  # of its plants, ZERO until it has shown it
+    auditors: Annotated[tuple[Assigned, ...], AUDITORS_MAXIMUM]  # of all attempts, in the order of their draw
+    poll: Poll  # subjects: `answer_subject`
+
+    @property
+    def is_open(self) -> bool:
+        return self.phase < PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class AuditName(Wire):
+    round: U64
+    node: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQueue(Wire):
+    """The open audits, in the order of their draw."""
+
+    audits: Annotated[tuple[AuditName, ...], AUDITS_MAXIMUM] = ()
 
 
 OPENED, TRAINING, REVEALING, HOLDING, RESULT, CLOSED, VOID = range(1, 8)
@@ -191,7 +263,7 @@ class Supply(Wire):
 
 
 W = TypeVar("W", bound=Wire)
-LEDGER_KEY, SUPPLY_KEY = b"l", b"$"
+LEDGER_KEY, SUPPLY_KEY, AUDITS_KEY = b"l", b"$", b"o"
 
 
 def account_key(address: bytes) -> bytes:
@@ -212,6 +284,10 @@ def claim_key(number: int, node: bytes) -> bytes:
 
 def vesting_key(number: int, node: bytes) -> bytes:
     return b"v" + number.to_bytes(8, "big") + node
+
+
+def audit_key(number: int, node: bytes) -> bytes:
+    return b"q" + number.to_bytes(8, "big") + node
 
 
 def set_key(epoch: int) -> bytes:
@@ -289,6 +365,14 @@ class State:
 
     def round(self, number: int) -> Round | None:
         return self.find(Round, round_key(number))
+
+    def audit(self, number: int, node: bytes) -> Audit | None:
+        return self.find(Audit, audit_key(number, node))
+
+    @property
+    def open_audits(self) -> tuple[AuditName, ...]:
+        queue = self.find(AuditQueue, AUDITS_KEY)
+        return () if queue is None else queue.audits
 
     def validators(self, epoch: int) -> ValidatorSet:
         return _validator_set(self._encoded_set(epoch))

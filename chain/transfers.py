@@ -129,6 +129,9 @@ def _register(state: State, action: RegisterNode, wallet_key: bytes, height: int
             committed_segments=0,
             averages_root=ZERO,
             averages_steps=0,
+            plant=ZERO,
+            plant_round=0,
+            suspended_round=0,
         ),
     )
     note_registered(state)

@@ -76,6 +76,10 @@ class Identity:
         """The salt of a round's commitment: secret, and the same after a restart."""
         return tagged_hash("salt", self.node_secret, chain_id, round_number.to_bytes(8, "big"))
 
+    def plant_secret(self, round_number: int, chain_id: bytes) -> bytes:
+        """The secret that the reveal of this round promises: the same after a restart."""
+        return tagged_hash("plant-secret", self.node_secret, chain_id, round_number.to_bytes(8, "big"))
+
     def sign_availability(self, round_number: int, validator: int, bitmap: bytes, chain_id: bytes) -> AvailabilityVote:
         draft = AvailabilityVote(round_number, validator, bitmap, bytes(96))
         return replace(draft, signature=bls.sign(self.validator_secret, draft.digest(chain_id)))

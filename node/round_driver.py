@@ -13,6 +13,7 @@ from chain.block import TRAINING as TRAINING_PROOF
 from chain.block import WHOLE, PayloadReveal, Proof, RoundInput
 from chain.crypto.hashing import ZERO, merkle_root
 from chain.genesis import Network
+from chain.plants import plant_promise
 from chain.proofs import LAYERS_MAXIMUM
 from chain.round_inputs import write_bitmap
 from chain.rounds import counted_root
@@ -280,6 +281,7 @@ class RoundDriver:
             v_root=done.v_root,
             steps=done.segments * self.params.segment_steps,
             distances=tuple(segment.distance for segment in segments[: done.segments]),
+            plant=plant_promise(self.identity.plant_secret(done.round, self.network.chain_id)),
             signature=EMPTY,
         )
 

@@ -101,6 +101,27 @@ SMALL = {
     "rate_sample_nanos": 10_000,
     "uptime_basis_points": 500,
     "data_basis_points": 1_000,
+    "audit_warmup_rounds": 2,
+    "audit_steady_basis_points": 4_000,
+    "audit_floor_rounds": 4,
+    "audit_floor_basis_points": 2_000,
+    "audit_second_basis_points": 1_000,
+    "plant_basis_points": 500,
+    "audit_attempts": 3,
+    "opening_blocks": 3,
+    "audit_blocks": 4,
+    "showing_blocks": 3,
+    "challenge_blocks": 4,
+    "dispute_blocks": 5,
+    "audit_pay_basis_points": 1_000,
+    "audit_misses": 3,
+    "audit_fault_basis_points": 100,
+    "fraud_basis_points": 1_000,
+    "suspension_rounds": 5,
+    "tolerance_theta_billionths": 100_000,
+    "tolerance_m_billionths": 1_000_000,
+    "tolerance_v_billionths": 1_000_000,
+    "holders": 2,
 }
 
 
@@ -552,6 +573,7 @@ def a_reveal(chain: Chain, node: Key = NODE, signer: Key | None = None, **change
         v_root=v_root,
         steps=len(states) * chain.network.params.segment_steps,
         distances=tuple(range(1, len(states) + 1)),
+        plant=named(f"plant {node.node.hex()} {number}"),
         signature=NO_SIGNATURE,
     )
     reveal = replace(reveal, **changes)

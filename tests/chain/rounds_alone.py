@@ -65,7 +65,7 @@ class Rounds:
         self.height += 1
         self.state.update_ledger(mix=named(f"mix {self.height}"))
         for key in register:
-            record = NodeRecord(key.public, ALICE.address, self.height, 0, False, 0, 0, 0, 0, 0, ZERO, 0)
+            record = NodeRecord(key.public, ALICE.address, self.height, 0, False, 0, 0, 0, 0, 0, ZERO, 0, ZERO, 0, 0)
             self.state.put(node_key(key.node), record)
             note_registered(self.state)
         for key in retire:
@@ -97,7 +97,7 @@ class Rounds:
             known = 0 if before is None else len(before.states)
             for proven in range(known + 1, count + 1):
                 states = tuple(state_hash(*state_parts(key, number, segment)) for segment in range(proven))
-                claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, 0, states)
+                claim = Claim(ALICE.address, 0, 0, 0, ZERO, ZERO, ZERO, 0, states, ZERO, ZERO, 0, ZERO, ZERO, (), False)
                 self.state.put(claim_key(number, key.node), claim)
                 note_proven(self.state, number, key.node, proven, self.params)
 

@@ -52,6 +52,13 @@ def test_a_proof_is_recorded_as_a_claim_and_pays_nothing_yet(chain):
         previous_claimant=ZERO,
         averages_steps=0,
         states=(state_hash(*state_parts(NODE, 1, 0)), proof.state_after),
+        start=chain.round.base.start_state,
+        plant=ZERO,
+        plant_round=0,
+        payload_root=ZERO,
+        theta_root=ZERO,
+        distances=(),
+        forfeited=False,
     )
     assert chain.state.need(NodeRecord, node_key(NODE.node)).proofs == 2
     assert chain.state.ledger.tokens == 32

@@ -32,6 +32,9 @@ def test_a_registration_ties_a_node_to_the_senders_wallet(chain):
         committed_segments=0,
         averages_root=ZERO,
         averages_steps=0,
+        plant=ZERO,
+        plant_round=0,
+        suspended_round=0,
     )
     assert chain.state.ledger.nodes == 1
 

@@ -19,7 +19,7 @@ def with_nodes(veterans: int, newcomers: int) -> State:
     """The first of the names are veterans."""
     state = State(lambda _: None)
     for place, node in enumerate(NAMES[: veterans + newcomers]):
-        record = NodeRecord(bytes(33), ALICE.address, 1, 0, False, 0, 0, place < veterans, 0, 0, ZERO, 0)
+        record = NodeRecord(bytes(33), ALICE.address, 1, 0, False, 0, 0, place < veterans, 0, 0, ZERO, 0, ZERO, 0, 0)
         state.put(node_key(node), record)
     return state
 

@@ -23,7 +23,7 @@ NETWORK = tiny_network()
 MINIMUM = NETWORK.params.stake_minimum_nanos
 WISH = Candidacy(IDENTITY, NETWORK)
 ADDRESS, KEY = IDENTITY.address, IDENTITY.validator_public_key
-RECORD = NodeRecord(IDENTITY.node_public_key, ADDRESS, 1, 0, True, 0, 0, 0, 0, 0, bytes(32), 0)
+RECORD = NodeRecord(IDENTITY.node_public_key, ADDRESS, 1, 0, True, 0, 0, 0, 0, 0, bytes(32), 0, bytes(32), 0, 0)
 # Every round pays three quarters of the minimum, so that the second release brings stake and some balance.
 EARNING = {"rate_batch_nanos": 75 * NEURO // 4}
 

@@ -17,7 +17,7 @@ from tests.node.lone_node import IDENTITY, named, tiny_network
 
 NETWORK = tiny_network()
 OTHER = Identity(named("other wallet"), named("other node"), (9).to_bytes(32, "big"))
-RECORD = NodeRecord(OTHER.node_public_key, OTHER.address, 1, 0, True, 0, 0, 0, 0, 0, bytes(32), 0)
+RECORD = NodeRecord(OTHER.node_public_key, OTHER.address, 1, 0, True, 0, 0, 0, 0, 0, bytes(32), 0, bytes(32), 0, 0)
 
 
 def facts(state: State, identity: Identity = OTHER) -> Facts:
