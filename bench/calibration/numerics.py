@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-import training.products as products
+from training import products
 
 THREADS, OWN_PRODUCTS = "CALIBRATE_THREADS", "CALIBRATE_NO_ONEDNN"
 

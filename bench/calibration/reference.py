@@ -4,7 +4,7 @@
     python3 -m bench.calibration.reference check --data build/lab --file build/reference.npz --out OUT/honest.jsonl
 
 At lab size a chain of whole states: each is the end of one segment and the start of the next. At dev size segments from
-birth, since both machines make the same newborn model, of whose ends every 16th number is kept.
+birth, since both machines make the same newborn model, of whose ends every 128th number is kept.
 """
 
 import argparse
@@ -26,7 +26,7 @@ CHAIN = (10, 25, 50, 10, 25, 50, 10, 10)
 CHAIN_ROUNDS = (0, 1, 2, 3, 20, 50, 120, 400)
 BORN = tuple((trajectory, steps) for trajectory in range(6) for steps in (10, 25, 50))
 BORN_ROUND = 3
-KEPT = 16
+KEPT = 128
 
 
 def chain_start(at: int, before: InnerState) -> Start:

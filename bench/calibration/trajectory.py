@@ -93,7 +93,9 @@ def digest(name: str, number: int) -> bytes:
     return sha256(f"calibrate {name} {number}".encode()).digest()
 
 
-def segments(size: Size, loop: InnerLoop, trajectory: int) -> Iterator[tuple[Start, InnerState]]:
+def segments(
+    size: Size, loop: InnerLoop, trajectory: int, lengths: tuple[int, ...] = LENGTHS
+) -> Iterator[tuple[Start, InnerState]]:
     """Train the rounds of a trajectory on `loop`; yield every segment with the state that it ended in.
 
     Between two segments the caller may use `loop` as it likes.
@@ -107,14 +109,14 @@ def segments(size: Size, loop: InnerLoop, trajectory: int) -> Iterator[tuple[Sta
         state, base = loop.state(), theta
         draw = size.draw(trajectory, round_number)
         while state.steps_done < size.inner.round_steps:
-            steps = min(int(chance.choice(LENGTHS)), size.inner.round_steps - state.steps_done)
+            steps = min(int(chance.choice(lengths)), size.inner.round_steps - state.steps_done)
             start = Start(trajectory, round_number, fresh, steps, state, shift)
             loop.restore(state)
             for _ in range(steps):
                 loop.step(draw(loop.steps_done), round_number)
             state = loop.state()
-            # A rest shorter than any real segment is trained and not judged.
-            if steps >= min(LENGTHS):
+            # A rest of another length is trained and not judged.
+            if steps in lengths:
                 yield start, state
         theta, v, age = state.theta, state.v, state.steps_done + state.v_steps
         shift = base - theta
