@@ -118,12 +118,20 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--dev-cheats", type=int, default=30, help="of each kind, at dev size")
     parser.add_argument("--first", type=int, default=0, help="first trajectory: another one on every machine")
     parser.add_argument("--report", action="store_true", help="only write what docs/results holds")
+    parser.add_argument(
+        "--also", type=Path, nargs="*", default=[], help="more folders for the report, of other machines"
+    )
+    parser.add_argument(
+        "--bounds", type=int, nargs=3, help="theta, m, v in billionths, instead of those of genesis.json"
+    )
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results" / "audit_calibration")
     options = parser.parse_args(arguments)
     if options.report:
-        from bench.calibration.summary import write_report
+        from bench.calibration.summary import tolerances, write_report
 
-        write_report(sorted(options.out.glob("**/*.jsonl")), options.results)
+        folders = [options.out, *options.also]
+        paths = [path for folder in folders for path in sorted(folder.glob("**/*.jsonl"))]
+        write_report(paths, options.results, tolerances(options.bounds))
         return
     began = time.time()
     crew = Crew(options)

@@ -13,12 +13,16 @@ from bench.calibration.trajectory import GENESIS, LENGTHS
 from bench.figure import report
 
 MEASURES = ("theta", "m", "v")
+# The protocol's segments are no longer; longer ones were replayed to see why.
+CLASS_STEPS = 25
 Record = dict[str, Any]
 Tolerances = dict[str, float]
 
 
-def tolerances() -> Tolerances:
-    """The bounds of genesis.json."""
+def tolerances(billionths: Sequence[int] | None = None) -> Tolerances:
+    """These bounds, or those of genesis.json."""
+    if billionths:
+        return {measure: each / 1e9 for measure, each in zip(MEASURES, billionths, strict=True)}
     numbers = json.loads(GENESIS.read_text(encoding="utf-8"))["parameters"]
     return {measure: numbers[f"chain.tolerance_{measure}_billionths"] / 1e9 for measure in MEASURES}
 
@@ -75,7 +79,10 @@ def table(groups: dict[tuple[Any, ...], list[Record]], names: Sequence[str], bou
         records = groups[key]
         passed = sum(within(record, bounds) for record in records)
         spreads = {measure: spread(records, measure) for measure in MEASURES}
-        rows.append({**dict(zip(names, key, strict=True)), "replays": len(records), "within": passed, **spreads})
+        named = dict(zip(names, key, strict=True))
+        least = clearest(records, bounds)
+        over = float(f"{least:.3g}") if least < inf else None
+        rows.append({**named, "replays": len(records), "within": passed, "least_over_bound": over, **spreads})
     return rows
 
 
@@ -84,6 +91,17 @@ def grouped(records: Iterable[Record], *names: str) -> dict[tuple[Any, ...], lis
     for record in records:
         found[tuple(record.get(name) for name in names)].append(record)
     return dict(found)
+
+
+def _margin(records: Sequence[Record], measure: str, bounds: Tolerances) -> float | None:
+    """How many times the largest honest distance the bound is."""
+    highest = max((value(record, measure) for record in records), default=0.0)
+    return float(f"{bounds[measure] / highest:.3g}") if highest else None
+
+
+def clearest(records: Sequence[Record], bounds: Tolerances) -> float:
+    """How many times its bound the worst of the three distances is, in the replay where that is least."""
+    return min(max(value(record, measure) / bounds[measure] for measure in MEASURES) for record in records)
 
 
 def phase(record: Record) -> str:
@@ -104,6 +122,8 @@ def summary(records: Sequence[Record], bounds: Tolerances) -> dict[str, Any]:
     ours = [record for record in honest if record["steps"] in LENGTHS]
     on_cpu = [record for record in ours if record["setting"] in SETTINGS]
     failed = sum(not within(record, bounds) for record in ours)
+    in_class = [record for record in ours if record["steps"] <= CLASS_STEPS]
+    failed_in_class = sum(not within(record, bounds) for record in in_class)
     content: dict[str, Any] = {
         "tolerances": bounds,
         "honest_replays": len(ours),
@@ -111,6 +131,17 @@ def summary(records: Sequence[Record], bounds: Tolerances) -> dict[str, Any]:
         "segments": len({(r["size"], r["trajectory"], r["round"], r["step"], r["steps"]) for r in ours}),
         "false_accusations": failed,
         "false_accusation_bound": rate_bound(failed, len(ours)),
+        "class": {
+            "steps": CLASS_STEPS,
+            "honest_replays": len(in_class),
+            "false_accusations": failed_in_class,
+            "false_accusation_bound": rate_bound(failed_in_class, len(in_class)),
+            "honest": {measure: spread(in_class, measure) for measure in MEASURES} if in_class else None,
+            "margin_to_honest": {m: _margin(in_class, m, bounds) for m in MEASURES},
+            "cheats": table(
+                grouped((r for r in cheats if r["steps"] <= CLASS_STEPS), "kind", "size"), ("kind", "size"), bounds
+            ),
+        },
         "honest_by_setting": table(grouped(ours, "size", "setting"), ("size", "setting"), bounds),
         "honest_by_steps": table(grouped(on_cpu, "size", "steps"), ("size", "steps"), bounds),
         "honest_by_phase": table(grouped(on_cpu, "size", "phase", "fresh"), ("size", "phase", "fresh"), bounds),
@@ -119,7 +150,7 @@ def summary(records: Sequence[Record], bounds: Tolerances) -> dict[str, Any]:
         ),
         "cheats": table(grouped(cheats, "kind", "size", "setting"), ("kind", "size", "setting"), bounds),
     }
-    for row in content["cheats"]:
+    for row in (*content["cheats"], *content["class"]["cheats"]):
         row["missed_bound"] = rate_bound(row["within"], row["replays"])
     content["bf16_steps"] = [
         {**row, "gradient": spread(found, "gradient")}
@@ -132,11 +163,10 @@ def summary(records: Sequence[Record], bounds: Tolerances) -> dict[str, Any]:
     return content
 
 
-def write_report(paths: Sequence[Path], target: Path) -> None:
+def write_report(paths: Sequence[Path], target: Path, bounds: Tolerances) -> None:
     """Write TARGET.json and TARGET.png, and print the figures that matter."""
     from bench.calibration.plots import plot
 
-    bounds = tolerances()
     records = list(read(paths))
     content = summary(records, bounds)
     target.parent.mkdir(parents=True, exist_ok=True)
