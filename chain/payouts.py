@@ -1,8 +1,8 @@
 """From claims to money: at an epoch's end rewards are minted into vesting, and later released whole.
 
 A claim is payable if its payload entered its round or if the round was void. What a claim earns depends on all work of
-the epoch; what it owes in proof fees is burned from the reward before vesting starts. Only training can be claimed: the
-ledger refuses proofs of storage and of samples, so an epoch pays nothing for them.
+the epoch; what it owes in proof fees is burned from the reward before vesting starts. Uptime and data are paid at once:
+`chain.service_pay`.
 """
 
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from chain.crypto.hashing import ZERO
 from chain.genesis import Params
 from chain.money import Balance, VestingReward, burn, holdings, mint, move
-from chain.receipts import PROOF_FEE, AutoBonded, Burned, Minted, Receipt, Released
+from chain.receipts import PROOF_FEE, Burned, Minted, Receipt, Released
 from chain.rewards import Work, epoch_rewards
 from chain.rounds import counted
-from chain.staking import auto_bond
-from chain.state import VOID, Claim, NodeRecord, State, claim_key, node_key, round_key
+from chain.service_pay import bond_reward, pay_services, take_services
+from chain.state import VOID, Claim, State, claim_key, round_key
 
 
 def claims_of(state: State, number: int) -> Iterator[tuple[bytes, Claim]]:
@@ -27,16 +27,16 @@ def claims_of(state: State, number: int) -> Iterator[tuple[bytes, Claim]]:
         node = claim.previous_claimant
 
 
-def settle_epoch(state: State, params: Params) -> list[Receipt]:
-    """At an epoch's last block: mint for the rounds that ended since the last settlement."""
+def settle_epoch(state: State, epoch: int, time_ms: int, params: Params) -> list[Receipt]:
+    """At an epoch's last block: mint for the rounds that ended since the last settlement, and for what was served."""
     ledger = state.ledger
-    payable = [
-        (number, node, claim)
-        for number in range(ledger.settled_round + 1, ledger.ended_round + 1)
-        for node, claim in sorted(_payable(state, number))
-    ]
-    rewards = epoch_rewards(Work(batches=[claim.batches for _, _, claim in payable]), params)
-    receipts: list[Receipt] = []
+    rounds = range(ledger.settled_round + 1, ledger.ended_round + 1)
+    payable = [(number, node, claim) for number in rounds for node, claim in sorted(_payable(state, number))]
+    paid = {(number, node): claim.batches for number, node, claim in payable}
+    trained = sorted((number, node) for number in rounds for node, _ in claims_of(state, number))
+    services = take_services(state, [(*name, paid.get(name, 0)) for name in trained], time_ms, params)
+    rewards = epoch_rewards(Work(list(paid.values()), services.milliseconds, services.samples), params)
+    receipts: list[Receipt] = pay_services(state, epoch, services, rewards, params)
     for (number, node, claim), amount in zip(payable, rewards.training, strict=True):
         receipts += _pay(state, VestingReward(number, node, claim.wallet), claim.debt, amount)
     state.update_ledger(settled_round=ledger.ended_round)
@@ -69,19 +69,10 @@ def release_vested(state: State, params: Params) -> list[Receipt]:
             if amount:
                 move(state, pot, Balance(claim.wallet), amount)
                 receipts.append(Released(number, node, claim.wallet, amount))
-                receipts += _auto_bond(state, node, claim.wallet, amount, params)
+                receipts += bond_reward(state, node, claim.wallet, amount, params)
             state.delete(claim_key(number, node))
         state.delete(round_key(number))
         number += 1
     if number != ledger.released_round + 1:
         state.update_ledger(released_round=number - 1)
     return receipts
-
-
-def _auto_bond(state: State, node: bytes, wallet: bytes, amount: int, params: Params) -> list[Receipt]:
-    """A node that declared validator intent puts its rewards at stake until the minimum is reached."""
-    record = state.need(NodeRecord, node_key(node))
-    if not record.validator_intent or record.retired_height:
-        return []
-    bonded = auto_bond(state, wallet, amount, params)
-    return [AutoBonded(wallet, bonded)] if bonded else []

@@ -6,6 +6,7 @@ from chain.block import Outcome
 from chain.codec import U8, U64, U128, Address, BlsPublicKey, Hash, OneOf, Wire
 
 BASE_FEE, SERVICE_SHARE, PROOF_FEE, SLASHED = 1, 2, 3, 4  # why nanos were burned
+UPTIME, DATA = 1, 2  # what was served
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,20 @@ class Tombstoned(Wire):
     reward: U128
 
 
+@dataclass(frozen=True, slots=True)
+class ServicePaid(Wire):
+    """Minted for a storage proof of an epoch, or for data served to training that an epoch paid."""
+
+    service: U8
+    epoch: U64
+    node: Hash
+    wallet: Address
+    amount: U128
+
+
 Receipt = (
     TransactionApplied | Minted | Burned | Released | RoundOpened | RoundDrawn | RoundClosed | RoundVoid
-    | AutoBonded | StakeLeft | Jailed | Tombstoned
+    | AutoBonded | StakeLeft | Jailed | Tombstoned | ServicePaid
 )  # fmt: skip
 RECEIPTS: dict[int, type[Wire]] = {
     1: TransactionApplied,
@@ -117,6 +129,7 @@ RECEIPTS: dict[int, type[Wire]] = {
     10: StakeLeft,
     11: Jailed,
     12: Tombstoned,
+    16: ServicePaid,
 }
 _FORM = OneOf(RECEIPTS)
 

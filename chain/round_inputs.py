@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chain.attestations import cast
+from chain.audit_messages import DataReceipt, StorageProof
 from chain.awaited import note_committed
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote, RoundInput, state_hash
 from chain.crypto import ecdsa
 from chain.crypto.hashing import ZERO, merkle_root
+from chain.data_receipts import apply_data_receipt
 from chain.errors import BadSignature, InvalidRoundInput
 from chain.genesis import Params
 from chain.rounds import counted_root
@@ -30,6 +32,7 @@ from chain.state import (
     node_key,
     round_key,
 )
+from chain.storage import apply_storage_proof
 
 PAYLOAD_BYTES_MAXIMUM = 2**40
 
@@ -37,6 +40,10 @@ PAYLOAD_BYTES_MAXIMUM = 2**40
 def apply_round_input(state: State, item: RoundInput, chain_id: bytes, params: Params) -> None:
     """Check one input and record it. Raises InvalidRoundInput or BadSignature, and then nothing has changed."""
     match item:
+        case StorageProof():
+            return apply_storage_proof(state, item, chain_id, params)
+        case DataReceipt():
+            return apply_data_receipt(state, item, chain_id, params)
         case PayloadCommit():
             after = _commit(state, item, chain_id, params)
         case PayloadReveal():

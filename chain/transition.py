@@ -25,6 +25,7 @@ from chain.receipts import Receipt, encode_receipt
 from chain.round_inputs import apply_round_input
 from chain.rounds import advance
 from chain.state import State, set_key
+from chain.storage import open_storage
 from chain.transactions import RegisterNode
 from chain.transfers import Place, apply_transaction
 from chain.tree import ReadNode, Update
@@ -126,7 +127,8 @@ def build_block(
     count_signers(draft, parent.epoch, parent.hash, chosen.epoch, body)
     receipts = execute(draft, height, chosen, body, network)
     if height % params.epoch_blocks == 0:
-        receipts += settle_epoch(draft, params)
+        receipts += settle_epoch(draft, chosen.epoch, chosen.time_ms, params)
+        open_storage(draft, chosen.epoch + 1, height, chosen.time_ms)
         receipts += choose_validators(draft, chosen.epoch, height, network)
     receipts += release_vested(draft, params)
     check_supply(draft)

@@ -122,6 +122,7 @@ SMALL = {
     "tolerance_m_billionths": 1_000_000,
     "tolerance_v_billionths": 1_000_000,
     "holders": 2,
+    "corpus_shards": 4,
 }
 
 
