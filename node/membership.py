@@ -32,6 +32,7 @@ from node.model_source import ModelSource
 from node.outcomes import Outcomes
 from node.own import Hooks, Own
 from node.protocols import Protocols, Services
+from node.segment_store import SegmentStore
 from node.settings import Settings
 from node.snapshot_keeper import SnapshotKeeper
 from node.standing import make_voucher, read_voucher
@@ -95,7 +96,11 @@ class Membership:
         self.trust = Trust(home.network.params, settings.checkpoint)
         self.view = own.view
         files = (outcomes.payloads, outcomes.aggregates)
-        sources: list[BlobSource] = [*(FileSource(each.find) for each in files), ModelSource(outcomes.models)]
+        segments = SegmentStore(home.directory / "segments")
+        sources: list[BlobSource] = [
+            *(FileSource(each.find) for each in (*files, segments)),
+            ModelSource(outcomes.models),
+        ]
         keeper = self._keeper() if settings.snapshot_epochs else None
         if keeper is not None:
             sources.append(FileSource(keeper.find))
