@@ -26,7 +26,7 @@ from node.housekeeping import Housekeeping
 from node.logs import log_of
 from node.node import Node
 from node.payload_prune import last_spent, prune_payloads
-from node.segment_keep import kept_segments
+from node.segment_keep import audited_roots, kept_segments
 from node.segment_store import Keep
 
 T = TypeVar("T")
@@ -174,6 +174,9 @@ class Jobs:
         files, size = await asyncio.to_thread(self.node.segments.prune, keep)
         if files:
             log.debug("removed states of segments", count=files, bytes=size)
+        if self.node.membership is not None:
+            audited, blobs = audited_roots(self.node.store.state()), self.node.membership.audit_blobs
+            await asyncio.to_thread(blobs.prune, audited)
 
     def _wanted_segments(self) -> Keep:
         return kept_segments(self.node.store.state(), self.node.home.identity.node)
