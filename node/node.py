@@ -41,6 +41,8 @@ from node.round_history import Measured, RoundHistory
 from node.round_now import closed_words
 from node.round_traffic import RoundTraffic
 from node.round_weights import RoundWeights
+from node.segment_keep import audited_rounds
+from node.segment_store import SegmentStore
 from node.settings import Settings
 from node.store import Store
 from node.template import Learning
@@ -91,6 +93,7 @@ class Node:
         self.payloads = PayloadStore(directory / "payloads")
         self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
         self.outcomes.past = partial(closed_round, self.store)
+        self.segments = SegmentStore(directory / "segments")
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.weights = RoundWeights(self.outcomes)
         self.traffic = RoundTraffic(lambda: None if self.membership is None else self.membership.traffic)
@@ -115,6 +118,7 @@ class Node:
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
+        self.outcomes.models.audited = audited_rounds(self.store.state())
         self.checkpoint = newest_checkpoint(self.store) or ""
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
@@ -123,8 +127,13 @@ class Node:
         return Facts.read(state, self.view.tip, self.home.identity, self.network.params)
 
     def _make_trainer(self) -> Trainer:
+        settings = self.settings
         options = TrainerOptions(
-            self.home.directory.root, self.home.identity.node, self.settings.device, self.settings.threads
+            self.home.directory.root,
+            self.home.identity.node,
+            settings.device,
+            settings.threads,
+            settings.segment_disk,
         )
         trainer = Trainer(options, self._on_trainer)
         self.driver.ask = trainer.ask
@@ -236,6 +245,7 @@ class Node:
 
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
+        self.outcomes.models.audited = audited_rounds(state)
         self.driver.follow(state, self.view.tip.height)
         self.declarations.follow(state)
         self.attendance.follow(state)

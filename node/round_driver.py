@@ -81,11 +81,22 @@ class RoundDriver:
                 self.work = Work(current.number)
                 record = state.need(NodeRecord, node_key(self.node))
                 base, averages = str(self.outcomes.model_path), (record.averages_root, record.averages_steps)
-                self.ask(Train(current.number, current.mix, base, *averages))
+                self.ask(Train(current.number, current.mix, base, *averages, self._plant_secret(state, record)))
             if self._is_late(current, height) or (self._owes_reveal(state, current) and self.work.done is None):
                 self.ask(WrapUp(current.number))
         elif self.work.round == current.number and self.work.done is None and current.phase > TRAINING:
             self.ask(Abandon(current.number))
+
+    def _plant_secret(self, state: State, record: NodeRecord) -> bytes:
+        """What decides which segments of the newest round read other data; ZERO: nothing that we could show later.
+
+        The promise in force is that of the claim, if the round has one; the claim takes it from the record, which
+        changes only when we reveal, after the training.
+        """
+        claim = state.find(Claim, claim_key(state.ledger.round, self.node))
+        promise, promised_in = (record.plant, record.plant_round) if claim is None else (claim.plant, claim.plant_round)
+        secret = self.identity.plant_secret(promised_in, self.network.chain_id)
+        return secret if promise == plant_promise(secret) else ZERO
 
     def _is_late(self, current: Round, height: int) -> bool:
         """Whether to end the round with the segments that we have: another one would miss the deadline.

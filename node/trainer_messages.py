@@ -14,6 +14,7 @@ class Train:
     """Train a round from the outer state in file `base`; go on from work/ if it holds segments of this round.
 
     The ledger lets us begin with the second moments of root `averages_root`, `averages_steps` old; ZERO: with none.
+    `plant_secret` says which segments read other data (`chain.plants`); ZERO: none of them.
     """
 
     round: int
@@ -21,6 +22,7 @@ class Train:
     base: str
     averages_root: bytes
     averages_steps: int
+    plant_secret: bytes
 
 
 @dataclass(frozen=True, slots=True)
