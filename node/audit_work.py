@@ -5,7 +5,7 @@ finding: only what nobody serves is, and what was served and is wrong.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from node.audit_jobs import Job
 from node.audit_words import Word, WordKey, Words
 from node.auditor import Auditor
 from node.auditor_messages import Replay, Replayed
+from node.errors import disk_advice
 from node.logs import log_of
 from node.model_blobs import VALUE_BYTES
 from node.template import Learning
@@ -89,7 +90,8 @@ class AuditWork:
         if missing:
             self.drop(job.key)
             names = ", ".join(sorted(root.hex()[:16] for root in missing))
-            task = asyncio.get_running_loop().create_task(self._keep(job, UNSERVED, b"", f"nobody served {names}"))
+            keeping = self._keep(job, UNSERVED, b"", f"nobody served {names}")
+            task = asyncio.get_running_loop().create_task(_alone(keeping))
             self._ending.add(task)
             task.add_done_callback(self._ended)
 
@@ -115,8 +117,7 @@ class AuditWork:
     async def _find_out(self, begun: _Begun) -> None:
         job = begun.job
         known = self.words.replayed(job.round, job.node, job.mix) if job.mix else None
-        if known is not None:
-            await self._keep(job, known.finding, known.inner, known.reason)
+        if known is not None and await self._keep(job, known.finding, known.inner, known.reason):
             return
         tries = 0
         while not await self._attempt(begun):
@@ -135,8 +136,7 @@ class AuditWork:
                 return False
         try:
             if not job.mix:
-                await self._keep(job, PASS, b"", "all states could be had")
-                return True
+                return await self._keep(job, PASS, b"", "all states could be had")
             answer = await self.auditor.examine(self._question(job, files))
         finally:
             self.blobs.release([each.root for each in wanted])
@@ -144,8 +144,7 @@ class AuditWork:
             LOG.warning("a segment could not be replayed here", reason=answer.reason, **_place(job))
             return False
         LOG.info("replayed a segment", seconds=round(answer.seconds, 2), **_place(job))
-        await self._keep(job, answer.finding, answer.inner, answer.reason)
-        return True
+        return await self._keep(job, answer.finding, answer.inner, answer.reason)
 
     async def _bring(self, begun: _Begun, wanted: list[Wanted]) -> Mapping[bytes, Path]:
         """Until all is here: the driver says when it is too late."""
@@ -192,15 +191,24 @@ class AuditWork:
 
     # ---- What is known now
 
-    async def _keep(self, job: Job, finding: int, inner: bytes, reason: str) -> None:
-        """On the disk before anybody hears of it."""
+    async def _keep(self, job: Job, finding: int, inner: bytes, reason: str) -> bool:
+        """On the disk before anybody hears of it. Whether the disk has taken it."""
         word = Word(*job.key, finding, job.mix, inner, reason)
-        word = await asyncio.shield(asyncio.to_thread(self.words.keep, word))
+        try:
+            word = await asyncio.shield(asyncio.to_thread(self.words.keep, word))
+        except OSError as error:
+            LOG.warning("a word of an audit cannot be kept", reason=disk_advice(error), **_place(job))
+            return False
         self._begun.pop(job.key, None)
         self.given += 1
         where = f"segment {job.segment} of round {job.round} of node {job.node.hex()[:16]}"
         self.watch(f"Audit of {where}: {FINDINGS[word.finding]}, {word.reason}")
         self.news()
+        return True
+
+
+async def _alone(keeping: Awaitable[bool]) -> None:
+    await keeping
 
 
 def _place(job: Job) -> dict[str, object]:

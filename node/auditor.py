@@ -16,7 +16,6 @@ from node.trainer_messages import LINE_MAXIMUM, from_line, to_line
 from node.trainer_output import log_output
 
 IDLE_SECONDS = 60.0
-STOP_SECONDS = 2.0
 
 
 class Auditor:

@@ -92,8 +92,7 @@ class AuditorProcess:
         return MISMATCH if faults else PASS, b"".join(roots), reason
 
     def _state(self, theta: str, m: str, v: str, steps_done: int, question: Replay) -> InnerState:
-        vectors = (self._vector(path) for path in (theta, m, v))
-        return InnerState(*vectors, steps_done, question.averages_steps)
+        return InnerState(self._vector(theta), self._vector(m), self._vector(v), steps_done, question.averages_steps)
 
     def _vector(self, path: str) -> FlatVector:
         return read_vector(Path(path).read_bytes() if path else None, self.learning.parameters)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Train a segment of another's round again, and compare. Files hold flat fp32 numbers; an empty path is all zeros."""
+    """Train a segment of another's round again, and compare. Files hold flat fp32 numbers; no path: all are zero."""
 
     number: int  # of the question
     round: int

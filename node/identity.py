@@ -93,7 +93,7 @@ class Identity:
         return tagged_hash("plant-secret", self.node_secret, chain_id, round_number.to_bytes(8, "big"))
 
     def verdict_salt(self, round_number: int, node: bytes, attempt: int, chain_id: bytes) -> bytes:
-        """What hides a verdict until all auditors are bound. Another in every attempt, or a repeated commitment fits."""
+        """What hides a verdict until all auditors are bound. Another in every attempt: no commitment fits twice."""
         about = (round_number.to_bytes(8, "big"), node, attempt.to_bytes(1, "big"))
         return tagged_hash("verdict-salt", self.validator_secret, chain_id, *about)
 
