@@ -279,9 +279,9 @@ class AuditDriver:
         return len(self._audits)
 
     @property
-    def own_audits(self) -> int:
+    def own(self) -> list[Audit]:
         """Open ones of this node's rounds."""
-        return sum(name.node == self.node for name in self._audits)
+        return [audit for name, (_, audit) in self._audits.items() if name.node == self.node]
 
     @property
     def tasks(self) -> int:

@@ -17,6 +17,7 @@ from chain.transition import Applied
 from consensus.messages import Certificate
 from node.archive_keeper import ArchiveKeeper
 from node.attendance import Attendance
+from node.audit_part import AuditPart
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
 from node.counted import Counted
@@ -99,6 +100,8 @@ class Node:
         self.traffic = RoundTraffic(lambda: None if self.membership is None else self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
+        self.audits = AuditPart(home, self.learning, self.segments, self.news, watch)
+        self.driver.also.append(self.audits.driver.inputs)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
@@ -149,7 +152,7 @@ class Node:
         membership = self.membership = Membership(
             self.home, self.settings, own, self.outcomes, Hooks(self._on_final, accuse=self._accuse)
         )
-        tasks: list[asyncio.Future[Any]] = [membership.failed]
+        tasks: list[asyncio.Future[Any]] = [membership.failed, self.audits.start(membership)]
         try:
             await membership.start()
             if membership.listens_at:
@@ -170,6 +173,7 @@ class Node:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.audits.stop()
             await membership.stop()
 
     async def _keep_archive(self) -> None:
@@ -247,6 +251,7 @@ class Node:
         self.facts = self._facts(state)
         self.outcomes.models.audited = audited_rounds(state)
         self.driver.follow(state, self.view.tip.height)
+        self.audits.follow(state, self.view.tip.height)
         self.declarations.follow(state)
         self.attendance.follow(state)
         wanted = self.settings.until_round
