@@ -118,6 +118,7 @@ class Membership:
         self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper, corpus))
         self.switch: Switch | None = None
         self._blobs: list[Blobs] = []
+        self._corpus_blobs: Blobs | None = None
         self._server: BlobServer | None = None
         if meets_others(settings):
             config = switch_config(home, settings, self.runtime.fail, self._is_validator)
@@ -153,8 +154,9 @@ class Membership:
         network, root = self.home.network, self.home.directory.root
         if self.switch is None or self.protocols.corpus is None:
             return ServedShards(root, network.corpus_root)
-        blobs = self._blobs_into(self.home.directory / "tokens" / CORPUS_INCOMING)
-        fetch = CorpusFetch(network, root, (self.protocols.corpus, blobs), provider, tell)
+        if self._corpus_blobs is None:
+            self._corpus_blobs = self._blobs_into(self.home.directory / "tokens" / CORPUS_INCOMING)
+        fetch = CorpusFetch(network, root, (self.protocols.corpus, self._corpus_blobs), provider, tell)
         await fetch.bring()
         return fetch.served
 
