@@ -39,7 +39,7 @@ from node.producer import Producer
 from node.readings import Readings
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
-from node.round_now import closed_words
+from node.round_now import closed_words, pace_ms
 from node.round_traffic import RoundTraffic
 from node.round_weights import RoundWeights
 from node.segment_keep import audited_rounds
@@ -174,6 +174,8 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.audits.stop()
+            if farewell := self.audits.farewell(pace_ms(tuple(self.readings.block_times_ms), self.network.params)):
+                self.watch(farewell)
             await membership.stop()
 
     async def _keep_archive(self) -> None:
