@@ -121,7 +121,7 @@ class Node:
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
-        self.outcomes.models.audited = audited_rounds(self.store.state())
+        self.outcomes.models.audited = audited_rounds(self.store.state(), home.identity.node)
         self.checkpoint = newest_checkpoint(self.store) or ""
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
@@ -251,7 +251,7 @@ class Node:
 
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
-        self.outcomes.models.audited = audited_rounds(state)
+        self.outcomes.models.audited = audited_rounds(state, self.home.identity.node)
         self.driver.follow(state, self.view.tip.height)
         self.audits.follow(state, self.view.tip.height)
         self.declarations.follow(state)
