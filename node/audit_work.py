@@ -203,8 +203,10 @@ class AuditWork:
             return False
         self._begun.pop(job.key, None)
         self.given += 1
-        where = f"segment {job.segment} of round {job.round} of node {job.node.hex()[:16]}"
-        self.watch(f"Audit of {where}: {FINDINGS[word.finding]}, {word.reason}")
+        LOG.info("found in an audit", finding=FINDINGS[word.finding], reason=word.reason, **_place(job))
+        if word.finding != PASS:
+            where = f"segment {job.segment} of round {job.round} of node {job.node.hex()[:16]}"
+            self.watch(f"Audit of {where}: {FINDINGS[word.finding]}, {word.reason}")
         self.news()
         return True
 

@@ -117,6 +117,7 @@ class Node:
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
         self.hear_block: list[Callable[[Applied], None]] = [
             *(self.readings.hear_block, self.weights.hear_block, self.traffic.hear_block),
+            self.audits.hear_block,
         ]
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
