@@ -20,9 +20,14 @@ from network.switch import Switch
 from network.switch_config import SwitchConfig
 from network.tls import client_context
 from network.traffic import Traffic
+from node.audit_blobs import AuditBlobs
 from node.blob_source import FileSource, Sources
 from node.blobs import Blobs
 from node.checkpoint import Trust
+from node.corpus_fetch import INCOMING as CORPUS_INCOMING
+from node.corpus_fetch import CorpusFetch
+from node.corpus_receipts import Provider, ServedShards
+from node.corpus_source import CorpusSource
 from node.errors import NodeError
 from node.home import Home
 from node.journal import program_version
@@ -32,6 +37,8 @@ from node.model_source import ModelSource
 from node.outcomes import Outcomes
 from node.own import Hooks, Own
 from node.protocols import Protocols, Services
+from node.segment_room import limit_of
+from node.segment_store import SegmentStore
 from node.settings import Settings
 from node.snapshot_keeper import SnapshotKeeper
 from node.standing import make_voucher, read_voucher
@@ -95,15 +102,23 @@ class Membership:
         self.trust = Trust(home.network.params, settings.checkpoint)
         self.view = own.view
         files = (outcomes.payloads, outcomes.aggregates)
-        sources: list[BlobSource] = [*(FileSource(each.find) for each in files), ModelSource(outcomes.models)]
+        segments = SegmentStore(home.directory / "segments")
+        sources: list[BlobSource] = [
+            *(FileSource(each.find) for each in (*files, segments)),
+            ModelSource(outcomes.models),
+        ]
         keeper = self._keeper() if settings.snapshot_epochs else None
         if keeper is not None:
             sources.append(FileSource(keeper.find))
             hooks = replace(hooks, on_final=_both(hooks.on_final, keeper.hear_block))
-        source = Sources(sources)
-        self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper))
+        limit = limit_of(outcomes.models.learning, settings.segment_disk)
+        self.audit_blobs = AuditBlobs(home.directory / "audits", Sources(sources), limit)
+        corpus = CorpusSource(home.network, home.directory.root)
+        source = Sources([*sources, FileSource(self.audit_blobs.find), corpus])
+        self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper, corpus))
         self.switch: Switch | None = None
         self._blobs: list[Blobs] = []
+        self._corpus_blobs: Blobs | None = None
         self._server: BlobServer | None = None
         if meets_others(settings):
             config = switch_config(home, settings, self.runtime.fail, self._is_validator)
@@ -128,10 +143,22 @@ class Membership:
         models = self.outcomes.models
         fetch = ModelFetch(models, self._blobs_into(models.folder / INCOMING), self._round_of)
         self.outcomes.fetch_checkpoint = fetch.fetch
+        self.audit_blobs.fetcher = self._blobs_into(self.audit_blobs.folder)
         try:
             await self.switch.start()
         except NetworkError as error:
             raise NodeError(str(error)) from error
+
+    async def bring_corpus(self, provider: Callable[[], Provider | None], tell: Callable[[str], None]) -> ServedShards:
+        """Fetch the network's corpus if it is not here; returns what was served by whom. Raises CorpusError."""
+        network, root = self.home.network, self.home.directory.root
+        if self.switch is None or self.protocols.corpus is None:
+            return ServedShards(root, network.corpus_root)
+        if self._corpus_blobs is None:
+            self._corpus_blobs = self._blobs_into(self.home.directory / "tokens" / CORPUS_INCOMING)
+        fetch = CorpusFetch(network, root, (self.protocols.corpus, self._corpus_blobs), provider, tell)
+        await fetch.bring()
+        return fetch.served
 
     def _blobs_into(self, folder: Path) -> Blobs:
         assert self.protocols.blobs is not None

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
@@ -13,6 +14,7 @@ class Train:
     """Train a round from the outer state in file `base`; go on from work/ if it holds segments of this round.
 
     The ledger lets us begin with the second moments of root `averages_root`, `averages_steps` old; ZERO: with none.
+    `plant_secret` says which segments read other data (`chain.plants`); ZERO: none of them.
     """
 
     round: int
@@ -20,6 +22,7 @@ class Train:
     base: str
     averages_root: bytes
     averages_steps: int
+    plant_secret: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,26 @@ class Validate:
 
     round: int
     base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remake:
+    """Train a past round again and keep the states around `segment` and the last one: an audit wants them.
+
+    The first six fields are as in `Train`. `segments` were proven; `first` and `last` are the state hashes of the
+    first and the last of them.
+    """
+
+    round: int
+    mix: bytes
+    base: str
+    averages_root: bytes
+    averages_steps: int
+    plant_secret: bytes
+    segment: int
+    segments: int
+    first: bytes
+    last: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +136,28 @@ class BegunFresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Remade:
+    """What came of `Remake`; an empty `reason`: the states are here again."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The trainer cannot go on; `message` says what to do."""
 
     message: str
 
 
-Command = Train | Validate | WrapUp | Abandon
-TrainerEvent = Ready | Tokenising | Validated | Stepped | SegmentDone | RoundDone | BegunFresh | Failed
+Command = Train | Validate | Remake | WrapUp | Abandon
+TrainerEvent = Ready | Tokenising | Validated | Stepped | SegmentDone | RoundDone | BegunFresh | Remade | Failed
 KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         Train,
         Validate,
+        Remake,
         WrapUp,
         Abandon,
         Ready,
@@ -135,6 +167,7 @@ KINDS: dict[str, type] = {
         SegmentDone,
         RoundDone,
         BegunFresh,
+        Remade,
         Failed,
     )
 }
@@ -142,23 +175,23 @@ LINE_MAXIMUM = 65_536
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
-def to_line(message: Command | TrainerEvent) -> bytes:
+def to_line(message: Any) -> bytes:
     content = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(message).items()}
     return json.dumps({"kind": type(message).__name__, **content}).encode() + b"\n"
 
 
-def from_line(line: bytes) -> Command | TrainerEvent:
-    """Raises TrainerError if the line is no message."""
+def from_line(line: bytes, kinds: Mapping[str, type] = KINDS) -> Any:
+    """A message of one of these kinds. Raises TrainerError if the line is none."""
     try:
         bare = STRINGS.sub(b"", line)
         if b"[" in bare or bare.count(b"{") != 1:
             # Messages are flat; deep nesting would overflow the parser's stack.
             raise ValueError("nested")
         content = json.loads(line)
-        kind = KINDS[content.pop("kind")]
+        kind = kinds[content.pop("kind")]
         hints = get_type_hints(kind)
         values = {f.name: _value(content[f.name], hints[f.name]) for f in fields(kind)}
-        message: Command | TrainerEvent = kind(**values)
+        message = kind(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainerError(f"this is no message between node and trainer: {line[:200]!r}") from error
     return message
