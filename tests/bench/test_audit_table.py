@@ -1,0 +1,87 @@
+"""The odds of audits: the formulas agree with chance played out, and docs/security.md says what they say."""
+
+import json
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from bench.audit_odds import Forgery, Terms, rounds_until, seen_share, sleeper, terms_of, veteran_ratio
+from bench.audit_table import BEGIN, DOCUMENT, END, GOAL, profiles_of_genesis, rewritten, worst_veteran
+from bench.economics import ROOT
+
+PLAYED = 4_000
+FAST = Terms(3, 0.5, 6, 0.25, 8, 8, 0.1, 1.0)  # warm-up, steady, floor from, floor, vesting, lost, stake, pay
+
+
+def lived(forgery: Forgery, honest: int, terms: Terms, chance: Random) -> tuple[int, int]:
+    """(rounds of forging until it is found, rounds whose pay it never gets), of one life."""
+    passes, number = 0, 0
+    while True:
+        number += 1
+        if chance.random() < terms.rate(passes):
+            weighted = chance.random() < 0.5
+            if number > honest and chance.random() < (forgery.listed if weighted else forgery.share):
+                return number - honest, min(number, terms.vest_rounds)
+            passes += 1
+
+
+@pytest.mark.parametrize("honest", [0, 2, 5, 30])
+@pytest.mark.parametrize("forgery", [Forgery(0.25, 0.25), Forgery(0.5, 0.0), Forgery(0.05, 1.0), Forgery(1.0, 1.0)])
+def test_lives_played_by_chance_last_and_lose_what_the_formula_says(forgery: Forgery, honest: int) -> None:
+    chance = Random(f"{forgery} {honest}")
+    lives = [lived(forgery, honest, FAST, chance) for _ in range(PLAYED)]
+    found = sleeper(forgery, honest, FAST)
+    for place, expected in enumerate((found.rounds, found.lost)):
+        values = [life[place] for life in lives]
+        mean = sum(values) / PLAYED
+        deviation = (sum((value - mean) ** 2 for value in values) / PLAYED) ** 0.5
+        assert abs(mean - expected) <= 4.5 * deviation / PLAYED**0.5 + 1e-9, (place, mean, expected)
+    assert found.saved == pytest.approx(forgery.share * found.rounds)
+
+
+def test_a_veteran_is_a_sleeper_that_has_slept_long_enough() -> None:
+    forgery = Forgery(0.5, 0.5)
+    assert sleeper(forgery, 500, FAST).ratio == pytest.approx(veteran_ratio(forgery, FAST.floor, FAST))
+
+
+@pytest.mark.parametrize(("chance", "rounds"), [(1.0, 1), (0.5, 7), (0.01, 459), (0.9, 2), (0.99, 2)])
+def test_rounds_to_99_percent_are_the_fewest_that_reach_it(chance: float, rounds: int) -> None:
+    assert rounds_until(chance) == rounds or (chance == 0.99 and rounds_until(chance) == 1)
+    assert 1 - (1 - chance) ** rounds_until(chance) >= 0.99 - 1e-12
+    if rounds_until(chance) > 1:
+        assert 1 - (1 - chance) ** (rounds_until(chance) - 1) < 0.99
+
+
+def test_a_segment_listed_with_no_distance_is_found_half_as_often_and_one_with_all_in_every_second_draw() -> None:
+    assert Forgery(0.1, 0.0).found_if_drawn == 0.05
+    assert Forgery(0.04, 1.0).found_if_drawn == 0.52
+    assert Forgery(1.0, 1.0).found_if_drawn == 1
+
+
+def test_stake_adds_to_what_a_cheat_loses_and_auditors_of_its_own_take_from_it() -> None:
+    forgery = Forgery(0.5, 0.5)
+    bare, staked = veteran_ratio(forgery, 0.25, FAST), veteran_ratio(forgery, 0.25, FAST, stake=100.0)
+    assert bare == 2 and staked == pytest.approx(0.25 * (8 + 10))
+    assert veteran_ratio(forgery, 0.25, replace(FAST, lost_rounds=1)) == 0.25
+    assert seen_share(0, 0.1) == 1 and seen_share(1, 0.1) == 0
+    assert seen_share(0.5, 0.1) == pytest.approx(1 - 0.9 * 0.5 - 0.1 * 0.25)
+
+
+@pytest.mark.parametrize("profile", profiles_of_genesis(), ids=lambda profile: profile.name)
+def test_with_the_genesis_numbers_every_cheat_of_a_veteran_loses_five_times_what_it_saves(profile) -> None:
+    assert worst_veteran(profile.params, terms_of(profile.params)) >= GOAL
+
+
+def test_the_tables_of_the_document_are_those_of_the_formulas() -> None:
+    text = DOCUMENT.read_text()
+    assert BEGIN in text and END in text
+    assert rewritten(text) == text, "run: python -m bench audit_table --write"
+
+
+def test_the_template_has_the_numbers_that_the_terms_are_made_of() -> None:
+    numbers = json.loads((ROOT / "genesis.json").read_text())["parameters"]
+    terms = terms_of(profiles_of_genesis()[0].params)
+    assert terms.vest_rounds == numbers["chain.vest_rounds"]
+    assert terms.floor == numbers["chain.audit_floor_basis_points"] / 10_000
+    assert [terms.rate(passes) for passes in (0, 19, 20, 199, 200)] == [1, 1, terms.steady, terms.steady, terms.floor]
