@@ -1,8 +1,8 @@
 """How likely audits by lot find a cheat, and what it costs it, by exact formulas.
 
-A cheat forges a share of its segments in every round. `listed` is the share that these segments have of the distances
-that it lists: what lots weighted by distance go by. Nothing is assumed about the cheat but that it keeps to one share;
-about auditors, that they look: what a colluding one changes is `seen_share`.
+A cheat forges some of its segments in every round, and lists distances as it likes: half of the lots go by them.
+Nothing is assumed about it but that it keeps to that; about auditors, that they look: what colluding ones change is
+`seen_share`.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,34 @@ class Forgery:
     """What a cheat does in each round."""
 
     share: float  # of its segments that are forged, and of its work that it saves
-    listed: float  # of its distances that are theirs
+    weighted: float  # chance that a lot by distance falls on one of them
 
     @property
     def found_if_drawn(self) -> float:
         """Half of the lots are uniform, half weighted by distance."""
-        return (self.share + self.listed) / 2
+        return (self.share + self.weighted) / 2
+
+
+def in_proportion(forged: int, segments: int) -> Forgery:
+    """All segments list the same distance."""
+    return _forgery(forged, [1] * segments)
+
+
+def hidden(forged: int, segments: int) -> Forgery:
+    """What is forged lists no distance, and one honest segment all: nothing is drawn less often."""
+    return _forgery(forged, [0] * (segments - 1) + [1]) if forged < segments else in_proportion(forged, segments)
+
+
+def exposed(forged: int, segments: int) -> Forgery:
+    """What is forged lists all of the distance, as it must if it carries the payload."""
+    return _forgery(forged, [1] * forged + [0] * (segments - forged))
+
+
+def _forgery(forged: int, distances: list[int]) -> Forgery:
+    """The first `forged` segments are. The rule of lots by distance: none weighs less than the mean distance."""
+    segments, total = len(distances), sum(distances)
+    weights = [max(segments * distance, total) for distance in distances]
+    return Forgery(forged / segments, sum(weights[:forged]) / sum(weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +59,6 @@ class Terms:
     floor: float
     vest_rounds: int
     lost_rounds: int  # whose pay a node loses that is drawn on a forged segment: the least of what it can choose
-    stake_share: float  # of its stake that it loses
     pay: float  # NEURO for a whole round
 
     def rate(self, passes: int) -> float:
@@ -55,7 +76,6 @@ def terms_of(params: Params, lost_rounds: int | None = None) -> Terms:
         params.audit_floor_basis_points / 10_000,
         params.vest_rounds,
         params.vest_rounds if lost_rounds is None else lost_rounds,
-        params.fraud_basis_points / 10_000,
         params.inner_steps * params.rate_batch_nanos / NEURO,
     )
 
@@ -73,18 +93,18 @@ def seen_share(own_power: float, second: float) -> float:
 # ---- A veteran: it has worked honestly until its vesting is full, and then forges until it is found
 
 
-def veteran_ratio(forgery: Forgery, rate: float, terms: Terms, stake: float = 0.0) -> float:
+def veteran_ratio(forgery: Forgery, rate: float, terms: Terms) -> float:
     """What a round costs it on average, over what it saves. Saved work is worth what it pays: it can be worth no more.
 
-    What was released before it is found is counted as won: it loses only what vests then.
+    What was released before it is found is counted as won: it loses only what vests then. It is not counted that it
+    loses stake, because who shows nothing keeps that; nor that it may not work for a while.
     """
-    lost = terms.lost_rounds * terms.pay + terms.stake_share * stake
-    return rate * forgery.found_if_drawn * lost / (forgery.share * terms.pay)
+    return rate * forgery.found_if_drawn * terms.lost_rounds / forgery.share
 
 
-def veteran_profit(forgery: Forgery, rate: float, terms: Terms, stake: float = 0.0) -> float:
+def veteran_profit(forgery: Forgery, rate: float, terms: Terms) -> float:
     """NEURO a round more than honest work would leave it."""
-    return forgery.share * terms.pay * (1 - veteran_ratio(forgery, rate, terms, stake))
+    return forgery.share * terms.pay * (1 - veteran_ratio(forgery, rate, terms))
 
 
 # ---- A sleeper: it works honestly for some rounds, with 0 from the first one on, then forges until it is found

@@ -8,12 +8,16 @@ All figures are exact formulas (`bench.audit_odds`); `tests/bench/test_audit_tab
 
 import argparse
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.audit_odds import (
     Forgery,
     Terms,
+    exposed,
+    hidden,
+    in_proportion,
     lazy_ratio,
     rounds_until,
     seen_share,
@@ -33,6 +37,7 @@ BEGIN, END = "<!-- computed: bench audit_table -->\n", "<!-- end of the computed
 PROFILES = ("dev", "main")
 GOAL = 5  # times that a cheat should lose what it saves
 HONEST_ROUNDS = (0, 5, 20, 40, 1_000)
+LISTINGS = {"their share": in_proportion, "0": hidden, "all": exposed}
 OWN_POWERS = (0.01, 0.1, 0.25, 0.33)
 
 
@@ -43,12 +48,11 @@ class Cheat:
     name: str
     caught_by: str
     segments: int | None = None
-    listed: float | None = None  # share of the distances; None: as many as segments
+    listed: Callable[[int, int], Forgery] = in_proportion
     saves: bool = True  # work; else it only does harm
 
     def forgery(self, of_round: int) -> Forgery:
-        share = 1.0 if self.segments is None else self.segments / of_round
-        return Forgery(share, share if self.listed is None else self.listed)
+        return self.listed(of_round if self.segments is None else self.segments, of_round)
 
 
 REPLAY = "replay ends elsewhere"
@@ -64,8 +68,8 @@ CHEATS = (
     Cheat("invented states", REPLAY + ", or no states to show"),
     Cheat("lower precision than registered", "replay: outside the tolerance"),
     Cheat("one segment not trained, listed as if it were", REPLAY, 1),
-    Cheat("one segment not trained, listed with distance 0", REPLAY, 1, 0.0),
-    Cheat("one huge forged segment that carries the payload", REPLAY + "; lots by distance find it", 1, 1.0),
+    Cheat("one segment not trained, listed with distance 0", REPLAY, 1, hidden),
+    Cheat("one huge forged segment that carries the payload", REPLAY + "; lots by distance find it", 1, exposed),
 )
 
 
@@ -127,11 +131,10 @@ def shares(profile: Profile) -> str:
     params, terms = profile.params, terms_of(profile.params)
     rows = []
     for forged in (1, params.segments // 4, params.segments // 2, params.segments - 1, params.segments):
-        share = forged / params.segments
-        for words, listed in (("their share", share), ("0", 0.0), ("all", 1.0)):
+        for words, listed in LISTINGS.items():
             if forged == params.segments and words != "all":
                 continue  # all of the segments have all of the distances
-            forgery = Forgery(share, listed)
+            forgery = listed(forged, params.segments)
             chances = [rate * forgery.found_if_drawn for rate in rates(terms)]
             rows.append(
                 [
@@ -151,11 +154,11 @@ def lives(profile: Profile) -> str:
     params, terms = profile.params, terms_of(profile.params)
     rows = []
     for forged in (1, params.segments // 4, params.segments // 2, params.segments):
-        share = forged / params.segments
-        for words, listed in (("their share", share), ("0", 0.0)):
-            if forged == params.segments and not listed:
+        for words in ("their share", "0"):
+            if forged == params.segments and words == "0":
                 continue
-            found = [sleeper(Forgery(share, listed), rounds, terms) for rounds in HONEST_ROUNDS]
+            forgery = LISTINGS[words](forged, params.segments)
+            found = [sleeper(forgery, rounds, terms) for rounds in HONEST_ROUNDS]
             cells = [f"{shown(life.ratio)} ({shown(life.rounds)})" for life in found]
             rows.append([f"{forged} of {params.segments}", words, *cells])
     return table(["forged", "distances listed", *(f"after {rounds:,}" for rounds in HONEST_ROUNDS)], rows)
@@ -173,7 +176,7 @@ def accomplices(params: Params) -> str:
 
 def worst_veteran(params: Params, terms: Terms) -> float:
     """Loss over gain of the cheapest forgery at the lowest rate."""
-    forgeries = [Forgery(n / params.segments, 0.0) for n in range(1, params.segments)] + [Forgery(1.0, 1.0)]
+    forgeries = [hidden(forged, params.segments) for forged in range(1, params.segments + 1)]
     return min(veteran_ratio(forgery, terms.floor, terms) for forgery in forgeries)
 
 
@@ -187,7 +190,6 @@ def numbers(profiles: list[Profile]) -> str:
         ["the same at the floor rate", *(percent(work_share(p, terms_of(p).floor)) for p in every)],
         ["the same in the warm-up", *(percent(work_share(p, 1.0)) for p in every)],
         ["least loss over gain, any share, lowest rate", *(shown(worst_veteran(p, terms_of(p))) for p in every)],
-        [f"the same with {shown(stake)} NEURO at stake", *(shown(staked_worst(p, stake)) for p in every)],
         ["if not showing cost the round alone", *(shown(worst_veteran(p, terms_of(p, 1))) for p in every)],
         ["lazy auditor: fine over replay saved", *(shown(lazy_ratio(p, stake)) for p in every)],
     ]
@@ -197,13 +199,6 @@ def numbers(profiles: list[Profile]) -> str:
 def work_share(params: Params, rate: float) -> float:
     """Replayed steps over trained steps, with the second auditors."""
     return rate * (1 + params.audit_second_basis_points / 10_000) / params.segments
-
-
-def staked_worst(params: Params, stake: float) -> float:
-    """With stake each lost round weighs as much more."""
-    terms = terms_of(params)
-    extra = terms.stake_share * stake / terms.pay
-    return worst_veteran(params, replace(terms, lost_rounds=terms.lost_rounds + round(extra)))
 
 
 def profiles_of_genesis() -> list[Profile]:
@@ -239,7 +234,7 @@ def main(arguments: list[str]) -> None:
     for profile in profiles_of_genesis():
         params, terms = profile.params, terms_of(profile.params)
         for name, rate in (("warmup", 1.0), ("steady", terms.steady), ("floor", terms.floor)):
-            one = Forgery(1 / params.segments, 1 / params.segments)
+            one = in_proportion(1, params.segments)
             report(f"{profile.name}_detection_one_segment_{name}", rate * one.found_if_drawn, "of rounds")
             report(f"{profile.name}_verification_share_{name}", work_share(params, rate), "of training", 0.05)
         note = "what the cheapest cheat loses over what it saves, full vesting, floor rate, no stake"

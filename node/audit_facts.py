@@ -37,7 +37,7 @@ class Auditor:
     """One validator that was drawn, in one attempt."""
 
     place: int  # in the audit's set
-    key: bytes | None  # None where the set is not known any more
+    key: bytes
     wallet: bytes | None
     attempt: int
     committed: bool
@@ -51,9 +51,9 @@ class AuditFacts:
     phase: int
     segment: int
     attempt: int
-    drawn_height: int | None
+    drawn_height: int
     deadline_height: int | None
-    set_epoch: int | None
+    set_epoch: int
     planted: bool | None  # None: the node has not shown it
     auditors: tuple[Auditor, ...]
     votes: tuple[tuple[int, int], ...]  # answers, with basis points of the power, to the question that was put last
@@ -103,11 +103,16 @@ class ProofFacts:
 
     @property
     def drawn_basis_points(self) -> int | None:
-        """How likely the drawn segment was to be the one: half of the lots are uniform, half weighted by distance."""
+        """How likely the drawn segment was to be the one.
+
+        Half of the lots are uniform, half go by distance, where none weighs less than the mean distance.
+        """
         if self.audit is None or not self.segments or self.audit.segment >= self.segments:
             return None
-        uniform, total = Fraction(1, self.segments), sum(self.distances)
-        weighted = Fraction(self.distances[self.audit.segment], total) if total else uniform
+        total = sum(self.distances)
+        weights = [max(self.segments * distance, total) for distance in self.distances]
+        uniform = Fraction(1, self.segments)
+        weighted = Fraction(weights[self.audit.segment], sum(weights)) if total else uniform
         return int((uniform + weighted) / 2 * 10_000)
 
 

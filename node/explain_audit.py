@@ -23,7 +23,6 @@ from chain.state import (
 from node.audit_facts import (
     FORFEITED,
     NOT_MINTED,
-    RELEASED,
     UNPAID,
     VESTING,
     AuditFacts,
@@ -141,8 +140,6 @@ def _by_everybody(facts: ProofFacts) -> list[Statement]:
 def _why_not(facts: ProofFacts) -> str:
     if facts.counts is False:
         return ", because it is not paid"
-    if facts.reward.state == RELEASED:
-        return ", or the audit lies too far back"
     return ": the lot did not fall on it"
 
 
@@ -152,8 +149,6 @@ def _not_audited(facts: ProofFacts) -> list[Statement]:
             f"The round ended {facts.round_phase} and this payload did not enter it, so the work is not paid, and what "
             "is not paid is not audited."
         )
-    elif facts.reward.state == RELEASED:
-        text = "The blocks that this node has looked at hold no word of an audit of this work."
     elif facts.ended_height == facts.height:
         text = "The round has just ended. The next block draws who is audited."
     else:
@@ -194,23 +189,22 @@ def _audited(facts: ProofFacts, audit: AuditFacts) -> list[Statement]:
 
 
 def _draw(facts: ProofFacts, audit: AuditFacts) -> Statement:
-    where = "A later block" if audit.drawn_height is None else f"Block {audit.drawn_height}, after the round had ended,"
     odds = "" if facts.drawn_basis_points is None else f" (its chance was {percent(facts.drawn_basis_points)})"
     return Statement(
         CHECKED,
-        f"{where} drew this audit by a number that nobody knew when the states were committed. The lot fell on "
-        f"segment {audit.segment}, counted from 0, of {facts.segments}{odds}: {_count(facts.segment_steps, 'step')}.",
+        f"Block {audit.drawn_height}, after the round had ended, drew this audit by a number that nobody knew when the "
+        f"states were committed. The lot fell on segment {audit.segment}, counted from 0, of {facts.segments}{odds}: "
+        f"{_count(facts.segment_steps, 'step')}.",
     )
 
 
 def _auditor(audit: AuditFacts, auditor: Auditor) -> Statement:
-    key = "" if auditor.key is None else f" (key {_short(auditor.key)}"
     owner = "" if auditor.wallet is None else f", wallet {to_text(auditor.wallet)}"
-    who = f"Attempt {auditor.attempt}, validator {auditor.place}{key}{owner}{')' if key else ''}"
+    who = f"Attempt {auditor.attempt}, validator {auditor.place} (key {_short(auditor.key)}{owner})"
     if auditor.finding == NO_FINDING:
         return Statement(ONLY_CLAIMED, f"{who}: {_silence(audit, auditor)}.")
     words = {
-        PASS: "trained the segment again and came to the claimed state, and the payload is what follows from the weights",
+        PASS: "trained the segment again and came to the claimed state, and the payload follows from the weights",
         MISMATCH: "trained the segment again and came to something else",
         UNSERVED: "could not get the states to train from",
     }[auditor.finding]
@@ -280,8 +274,8 @@ def _outcome(facts: ProofFacts, audit: AuditFacts) -> Statement:
         ),
         WITHHELD: (
             CHECKED,
-            "Result: withheld. What cannot be checked is not paid: the reward is burned, and the node is audited in "
-            "every round again.",
+            "Result: withheld. What cannot be checked is not paid: all rewards of the node that were still vesting are "
+            "burned, its unreleased rounds pay nothing, and it is audited in every round again.",
         ),
         ACQUITTED: (
             ONLY_CLAIMED,
@@ -355,14 +349,12 @@ def _reward(facts: ProofFacts, reward: Reward) -> list[str]:
         return ["Reward: forfeited. What was minted of it is burned."]
     if reward.state == NOT_MINTED:
         return [
-            "Reward: not minted yet. That happens at the end of an epoch, together with all work of that time, and then "
-            f"it vests until round {reward.release_round} has ended."
+            "Reward: not minted yet. That happens at the end of an epoch, with all work of that time, and then it "
+            f"vests until round {reward.release_round} has ended."
         ]
-    if reward.state == RELEASED:
-        return ["Reward: this round's rewards have been released; whoever had one can spend it now."]
     assert reward.state == VESTING
     left = reward.release_round - facts.ended_round
-    when = f"{_count(left, 'round')} from now" if left > 0 else "as soon as no audit of the round is open"
+    when = f"{_count(left, 'round')} from now" if left > 0 else "as soon as no audit of the node is open"
     return [
         f"Reward{amount}: vesting. It is released when round {reward.release_round} has ended, {when}, and burned if "
         "fraud is proven before."

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 from marshmallow import Schema
 
-from node.api import questions, round_schemas, schemas
+from node.api import audit_schemas, questions, round_schemas, schemas
 from node.api.desk import Asked, Desk, checked
 from node.api.faults import Refusal
 
@@ -150,6 +150,24 @@ ROUTES: tuple[Route, ...] = (
         Desk.proofs,
         answer=schemas.Proofs,
         query=questions.ProofsPage,
+    ),
+    get(
+        "/v1/rounds/{round}/proofs/{node}",
+        "proof",
+        "One node's work in a round that has ended: what was claimed, checked, by whom, and what is only claimed.",
+        Desk.proof,
+        answer=audit_schemas.ExplainedProof,
+        place=questions.ProofPath,
+        refusals=(404, 409),
+    ),
+    get(
+        "/v1/audits",
+        "audits",
+        "Audits: the open ones in the order of their draw, or all of one round.",
+        Desk.audits,
+        answer=audit_schemas.Audits,
+        query=questions.AuditsPage,
+        refusals=(404,),
     ),
     get("/v1/losses", "losses", "Validation loss over all rounds.", Desk.losses, answer=schemas.Losses),
     get("/v1/events", "events", "What happens, as Server-Sent Events.", Desk.stream, produces=STREAM, refusals=(503,)),

@@ -25,6 +25,11 @@ from node.api.fields import (
 )
 from node.facts import STANDINGS
 
+INPUT_KINDS = (
+    *("commit", "reveal", "availability_vote", "result_vote", "segment_opening", "verdict_commit", "verdict_reveal"),
+    *("plant_reveal", "audit_vote", "storage_proof", "data_receipt"),
+)
+
 
 class Status(Answer):
     chain_id = digest()
@@ -198,9 +203,7 @@ class Proofs(Answer):
 
 
 class RoundInput(Answer):
-    kind = fields.String(
-        required=True, validate=validate.OneOf(["commit", "reveal", "availability_vote", "result_vote"])
-    )
+    kind = fields.String(required=True, validate=validate.OneOf(INPUT_KINDS))
     round = whole()
     by = text(description="node id, or the validator's index")
     root = maybe(digest())

@@ -6,12 +6,24 @@ from random import Random
 
 import pytest
 
-from bench.audit_odds import Forgery, Terms, rounds_until, seen_share, sleeper, terms_of, veteran_ratio
+from bench.audit_odds import (
+    Forgery,
+    Terms,
+    _forgery,
+    exposed,
+    hidden,
+    in_proportion,
+    rounds_until,
+    seen_share,
+    sleeper,
+    terms_of,
+    veteran_ratio,
+)
 from bench.audit_table import BEGIN, DOCUMENT, END, GOAL, profiles_of_genesis, rewritten, worst_veteran
 from bench.economics import ROOT
 
 PLAYED = 4_000
-FAST = Terms(3, 0.5, 6, 0.25, 8, 8, 0.1, 1.0)  # warm-up, steady, floor from, floor, vesting, lost, stake, pay
+FAST = Terms(3, 0.5, 6, 0.25, 8, 8, 1.0)  # warm-up, steady, floor from, floor, vesting, lost, pay
 
 
 def lived(forgery: Forgery, honest: int, terms: Terms, chance: Random) -> tuple[int, int]:
@@ -21,7 +33,7 @@ def lived(forgery: Forgery, honest: int, terms: Terms, chance: Random) -> tuple[
         number += 1
         if chance.random() < terms.rate(passes):
             weighted = chance.random() < 0.5
-            if number > honest and chance.random() < (forgery.listed if weighted else forgery.share):
+            if number > honest and chance.random() < (forgery.weighted if weighted else forgery.share):
                 return number - honest, min(number, terms.vest_rounds)
             passes += 1
 
@@ -53,18 +65,28 @@ def test_rounds_to_99_percent_are_the_fewest_that_reach_it(chance: float, rounds
         assert 1 - (1 - chance) ** (rounds_until(chance) - 1) < 0.99
 
 
-def test_a_segment_listed_with_no_distance_is_found_half_as_often_and_one_with_all_in_every_second_draw() -> None:
-    assert Forgery(0.1, 0.0).found_if_drawn == 0.05
-    assert Forgery(0.04, 1.0).found_if_drawn == 0.52
-    assert Forgery(1.0, 1.0).found_if_drawn == 1
+@pytest.mark.parametrize("segments", [2, 4, 20, 25, 1024])
+def test_whatever_a_cheat_lists_its_segments_are_drawn_with_three_quarters_of_the_even_chance(segments: int) -> None:
+    chance = Random(segments)
+    for forged in {1, segments // 2, segments - 1, segments}:
+        least = hidden(forged, segments).found_if_drawn
+        assert least >= 0.75 * forged / segments
+        assert least <= in_proportion(forged, segments).found_if_drawn <= exposed(forged, segments).found_if_drawn
+        for _ in range(20):
+            listed = [0] * forged + [chance.randrange(1_000) for _ in range(segments - forged)]
+            assert _forgery(forged, listed if any(listed) else [1] * segments).found_if_drawn >= least - 1e-12
 
 
-def test_stake_adds_to_what_a_cheat_loses_and_auditors_of_its_own_take_from_it() -> None:
+def test_a_segment_that_carries_the_whole_payload_is_found_in_a_quarter_of_the_draws() -> None:
+    assert exposed(1, 20).found_if_drawn == pytest.approx((1 / 20 + 20 / 39) / 2)
+    assert in_proportion(25, 25).found_if_drawn == 1
+
+
+def test_a_cheat_loses_as_many_rounds_as_the_terms_say_and_auditors_of_its_own_see_less() -> None:
     forgery = Forgery(0.5, 0.5)
-    bare, staked = veteran_ratio(forgery, 0.25, FAST), veteran_ratio(forgery, 0.25, FAST, stake=100.0)
-    assert bare == 2 and staked == pytest.approx(0.25 * (8 + 10))
+    assert veteran_ratio(forgery, 0.25, FAST) == 2
     assert veteran_ratio(forgery, 0.25, replace(FAST, lost_rounds=1)) == 0.25
-    assert seen_share(0, 0.1) == 1 and seen_share(1, 0.1) == 0
+    assert seen_share(0, 0.1) == 1 and seen_share(1, 0.1) == pytest.approx(0)
     assert seen_share(0.5, 0.1) == pytest.approx(1 - 0.9 * 0.5 - 0.1 * 0.25)
 
 

@@ -34,6 +34,7 @@ from tests.node.test_api_events import listening, until
 from training.trust import Trust
 
 NOTHING = Local({}, {}, 1_000)
+NEVER_AUDITED = {"audit": None, "audited_rounds": 0, "suspended_round": 0}
 
 
 @pytest.fixture
@@ -84,8 +85,9 @@ def test_in_training_who_has_proven_and_not_committed_is_waited_for(cluster: Clu
     answer = told(cluster.members[0])
     assert (answer["phase"], answer["committed"], answer["participants"], answer["segments"]) == ("training", 1, 3, 4)
     nodes = by_node(answer)
-    assert nodes[one] == {"node": one, "segments": 4, "committed": True, "revealed": False, "awaited": False}
-    assert nodes[two] == {"node": two, "segments": 1, "committed": False, "revealed": False, "awaited": True}
+    first = {"node": one, "segments": 4, "committed": True, "revealed": False, "awaited": False}
+    second = {"node": two, "segments": 1, "committed": False, "revealed": False, "awaited": True}
+    assert (nodes[one], nodes[two]) == (first | NEVER_AUDITED, second | NEVER_AUDITED)
     assert three not in nodes, "the ledger has heard nothing of it"
     assert answer["awaited"] == 2
     left = cluster.round.deadline_height - cluster.height
@@ -167,7 +169,8 @@ def test_a_round_whose_records_left_the_state_is_told_from_its_blocks(cluster: C
     assert Round().validate(after) == {}
     same = ("round", "phase", "ended_height", "base_round", "base_outer_root", "segments", "outcome")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
-    assert before["phase"] == "closed" and before["nodes"] == after["nodes"]
+    unknown = dict.fromkeys(NEVER_AUDITED)
+    assert before["phase"] == "closed" and [each | unknown for each in before["nodes"]] == after["nodes"]
     assert after["participants"] is after["committed"] is after["total_power_nanos"] is None
     assert (after["results"], after["validation_loss"]) == ([], 4.0)
     assert [each["weight_ppm"] for each in after["payloads"]].count(1_000_000) == 1
@@ -184,7 +187,7 @@ def test_who_committed_in_the_round_before_and_is_silent_now_is_named_as_awaited
         cluster.block()
     answer = told(cluster.members[0], 2)
     assert (answer["phase"], answer["committed"], answer["awaited"]) == ("training", 2, 1)
-    expected = {"node": silent, "segments": 0, "committed": False, "revealed": False, "awaited": True}
+    expected = {"node": silent, "segments": 0, "committed": False, "revealed": False, "awaited": True} | NEVER_AUDITED
     assert by_node(answer)[silent] == expected and len(answer["nodes"]) == 3
 
 
@@ -273,6 +276,7 @@ async def test_the_status_tells_the_newest_round_and_its_line(tmp_path: Path) ->
         [node] = round_now["nodes"]
         assert node == {
             "node": IDENTITY.node.hex(), "segments": 2, "committed": False, "revealed": False, "awaited": True,
+            **NEVER_AUDITED,
         }  # fmt: skip
 
 
