@@ -106,7 +106,8 @@ def _claimed(facts: ProofFacts) -> list[Statement]:
         Statement(
             CLAIMED,
             f"{_who(facts)} says that in round {facts.round} it trained {facts.segments:,} of "
-            f"{_count(facts.of_round, 'segment')}: {_count(facts.steps, 'step')} on {_count(facts.tokens, 'token')}.",
+            f"{_count(facts.of_round, 'segment')} ({_count(facts.segment_steps, 'step')} in a row each): "
+            f"{_count(facts.steps, 'step')} on {_count(facts.tokens, 'token')}.",
         )
     ]
     if facts.payload_root is None:
@@ -165,13 +166,13 @@ def _rate(facts: ProofFacts) -> list[Statement]:
     why = (
         f"each of its paid rounds is audited until it has passed {facts.warmup_rounds}"
         if young
-        else "so not every round"
+        else "the longer it passes, the fewer of its rounds"
     )
     return [
         Statement(
             CHECKED,
             f"This node is audited in {percent(facts.rate_basis_points)} of its rounds now: it has passed {passed} "
-            f"since its last failure or its beginning, {why}.",
+            f"since its last failure or its beginning; {why}.",
         )
     ]
 

@@ -176,6 +176,8 @@ ROUTES: tuple[Route, ...] = (
     file("/", "index.html", "text/html"),
     file("/explorer.js", "explorer.js", "text/javascript"),
     file("/explorer.css", "explorer.css", "text/css"),
+    file("/proof.html", "proof.html", "text/html"),
+    file("/proof.js", "proof.js", "text/javascript"),
 )
 
 

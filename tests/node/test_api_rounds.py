@@ -383,8 +383,13 @@ def test_the_weights_of_a_node_begin_with_the_model_that_it_restores(tmp_path: P
 def test_the_explorer_puts_in_text_only_and_asks_nobody_else() -> None:
     """What strangers say may hold any markup; and what the page's rules forbid must not be tried either."""
     found = {path.name: path.read_text() for path in EXPLORER.iterdir()}
-    assert set(found) == {"index.html", "explorer.js", "explorer.css"}
-    script = found["explorer.js"].replace("http://www.w3.org/2000/svg", "")
+    assert set(found) == {"index.html", "explorer.js", "explorer.css", "proof.html", "proof.js"}
+    assert "url(" not in found["explorer.css"] and "@import" not in found["explorer.css"]
+    for page, name in (("index.html", "explorer.js"), ("proof.html", "proof.js")):
+        _check_page(found[page], found[name].replace("http://www.w3.org/2000/svg", ""))
+
+
+def _check_page(page: str, script: str) -> None:
     for way in (
         "innerHTML",
         "outerHTML",
@@ -396,7 +401,6 @@ def test_the_explorer_puts_in_text_only_and_asks_nobody_else() -> None:
         "http",
     ):
         assert way not in script, way
-    assert not re.search(r"\bstyle=|\bon\w+=|https?:|<script>", found["index.html"])
-    assert "url(" not in found["explorer.css"] and "@import" not in found["explorer.css"]
-    ids = re.findall(r'id="([\w-]+)"', found["index.html"])
+    assert not re.search(r"\bstyle=|\bon\w+=|https?:|<script>", page)
+    ids = re.findall(r'id="([\w-]+)"', page)
     assert len(ids) == len(set(ids)) and set(re.findall(r'(?:place|fill|bar)\("([\w-]+)"', script)) <= set(ids)

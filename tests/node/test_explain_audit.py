@@ -126,8 +126,8 @@ def test_the_draw_names_block_segment_chance_and_that_nobody_knew_it_before(node
     [
         (0, "100 %", "until it has passed 20"),
         (19, "100 %", "until"),
-        (20, "40 %", "not every"),
-        (200, "20 %", "not every"),
+        (20, "40 %", "the fewer"),
+        (200, "20 %", "the fewer"),
     ],
 )
 def test_the_rate_and_why_it_applies_are_told(node: LoneNode, state: State, passed: int, rate: str, why: str) -> None:
