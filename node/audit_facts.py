@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+from chain.audit_draw import audit_share, wallets_of
+from chain.audit_inputs import answer_subject
 from chain.audit_messages import ANSWERS, NO_FINDING
-from chain.block import Validator
-from chain.crypto.hashing import ZERO, tagged_hash
+from chain.crypto.hashing import ZERO
+from chain.findings import is_misled, is_segment_planted
 from chain.genesis import Network, Params
-from chain.plants import is_planted
-from chain.rounds import counted
-from chain.stakes import ValidatorKey, validator_key
+from chain.payouts import claims_of
+from chain.rounds import earning
 from chain.state import (
     CLOSED,
     PASSED,
@@ -92,8 +93,8 @@ class ProofFacts:
     audited_rounds: int | None
     suspended_round: int | None
     warmup_rounds: int
-    sets_size: int | None  # validators that could be drawn
-    own_power: int | None  # of them those of the node's own wallet
+    set_size: int  # validators
+    own_members: int  # of them those of the node's own wallet, which are never drawn
     audit: AuditFacts | None
     reward: Reward
 
@@ -128,7 +129,7 @@ def facts_of(
     record = state.find(NodeRecord, node_key(node))
     found = state.audit(current.number, node)
     set_epoch = current.set_epoch if found is None else found.set_epoch
-    wallets = [wallet_of(state, network, member) for member in state.validators(set_epoch).members]
+    members = state.validators(set_epoch).members
     return ProofFacts(
         round=current.number,
         node=node,
@@ -144,46 +145,32 @@ def facts_of(
         payload_root=None if claim.payload_root == ZERO else claim.payload_root,
         counts=_counts(state, current, node),
         distances=claim.distances,
-        rate_basis_points=None if record is None else rate_of(record.audited_rounds, params),
+        rate_basis_points=None if record is None else audit_share(record, params),
         audited_rounds=None if record is None else record.audited_rounds,
         suspended_round=None if record is None else record.suspended_round,
         warmup_rounds=params.audit_warmup_rounds,
-        sets_size=len(wallets),
-        own_power=sum(wallet == claim.wallet for wallet in wallets),
+        set_size=len(members),
+        own_members=sum(claim.wallet in wallets_of(state, each.public_key, network) for each in members),
         audit=None if found is None else audit_of(state, network, current, found),
         reward=_reward(state, current, claim, node, params),
     )
 
 
-def rate_of(audited_rounds: int, params: Params) -> int:
-    """How often a node with this history is audited, in basis points."""
-    if audited_rounds < params.audit_warmup_rounds:
-        return 10_000
-    is_floor = audited_rounds >= params.audit_floor_rounds
-    return params.audit_floor_basis_points if is_floor else params.audit_steady_basis_points
-
-
-def wallet_of(state: State, network: Network, member: Validator) -> bytes | None:
-    """Who is behind a validator: the founder's payout address, or the wallet that bonded for the key."""
-    for founder in network.validators:
-        if founder.public_key == member.public_key:
-            return founder.payout
-    known = state.find(ValidatorKey, validator_key(member.public_key))
-    return None if known is None else known.wallet
+def claimants(state: State, current: Round) -> list[bytes]:
+    """The nodes of a round whose claims are there: all, or when it was released those held back for an open audit."""
+    if current.number > state.ledger.released_round:
+        return sorted(node for node, _ in claims_of(state, current.number))
+    shown = sorted(revealed.node for revealed in current.revealed)
+    return [node for node in shown if state.find(Claim, claim_key(current.number, node)) is not None]
 
 
 def _counts(state: State, current: Round, node: bytes) -> bool | None:
-    if current.phase == CLOSED:
-        return any(payload.node == node for payload in counted(state, current))
-    if current.phase == VOID:
-        return any(payload.node == node for payload in current.revealed)
-    return None
+    return node in earning(state, current) if current.phase in (CLOSED, VOID) else None
 
 
 def audit_of(state: State, network: Network, current: Round, audit: Audit) -> AuditFacts:
     members = state.validators(audit.set_epoch).members
-    planted = None if audit.secret == ZERO else is_planted(audit.secret, current.mix, audit.segment, network.params)
-    blind = next((each.attempt for each in audit.auditors if each.commitment != ZERO), 0)
+    planted = None if audit.secret == ZERO else is_segment_planted(audit, current.mix, network.params)
     return AuditFacts(
         phase=audit.phase,
         segment=audit.segment,
@@ -196,12 +183,12 @@ def audit_of(state: State, network: Network, current: Round, audit: Audit) -> Au
             Auditor(
                 place=each.validator,
                 key=members[each.validator].public_key,
-                wallet=wallet_of(state, network, members[each.validator]),
+                wallet=next(iter(wallets_of(state, members[each.validator].public_key, network)), None),
                 attempt=each.attempt,
                 committed=each.commitment != ZERO or each.finding != NO_FINDING,
                 finding=each.finding,
                 inner_root=each.inner_root,
-                misled=None if planted is None else planted and each.attempt == blind,
+                misled=None if planted is None else is_misled(audit, each, current.mix, network.params),
             )
             for each in audit.auditors
         ),
@@ -225,8 +212,3 @@ def _reward(state: State, current: Round, claim: Claim, node: bytes, params: Par
     if current.number > state.ledger.settled_round:
         return Reward(NOT_MINTED, None, release)
     return Reward(VESTING, 0 if vesting is None else vesting.amount, release)
-
-
-def answer_subject(answer: int) -> bytes:
-    """The name of an answer in an audit's poll."""
-    return tagged_hash("audit-answer", bytes((answer,)))

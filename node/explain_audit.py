@@ -294,7 +294,7 @@ def _acquittal(audit: AuditFacts) -> str:
 
 
 def _nobody(facts: ProofFacts, audit: AuditFacts) -> str:
-    if facts.sets_size is not None and facts.sets_size == facts.own_power:
+    if facts.set_size == facts.own_members:
         return ": every validator belongs to the wallet of this node, so the network verifies itself alone"
     return ", because there was no auditor of another wallet" if not audit.auditors else ", in all attempts"
 
@@ -332,7 +332,7 @@ def _left(facts: ProofFacts) -> list[Statement]:
             "auditor was no accomplice is only likely, because it was drawn by lot.",
         )
     )
-    if facts.sets_size == 1:
+    if facts.set_size == 1:
         said.append(
             Statement(NOT_CHECKABLE, "One validator carries this network: it is self-verified, whatever it says.")
         )

@@ -58,7 +58,8 @@ def past_proof(store: Store, reveal: PayloadReveal, ended_height: int) -> PastPr
     )
 
 
-def explain_past(past: PastProof) -> Explanation:
+def explain_past(past: PastProof, is_held: bool = False) -> Explanation:
+    """`is_held`: its reward still waits, because an audit of the node is open."""
     reveal = past.reveal
     said = [
         Statement(
@@ -73,6 +74,8 @@ def explain_past(past: PastProof) -> Explanation:
             "records of a round after that; what follows is what its blocks still say.",
         ),
     ]
+    if is_held:
+        said.append(Statement(CHECKED, "The reward of this node is still held back: another audit of it is open."))
     said += _heard(past)
     said.append(Statement(ONLY_CLAIMED, "Whatever no auditor trained again was claimed, and stays so."))
     said.append(

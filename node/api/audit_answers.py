@@ -2,12 +2,11 @@
 
 from chain.address import to_text
 from chain.audit_messages import ANSWERS, FINDINGS
-from chain.payouts import claims_of
-from chain.state import AUDIT_PHASES, CLOSED, ROUND_PHASES, VOID, State
+from chain.state import AUDIT_PHASES, CLOSED, ROUND_PHASES, VOID, Claim, State, claim_key
 from node.api.block_answers import Json
 from node.api.faults import Refusal
 from node.api.round_answers import is_told, reveals_of
-from node.audit_facts import RELEASED, AuditFacts, Auditor, ProofFacts, facts_of
+from node.audit_facts import RELEASED, VESTING, AuditFacts, Auditor, ProofFacts, claimants, facts_of
 from node.explain_audit import Explanation, explain
 from node.past_audit import PastProof, explain_past, past_proof
 from node.store import Store
@@ -23,8 +22,10 @@ def proof_of(store: Store, number: int, prefix: str) -> Json:
     current = state.round(number)
     if current is None:
         return _of_blocks(store, number, prefix)
-    nodes = [node for node, _ in claims_of(state, number)]
-    node = the_one(nodes, prefix, number)
+    found = claimants(state, current)
+    if number <= state.ledger.released_round and not any(node.hex().startswith(prefix) for node in found):
+        return _of_blocks(store, number, prefix)
+    node = the_one(found, prefix, number)
     if current.phase not in (CLOSED, VOID):
         raise Refusal(
             404,
@@ -51,7 +52,8 @@ def _of_blocks(store: Store, number: int, prefix: str) -> Json:
     assert ended is not None, f"round {number} has neither records nor an end"
     reveals = {reveal.node: reveal for reveal in reveals_of(store, number)}
     past = past_proof(store, reveals[the_one(list(reveals), prefix, number)], ended)
-    return _of_past(past, explain_past(past))
+    is_held = store.state().find(Claim, claim_key(number, past.reveal.node)) is not None
+    return _of_past(past, explain_past(past, is_held), VESTING if is_held else RELEASED)
 
 
 def _of_state(facts: ProofFacts, told: Explanation) -> Json:
@@ -80,7 +82,7 @@ def _of_state(facts: ProofFacts, told: Explanation) -> Json:
     }
 
 
-def _of_past(past: PastProof, told: Explanation) -> Json:
+def _of_past(past: PastProof, told: Explanation, reward: str) -> Json:
     return {
         "round": past.reveal.round,
         "node": past.reveal.node.hex(),
@@ -96,7 +98,7 @@ def _of_past(past: PastProof, told: Explanation) -> Json:
         "audited_rounds": None,
         "suspended_round": None,
         "audit": None,
-        "reward": {"state": RELEASED, "amount_nanos": None, "release_round": None},
+        "reward": {"state": reward, "amount_nanos": None, "release_round": None},
         **_words(told),
     }
 
@@ -147,10 +149,11 @@ def _open(state: State) -> list[tuple[int, bytes]]:
 def _names_of(state: State, number: int) -> list[tuple[int, bytes]]:
     if number > state.ledger.round:
         raise Refusal(404, f"round {number} has not opened; the newest is {state.ledger.round}")
-    if state.round(number) is None:
+    current = state.round(number)
+    if current is None:
         words = "its audits have left the state; ask for a single proof to see what the blocks still say"
         raise Refusal(404, f"the rewards of round {number} have been released: {words}")
-    return [(number, node) for node, _ in sorted(claims_of(state, number)) if state.audit(number, node) is not None]
+    return [(number, node) for node in claimants(state, current) if state.audit(number, node) is not None]
 
 
 def _line(state: State, number: int, node: bytes) -> Json:

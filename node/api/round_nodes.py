@@ -59,7 +59,9 @@ def _named(state: State, current: Round) -> dict[bytes, Claim | None]:
         for node in before.committed:
             if node not in named and _is_missed(state, current, node):
                 named[node] = claim_of(node)
-    for node, claim in claims_of(state, current.number):
+    # What is left of a released round is not a whole list any more.
+    others = claims_of(state, current.number) if current.number > state.ledger.released_round else ()
+    for node, claim in others:
         if len(named) >= NODES_TOLD + len(current.committed):
             break
         named.setdefault(node, claim)

@@ -369,6 +369,7 @@ function listen() {
   });
   hear("block", () => soon(readLists));
   hear("round_phase", () => soon(readLists));
+  hear("audit", () => soon(readLists));
   hear("validated", () => readLosses().catch(() => poll()));
   hear("end", () => tell("The node has stopped."));
 }

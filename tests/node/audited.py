@@ -7,6 +7,7 @@ from typing import Any
 
 from chain.address import address_of
 from chain.attestations import open_poll
+from chain.audit_inputs import answer_subject
 from chain.audit_messages import NO_FINDING, StateParts
 from chain.block import Validator
 from chain.crypto import bls, ecdsa
@@ -29,7 +30,6 @@ from chain.state import (
     claim_key,
     set_key,
 )
-from node.audit_facts import answer_subject
 from node.data_directory import DataDirectory
 from node.key_value import open_key_value
 from tests.node.lone_node import IDENTITY, LoneNode, named, tiny_network
@@ -66,6 +66,12 @@ def an_audit(phase: int, *auditors: Assigned, votes: Sequence[tuple[int, int]] =
     attempt = max((each.attempt for each in auditors), default=1)
     plain = Audit(phase, SEGMENT, attempt, SET_EPOCH, 20, 140, named("mix"), NO_PARTS, NO_PARTS, ZERO, auditors, poll)
     return replace(plain, **changes)
+
+
+def forget_audits(state: State) -> None:
+    """As if the lot had fallen on nobody."""
+    for number in range(1, state.ledger.round + 1):
+        state.delete(audit_key(number, IDENTITY.node))
 
 
 def a_secret(state: State, number: int, network: Network, planted: bool) -> bytes:

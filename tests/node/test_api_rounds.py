@@ -34,13 +34,15 @@ from tests.node.test_api_events import listening, until
 from training.trust import Trust
 
 NOTHING = Local({}, {}, 1_000)
+# Nobody answers audits here, and who owes an opening has no seat.
+WITHOUT_AUDITS = {"audit_warmup_rounds": 0, "audit_steady_basis_points": 0, "audit_floor_basis_points": 0}
 NEVER_AUDITED = {"audit": None, "audited_rounds": 0, "suspended_round": 0}
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Three nodes, two of which validate; their first round is in training."""
-    found = Cluster(tmp_path, 3, 2, vest_rounds=2)
+    found = Cluster(tmp_path, 3, 2, vest_rounds=2, **WITHOUT_AUDITS)
     found.register()
     yield found
     found.close()

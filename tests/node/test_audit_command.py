@@ -15,7 +15,7 @@ from chain.state import AUDITING, PASSED
 from node.cli import cli
 from node.commands.audit import plain, wrapped
 from node.errors import NodeError
-from tests.node.audited import an_audit, an_auditor, closed_rounds, put_audit, seat_auditors, write
+from tests.node.audited import an_audit, an_auditor, closed_rounds, forget_audits, put_audit, seat_auditors, write
 from tests.node.lone_node import IDENTITY
 from tests.node.served import Served, serving
 
@@ -28,6 +28,7 @@ def past(folder: Path) -> Network:
     node = closed_rounds(folder)
     draft = node.state.fork()
     seat_auditors(draft)
+    forget_audits(draft)
     put_audit(draft, 2, an_audit(PASSED, an_auditor(1, finding=PASS)))
     put_audit(draft, 3, an_audit(AUDITING, an_auditor(0, committed=False)))
     write(node, draft)
