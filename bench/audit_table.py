@@ -36,7 +36,7 @@ DOCUMENT = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- computed: bench audit_table -->\n", "<!-- end of the computed part -->\n"
 PROFILES = ("dev", "main")
 GOAL = 5  # times that a cheat should lose what it saves
-HONEST_ROUNDS = (0, 5, 20, 40, 1_000)
+HONEST_ROUNDS = (0, 6, 20, 40, 1_000)
 LISTINGS = {"their share": in_proportion, "0": hidden, "all": exposed}
 OWN_POWERS = (0.01, 0.1, 0.25, 0.33)
 

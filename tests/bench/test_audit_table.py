@@ -13,14 +13,16 @@ from bench.audit_odds import (
     exposed,
     hidden,
     in_proportion,
+    lazy_ratio,
     rounds_until,
     seen_share,
     sleeper,
     terms_of,
     veteran_ratio,
 )
-from bench.audit_table import BEGIN, DOCUMENT, END, GOAL, profiles_of_genesis, rewritten, worst_veteran
+from bench.audit_table import BEGIN, DOCUMENT, END, GOAL, LISTINGS, profiles_of_genesis, rewritten, worst_veteran
 from bench.economics import ROOT
+from chain.money import NEURO
 
 PLAYED = 4_000
 FAST = Terms(3, 0.5, 6, 0.25, 8, 8, 1.0)  # warm-up, steady, floor from, floor, vesting, lost, pay
@@ -93,6 +95,50 @@ def test_a_cheat_loses_as_many_rounds_as_the_terms_say_and_auditors_of_its_own_s
 @pytest.mark.parametrize("profile", profiles_of_genesis(), ids=lambda profile: profile.name)
 def test_with_the_genesis_numbers_every_cheat_of_a_veteran_loses_five_times_what_it_saves(profile) -> None:
     assert worst_veteran(profile.params, terms_of(profile.params)) >= GOAL
+
+
+@pytest.mark.parametrize("profile", profiles_of_genesis(), ids=lambda profile: profile.name)
+@pytest.mark.parametrize("honest", [6, 10, 20, 40])
+def test_after_six_honest_rounds_every_forgery_loses_five_times_what_it_saves(profile, honest: int) -> None:
+    params, terms = profile.params, terms_of(profile.params)
+    for listed in LISTINGS.values():
+        lives = [sleeper(listed(n, params.segments), honest, terms) for n in range(1, params.segments + 1)]
+        assert min(life.ratio for life in lives) >= GOAL
+
+
+def test_a_newcomer_that_forges_everything_is_found_in_its_first_round_and_never_paid() -> None:
+    params = profiles_of_genesis()[0].params
+    life = sleeper(in_proportion(params.segments, params.segments), 0, terms_of(params))
+    assert (life.rounds, life.lost, life.ratio) == (1, 1, 1)
+
+
+def test_no_way_to_begin_with_cheating_earns_more_than_honest_work() -> None:
+    params = profiles_of_genesis()[1].params
+    for listed in LISTINGS.values():
+        for forged in range(1, params.segments + 1):
+            assert sleeper(listed(forged, params.segments), 0, terms_of(params)).ratio >= 1
+
+
+def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> None:
+    dev, main = (profile.params for profile in profiles_of_genesis())
+    text = " ".join(DOCUMENT.read_text().split())
+    hours = main.opening_blocks * main.block_interval_ms / 3_600_000
+    stake = main.stake_minimum_nanos / NEURO
+    second = main.audit_second_basis_points / 10_000
+    for words in (
+        f"`opening_blocks` ({hours:g} hours in `main`)",
+        f"no seat for {main.suspension_rounds} rounds",
+        f"with a chance of {main.plant_basis_points / 100:g} %",
+        f"In {main.plant_basis_points / 100:g} % of its audits the segment is planted: then it loses "
+        f"{main.audit_fault_basis_points / 100:g} % of its stake",
+        f"The fine alone is {lazy_ratio(main, stake):g} times (`main`) or {lazy_ratio(dev, stake):g} times (`dev`)",
+        f"a node's first {main.audit_warmup_rounds} audits, then, and from {main.audit_floor_rounds} on",
+    ):
+        assert words in text, words
+    assert main.audit_misses == main.audit_attempts == 3
+    worst = worst_veteran(main, terms_of(main))
+    assert "more than about 18 % of the power" in text
+    assert seen_share(0.18, second) * worst >= GOAL > seen_share(0.20, second) * worst
 
 
 def test_the_tables_of_the_document_are_those_of_the_formulas() -> None:
