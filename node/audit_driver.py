@@ -47,6 +47,7 @@ from node.audit_slots import assigned_in
 from node.audit_words import WordKey, Words
 from node.errors import SegmentStoreError
 from node.identity import EMPTY, EMPTY_BLS, Identity, NodeWord, ValidatorWord
+from node.logs import log_of
 from node.once import Once
 
 ANSWERS = {
@@ -55,6 +56,8 @@ ANSWERS = {
     (DISPUTED, PASS): CLEAN,
     (DISPUTED, MISMATCH): FRAUD,
 }
+
+LOG = log_of("audits")
 
 
 class Segments(Protocol):
@@ -169,11 +172,12 @@ class AuditDriver:
             return
         claim = state.find(Claim, claim_key(name.round, name.node))
         self._openings[name] = None if claim is None else self._find_opening(self.segments, name, audit, claim)
-        where = f"segment {audit.segment} of our round {name.round} is audited"
+        LOG.info("a round of ours is audited", round=name.round, segment=audit.segment)
         if self._openings[name] is None:
-            self.watch(f"{where}, and its states are no longer here: this round will not be paid")
-        else:
-            self.watch(f"{where}: its states can be fetched here until that is over")
+            self.watch(
+                f"Segment {audit.segment} of our round {name.round} is audited, and its states are no longer here: "
+                "what this node has not been paid yet will be lost"
+            )
 
     def _find_opening(
         self, segments: Segments, name: AuditName, audit: Audit, claim: Claim

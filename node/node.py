@@ -37,9 +37,10 @@ from node.past_rounds import closed_round
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.readings import Readings
+from node.remake_asking import RemakeAsking, Shelf
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
-from node.round_now import closed_words
+from node.round_now import closed_words, pace_ms
 from node.round_traffic import RoundTraffic
 from node.round_weights import RoundWeights
 from node.segment_keep import audited_rounds
@@ -52,6 +53,7 @@ from node.trainer_messages import (
     BegunFresh,
     Failed,
     Ready,
+    Remade,
     RoundDone,
     SegmentDone,
     Stepped,
@@ -117,12 +119,14 @@ class Node:
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
         self.hear_block: list[Callable[[Applied], None]] = [
             *(self.readings.hear_block, self.weights.hear_block, self.traffic.hear_block),
+            self.audits.hear_block,
         ]
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
-        self.outcomes.models.audited = audited_rounds(self.store.state())
+        self.outcomes.models.audited = audited_rounds(self.store.state(), home.identity.node)
         self.checkpoint = newest_checkpoint(self.store) or ""
+        self.remaking: RemakeAsking | None = None  # where a trainer could
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
 
@@ -140,6 +144,8 @@ class Node:
         )
         trainer = Trainer(options, self._on_trainer)
         self.driver.ask = trainer.ask
+        shelf = Shelf(self.segments, self.outcomes.models, self.home.directory / "work")
+        self.remaking = RemakeAsking(self.home.identity.node, shelf, trainer.ask, self.watch)
         return trainer
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -170,10 +176,14 @@ class Node:
         finally:
             if self.trainer is not None:
                 await self.trainer.stop()
+            if self.remaking is not None:
+                await self.remaking.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.audits.stop()
+            if farewell := self.audits.farewell(pace_ms(tuple(self.readings.block_times_ms), self.network.params)):
+                self.watch(farewell)
             await membership.stop()
 
     async def _keep_archive(self) -> None:
@@ -249,11 +259,13 @@ class Node:
 
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
-        self.outcomes.models.audited = audited_rounds(state)
+        self.outcomes.models.audited = audited_rounds(state, self.home.identity.node)
         self.driver.follow(state, self.view.tip.height)
         self.audits.follow(state, self.view.tip.height)
         self.declarations.follow(state)
         self.attendance.follow(state)
+        if self.remaking is not None:
+            self.remaking.follow(state, self.driver.plant_secret_of)
         wanted = self.settings.until_round
         if wanted is not None and state.ledger.closed_rounds >= wanted:
             self._reached.set()
@@ -291,6 +303,9 @@ class Node:
                 self._foresee(event)
             case BegunFresh(number, reason):
                 self.watch(f"Round {number} begins without the averages of earlier rounds, and learns less: {reason}")
+            case Remade(number, reason):
+                came = f"could not be made again: {reason}" if reason else "are here again"
+                self.watch(f"The states of round {number} {came}")
             case Validated(round_number, loss):
                 self._on_validated(round_number, loss)
             case Failed(message):
