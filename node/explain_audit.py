@@ -52,7 +52,8 @@ def explain(facts: ProofFacts) -> Explanation:
     said += _not_audited(facts) if facts.audit is None else _audited(facts, facts.audit)
     said += _left(facts)
     said += [Statement(CHECKED, text) for text in _reward(facts, facts.reward)]
-    return Explanation(headline(facts), tuple(said))
+    # By kind; those of one kind stay in the order of what happened.
+    return Explanation(headline(facts), tuple(sorted(said, key=lambda each: KINDS.index(each.kind))))
 
 
 def headline(facts: ProofFacts) -> str:

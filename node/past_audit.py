@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from chain.audit_messages import (
     ANSWERS,
     FINDINGS,
+    MISMATCH,
+    PASS,
+    UNSERVED,
     AuditVote,
     PlantReveal,
     SegmentOpening,
@@ -21,6 +24,13 @@ from node.store import Store
 
 AuditInput = SegmentOpening | VerdictCommit | VerdictReveal | PlantReveal | AuditVote
 BLOCKS_SEARCHED = 500  # after the round's end; audits that all take part in need a few
+
+
+MEANINGS = {
+    PASS: "it trained the segment again and came to the same state",
+    MISMATCH: "it trained the segment again and came to another state",
+    UNSERVED: "it could not get the states to train from",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ def explain_past(past: PastProof, is_held: bool = False) -> Explanation:
     found = (
         f"{shown} verdict{'' if shown == 1 else 's'} of auditors in the blocks" if shown else "no verdict in the blocks"
     )
-    return Explanation(f"Released long ago: {found}.", tuple(said))
+    return Explanation(f"Settled and released: {found}.", tuple(said))
 
 
 def _heard(past: PastProof) -> list[Statement]:
@@ -107,7 +117,7 @@ def _sentence(height: int, item: AuditInput) -> str:
         case VerdictCommit(validator=place):
             return f"Block {height}: validator {place} bound itself to a finding."
         case VerdictReveal(validator=place, finding=finding):
-            return f"Block {height}: validator {place} showed its finding: {FINDINGS[finding]}."
+            return f"Block {height}: validator {place} showed its finding: {FINDINGS[finding]}, {MEANINGS[finding]}."
         case PlantReveal():
             return f"Block {height}: the node showed the secret of its planted faults."
     return ""

@@ -13,6 +13,7 @@ from node.errors import NodeError
 from node.explain_audit import KINDS
 
 PAGE, PAGES = 100, 100  # audits of an answer, and answers asked for
+LINE = 100  # characters
 NODE_FORM = re.compile("[0-9a-f]{4,64}")
 
 
@@ -42,9 +43,11 @@ def show(asked: Asked, round_number: int, node: str) -> None:
         return
     width = max(map(len, KINDS))
     click.echo(f"Round {round_number}, node {plain(found.get('node'))}\n{plain(found.get('headline'))}\n")
+    before = None
     for statement in found.get("statements", []):
-        lines = wrapped(plain(statement["text"]), 100 - width - 2)
-        click.echo(f"{plain(statement['kind']):<{width}}  {lines[0]}")
+        kind, lines = plain(statement["kind"]), wrapped(plain(statement["text"]), LINE - width - 2)
+        click.echo(f"{'' if kind == before else kind:<{width}}  {lines[0]}")
+        before = kind
         for line in lines[1:]:
             click.echo(f"{'':<{width}}  {line}")
 

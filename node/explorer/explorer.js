@@ -108,10 +108,11 @@ function showTables() {
 const PROOF_ROUNDS = 5, PROOFS_SHOWN = 24;
 const FAILED = ["fraud", "withheld"];
 
-// How many of a round's nodes were drawn, and what has come of it.
+// How many of a round's nodes were drawn, and what has come of it. Of a released round the list no longer tells.
 function auditsOf(round) {
   const phases = new Map();
   for (const node of round.nodes.filter(n => n.audit !== null)) phases.set(node.audit, (phases.get(node.audit) || 0) + 1);
+  if (round.nodes.length && round.nodes.every(n => n.audited_rounds === null)) return "released";
   return phases.size ? [...phases].map(([phase, count]) => count + " " + phase).join(", ") : "–";
 }
 
