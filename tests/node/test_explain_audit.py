@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,9 +31,8 @@ from chain.state import (
 from node.api.audit_answers import audit_page, proof_of, the_one
 from node.api.audit_schemas import Audits, ExplainedProof
 from node.api.faults import Refusal
-from node.audit_facts import facts_of
+from node.audit_facts import claimants, facts_of
 from node.explain_audit import CHECKED, CLAIMED, KINDS, NOT_CHECKABLE, ONLY_CLAIMED, explain, neuro
-from node.past_audit import explain_past, past_proof
 from node.store import Store
 from tests.node.audited import (
     a_secret,
@@ -47,7 +45,7 @@ from tests.node.audited import (
     put_audit,
     seat_auditors,
 )
-from tests.node.lone_node import IDENTITY, LoneNode, named, with_rounds
+from tests.node.lone_node import IDENTITY, LoneNode, named
 
 ROUND = 3
 OWN = IDENTITY.node.hex()
@@ -258,16 +256,22 @@ def test_a_claim_without_a_payload_is_told_as_one(node: LoneNode, state: State) 
 # ---- As the API answers it
 
 
+class Drafted(Store):
+    """A ledger with this state in place of its own."""
+
+    def __init__(self, node: LoneNode, state: State) -> None:
+        super().__init__(node.database, node.network)
+        self._drafted = state
+
+    def state(self) -> State:
+        return self._drafted
+
+
 def answered(node: LoneNode, state: State, prefix: str = OWN, number: int = ROUND) -> Any:
     """Of a ledger with this state, in the documented form."""
-
-    class Drafted(Store):
-        def state(self) -> State:
-            return state
-
-    answer = proof_of(Drafted(node.database, node.network), number, prefix)
+    answer = proof_of(Drafted(node, state), number, prefix)
     assert ExplainedProof().validate(answer) == {}
-    page = audit_page(Drafted(node.database, node.network), 100, None, number)
+    page = audit_page(Drafted(node, state), 100, None, number)
     assert Audits().validate(page) == {}
     return answer
 
@@ -310,12 +314,7 @@ def test_open_audits_come_in_the_order_of_their_draw_and_a_rounds_audits_by_node
     for number in (4, 2, 3):
         put_audit(state, number, an_audit(AUDITING, an_auditor(number % 4, committed=False)))
     put_audit(state, 1, an_audit(PASSED))
-
-    class Drafted(Store):
-        def state(self) -> State:
-            return state
-
-    store = Drafted(node.database, node.network)
+    store = Drafted(node, state)
     page = audit_page(store, 2, None, None)
     assert [each["round"] for each in page["audits"]] == [4, 2] and page["next_cursor"] == "2"
     rest = audit_page(store, 2, 2, None)
@@ -328,43 +327,17 @@ def test_open_audits_come_in_the_order_of_their_draw_and_a_rounds_audits_by_node
         audit_page(store, 2, None, 99)
 
 
-# ---- When the state has forgotten it
-
-
-def test_a_released_round_is_told_from_its_blocks(tmp_path: Path) -> None:
-    node = with_rounds(tmp_path, 8, vest_rounds=1)
-    assert node.state.round(1) is None
-    answer = proof_of(node.store, 1, OWN[:8])
-    assert ExplainedProof().validate(answer) == {}
-    assert (answer["source"], answer["segments"], answer["tokens"], answer["audit"]) == ("blocks", 4, 32, None)
-    assert answer["reward"]["state"] == "released" and "no verdict in the blocks" in answer["headline"]
-    texts = [each["text"] for each in answer["statements"]]
-    assert says(texts, "payload", "4 of 4 segments") and says(texts, "hold no word of an audit")
-    with pytest.raises(Refusal, match="no node whose id begins with 0000"):
-        proof_of(node.store, 1, "0000")
-    with pytest.raises(Refusal, match="rewards of round 1 have been released"):
-        audit_page(node.store, 5, None, 1)
-
-
-def test_what_was_said_in_an_audit_is_told_block_by_block(tmp_path: Path) -> None:
-    from chain.audit_messages import AuditVote, PlantReveal, SegmentOpening, StateParts, VerdictCommit, VerdictReveal
-    from node.api.round_answers import reveals_of
-
-    node = with_rounds(tmp_path, 8, vest_rounds=1)
-    [reveal] = reveals_of(node.store, 1)
-    parts, who = StateParts(ZERO, ZERO, ZERO), (1, IDENTITY.node)
-    heard = (
-        (9, SegmentOpening(*who, parts, parts, bytes(64))),
-        (10, VerdictCommit(*who, 3, named("c"), bytes(96))),
-        (11, VerdictReveal(*who, 3, named("salt"), PASS, (), bytes(96))),
-        (11, PlantReveal(*who, named("s"), bytes(64))),
-        *((12, AuditVote(*who, place, 1, CLEAN, bytes(96))) for place in range(3)),
-    )
-    found = explain_past(replace(past_proof(node.store, reveal, 8), heard=heard))
-    texts = [each.text for each in found.statements]
-    assert "1 verdict of auditors" in found.headline and says(texts, "answers: 3 × clean")
-    for words in ("Block 9: the node showed", "Block 10: validator 3 bound", "Block 11: validator 3", "pass"):
-        assert says(texts, words), words
+def test_of_a_released_round_that_is_kept_for_an_open_audit_only_held_claims_are_told(
+    node: LoneNode, state: State
+) -> None:
+    put_audit(state, ROUND, an_audit(AUDITING, an_auditor(0)))
+    state.update_ledger(released_round=ROUND)
+    current = state.round(ROUND)
+    assert current is not None and claimants(state, current) == [IDENTITY.node]
+    assert answered(node, state)["source"] == "state"
+    state.delete(claim_key(ROUND, IDENTITY.node))
+    assert claimants(state, current) == []
+    assert proof_of(Drafted(node, state), ROUND, OWN)["source"] == "blocks"
 
 
 @pytest.mark.parametrize("phase", [PASSED, AUDITING])
