@@ -71,7 +71,7 @@ def wallet_of(secret: int) -> Key:
 
 
 class Audits:
-    """Round 1 ended with a reveal of each node; `powers` are those of validators with the BLS secrets 11, 12, … (1 is the founder's)
+    """Round 1 ended with a reveal of each node; `powers` are those of validators with BLS secrets from 11 on.
 
     Alice owns the nodes; each validator has a wallet of its own and as much stake as power.
     """
