@@ -19,12 +19,13 @@ class Forgery:
     """What a cheat does in each round."""
 
     share: float  # of its segments that are forged, and of its work that it saves
-    weighted: float  # chance that a lot by distance falls on one of them
+    weighted: float  # chance that a lot by distance falls on what a replay contradicts
+    uniform: float | None = None  # the same of a uniform lot; None: the share
 
     @property
     def found_if_drawn(self) -> float:
         """Half of the lots are uniform, half weighted by distance."""
-        return (self.share + self.weighted) / 2
+        return ((self.share if self.uniform is None else self.uniform) + self.weighted) / 2
 
 
 def in_proportion(forged: int, segments: int) -> Forgery:
@@ -40,6 +41,11 @@ def hidden(forged: int, segments: int) -> Forgery:
 def exposed(forged: int, segments: int) -> Forgery:
     """What is forged lists all of the distance, as it must if it carries the payload."""
     return _forgery(forged, [1] * forged + [0] * (segments - forged))
+
+
+def everywhere(forged: int, segments: int) -> Forgery:
+    """Whichever segment is drawn contradicts it, such as by a wrong distance."""
+    return Forgery(forged / segments, 1.0, 1.0)
 
 
 def _forgery(forged: int, distances: list[int]) -> Forgery:

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.audit_odds import (
     Forgery,
     Terms,
+    everywhere,
     exposed,
     hidden,
     in_proportion,
@@ -50,6 +51,7 @@ class Cheat:
     segments: int | None = None
     listed: Callable[[int, int], Forgery] = in_proportion
     saves: bool = True  # work; else it only does harm
+    remains: str = "–"  # open
 
     def forgery(self, of_round: int) -> Forgery:
         return self.listed(of_round if self.segments is None else self.segments, of_round)
@@ -57,19 +59,27 @@ class Cheat:
 
 REPLAY = "replay ends elsewhere"
 CHEATS = (
-    Cheat("skips steps, in all segments", REPLAY),
+    Cheat("skips steps, in all segments", REPLAY, remains="newcomers risk little"),
     Cheat("smaller batch, in all segments", REPLAY),
     Cheat("other data, in all segments", REPLAY),
-    Cheat("one wrong label in one segment", REPLAY, 1, saves=False),
-    Cheat("honest training, another payload", "every audit encodes the payload anew", saves=False),
-    Cheat("stale base", "replay; its proof names the base of the round"),
+    Cheat("one wrong label in one segment", REPLAY, 1, saves=False, remains="its harm until it is found"),
+    Cheat(
+        "honest training, another payload",
+        "every audit encodes the payload anew",
+        saves=False,
+        remains="it stays in the model",
+    ),
+    Cheat("stale base", "replay of the first segment: all others follow from it", 1, saves=False, remains="as above"),
     Cheat("copied neighbour", "replay with the order of its own data"),
     Cheat("two nodes, one work", "replay: each node's data order is its own"),
     Cheat("invented states", REPLAY + ", or no states to show"),
-    Cheat("lower precision than registered", "replay: outside the tolerance"),
+    Cheat("lower precision than registered", "replay: outside the tolerance", remains="what is within it"),
     Cheat("one segment not trained, listed as if it were", REPLAY, 1),
     Cheat("one segment not trained, listed with distance 0", REPLAY, 1, hidden),
     Cheat("one huge forged segment that carries the payload", REPLAY + "; lots by distance find it", 1, exposed),
+    Cheat(
+        "the same, its distance spread over all segments", "every other segment then lists a wrong one", 1, everywhere
+    ),
 )
 
 
@@ -114,11 +124,62 @@ def cheats(params: Params) -> str:
                 joined([shown(veteran_ratio(forgery, rate, terms)) for rate in rates(terms)])
                 if cheat.saves
                 else "gains nothing",
+                cheat.remains,
             ]
         )
     every = joined([f"{rate:g}" for rate in rates(terms)])
     head = ["Cheat", "caught by", f"found in a round, at rate {every}", "rounds to 99 %"]
-    return table([*head, "profit, NEURO a round", "loss over gain"], rows)
+    rows += by_other_rules(params)
+    return table([*head, "profit, NEURO a round", "loss over gain", "what remains open"], rows)
+
+
+def by_other_rules(params: Params) -> list[list[str]]:
+    """Cheats that the ledger refuses, and those of auditors."""
+    stake = params.stake_minimum_nanos / NEURO
+    fine, planted = params.audit_fault_basis_points / 10_000 * stake, params.plant_basis_points / 10_000
+    seen = seen_share(0.1, params.audit_second_basis_points / 10_000)
+    worst = worst_veteran(params, terms_of(params))
+    refused = ["100 %", "1", "0", "gains nothing", "–"]
+    return [
+        ["a proof twice", "refused: each segment of a round is proven once", *refused],
+        ["a proof for another wallet", "refused: the wallet is the registered one", *refused],
+        [
+            "refuses to show when a forged segment is drawn",
+            "withheld costs all vesting",
+            "as what it forges",
+            "the same",
+            "the same",
+            "the same",
+            "it keeps its stake",
+        ],
+        [
+            "lazy auditor",
+            "planted faults",
+            f"{percent(planted)} of its verdicts",
+            f"{rounds_until(planted)} verdicts",
+            f"{profit(-fine * planted)} a verdict",
+            shown(lazy_ratio(params, stake)),
+            "a node's first rounds; founders have no stake",
+        ],
+        [
+            "lying auditor",
+            "a second auditor, then all validators",
+            "100 %, if more than two thirds are honest",
+            "1 verdict",
+            f"{profit(-fine)} a lie",
+            "gains nothing",
+            "it costs everybody a replay",
+        ],
+        [
+            "colluding pair with a tenth of the power",
+            "another auditor is drawn",
+            f"{percent(seen)} of what it would be",
+            f"{shown(1 / seen)} times as many",
+            "–",
+            f"{shown(seen * worst)} at the lowest rate",
+            "more power",
+        ],
+    ]
 
 
 def gain_of(cheat: Cheat, forgery: Forgery, rate: float, terms: Terms) -> float:
@@ -197,8 +258,9 @@ def numbers(profiles: list[Profile]) -> str:
 
 
 def work_share(params: Params, rate: float) -> float:
-    """Replayed steps over trained steps, with the second auditors."""
-    return rate * (1 + params.audit_second_basis_points / 10_000) / params.segments
+    """Replayed steps over trained steps, with second auditors, and with those who look again at planted segments."""
+    second, planted = params.audit_second_basis_points / 10_000, params.plant_basis_points / 10_000
+    return rate * (1 + second) * (1 + planted) / params.segments
 
 
 def profiles_of_genesis() -> list[Profile]:
