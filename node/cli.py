@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from node.archive_cli import archive
+from node.audit_cli import audit
 from node.checkpoint_cli import checkpoint
 from node.cli_options import DATA_DIRECTORY, JSON, setting_options
 from node.cli_secrets import PASSWORD_FILE, TOKEN_FILE, password_of, token_of
@@ -119,6 +120,7 @@ def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed:
 
 
 cli.add_command(archive)
+cli.add_command(audit)
 cli.add_command(checkpoint)
 cli.add_command(light)
 

@@ -3,6 +3,15 @@
 from typing import Any
 
 from chain.address import address_of, to_text
+from chain.audit_messages import (
+    AuditVote,
+    DataReceipt,
+    PlantReveal,
+    SegmentOpening,
+    StorageProof,
+    VerdictCommit,
+    VerdictReveal,
+)
 from chain.block import AvailabilityVote, Block, Header, PayloadCommit, PayloadReveal, Proof, ResultVote, RoundInput
 from chain.transactions import Transaction
 from node.api.action_answers import action_fields
@@ -102,8 +111,7 @@ def proof_fields(proof: Proof, chain_id: bytes, height: int, index: int) -> Json
 
 
 def input_fields(item: RoundInput) -> Json:
-    """What a commit, reveal or vote says; null where its kind says nothing of the sort."""
-    kind, who = "", ""
+    """What an input says; null where its kind says nothing of the sort."""
     root: bytes | None = None
     match item:
         case PayloadCommit():
@@ -114,6 +122,20 @@ def input_fields(item: RoundInput) -> Json:
             kind, who = "availability_vote", str(item.validator)
         case ResultVote():
             kind, who, root = "result_vote", str(item.validator), item.outcome.outer_root
+        case SegmentOpening():
+            kind, who, root = "segment_opening", item.node.hex(), item.after.theta_root
+        case VerdictCommit():
+            kind, who, root = "verdict_commit", str(item.validator), item.commitment
+        case VerdictReveal():
+            kind, who = "verdict_reveal", str(item.validator)
+        case PlantReveal():
+            kind, who = "plant_reveal", item.node.hex()
+        case AuditVote():
+            kind, who = "audit_vote", str(item.validator)
+        case StorageProof():
+            kind, who = "storage_proof", item.node.hex()
+        case DataReceipt():
+            kind, who = "data_receipt", item.trainer.hex()
     return {"kind": kind, "round": item.round, "by": who, "root": None if root is None else root.hex()}
 
 

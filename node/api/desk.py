@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError
 from chain.errors import BadSignature, LedgerError, NeuroError
 from chain.transactions import Transaction
 from node.api.account_answers import account_of
+from node.api.audit_answers import audit_page, proof_of
 from node.api.block_answers import block_page, transaction_fields, transaction_of, transactions_page, whole_block
 from node.api.events import Events
 from node.api.faults import Refusal, of_ledger
@@ -137,6 +138,14 @@ class Desk:
         fields = asked.fields
         names = fields["limit"], fields["cursor"], fields["round"], fields["node"]
         return await self._read(lambda store: proof_page(store, *names))
+
+    async def proof(self, asked: Asked) -> web.StreamResponse:
+        return await self._read(lambda store: proof_of(store, asked.fields["round"], asked.fields["node"]))
+
+    async def audits(self, asked: Asked) -> web.StreamResponse:
+        fields = asked.fields
+        names = fields["limit"], fields["cursor"], fields["round"]
+        return await self._read(lambda store: audit_page(store, *names))
 
     async def transaction(self, asked: Asked) -> web.StreamResponse:
         identity = asked.fields["id"]

@@ -6,6 +6,7 @@ An event is encoded once, whoever listens, and not at all if nobody does. A list
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,10 @@ from aiohttp import web
 
 from chain.address import to_text
 from chain.receipts import (
+    AuditDrawn,
+    AuditEnded,
+    AuditFault,
+    AuditMissed,
     AutoBonded,
     Jailed,
     Receipt,
@@ -22,6 +27,7 @@ from chain.receipts import (
     StakeLeft,
     Tombstoned,
 )
+from chain.state import AUDIT_PHASES
 from chain.transition import Applied
 from node.api.block_answers import summary
 from node.node import Node
@@ -44,6 +50,7 @@ KINDS = {
     "round_phase": "a round has gone on to its next phase",
     "round_closed": "a round has changed the model",
     "round_void": "a round has ended without a result",
+    "audit": "audits have been drawn, have ended, or an auditor was silent or at fault",
     "stake": "a block has changed stakes or who may vote",
     "progress": "inner steps of this node's trainer, at most twice a second",
     "validated": "the loss of the model after a round has been measured",
@@ -65,6 +72,23 @@ def stake_change(receipt: Receipt) -> dict[str, Any] | None:
         case Tombstoned(key, lost, reporter, reward):
             told = {"validator_key": key.hex(), "lost_nanos": str(lost)}
             return {"kind": "banned", **told, "reporter": to_text(reporter), "reward_nanos": str(reward)}
+    return None
+
+
+def audit_change(receipt: Receipt) -> dict[str, Any] | None:
+    """A receipt of an audit as JSON; None for any other."""
+    match receipt:
+        case AuditDrawn(number, node, segment, attempt, auditors):
+            told = {"round": number, "node": node.hex(), "segment": segment, "attempt": attempt}
+            return {"kind": "drawn", **told, "auditors": list(auditors)}
+        case AuditEnded(number, node, outcome, attempts):
+            told = {"round": number, "node": node.hex(), "outcome": AUDIT_PHASES[outcome]}
+            return {"kind": "ended", **told, "attempts": attempts}
+        case AuditMissed(number, node, key, misses):
+            return {"kind": "missed", "round": number, "node": node.hex(), "validator_key": key.hex(), "misses": misses}
+        case AuditFault(number, node, key, lost):
+            told = {"round": number, "node": node.hex(), "validator_key": key.hex()}
+            return {"kind": "fault", **told, "lost_nanos": str(lost)}
     return None
 
 
@@ -174,7 +198,8 @@ class Events:
                 case RoundVoid(number):
                     self.announce("round_void", {"round": number})
         self._tell_phase()
-        self._tell_stakes(applied)
+        self._tell_changes(applied, "audit", audit_change)
+        self._tell_changes(applied, "stake", stake_change)
 
     def _tell_phase(self) -> None:
         """The newest round, if it is in another phase than when it was told last."""
@@ -190,11 +215,11 @@ class Events:
         told = {"round": now.number, **{name: getattr(now, name) for name in names}}
         self.announce("round_phase", told | {"seconds_left": seconds_left(now, pace)})
 
-    def _tell_stakes(self, applied: Applied) -> None:
-        changes = [change for receipt in applied.receipts if (change := stake_change(receipt)) is not None]
+    def _tell_changes(self, applied: Applied, kind: str, told: Callable[[Receipt], dict[str, Any] | None]) -> None:
+        changes = [change for receipt in applied.receipts if (change := told(receipt)) is not None]
         if changes:
             height = applied.block.header.height
-            self.announce("stake", {"height": height, "count": len(changes), "changes": changes[:CHANGES_TOLD]})
+            self.announce(kind, {"height": height, "count": len(changes), "changes": changes[:CHANGES_TOLD]})
 
     def hear_trainer(self, event: TrainerEvent) -> None:
         if not self._listeners:

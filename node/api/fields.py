@@ -61,6 +61,19 @@ class HexText(fields.String):
         return bytes.fromhex(value)
 
 
+class HexPrefix(fields.String):
+    """The first digits of a hash, or all of them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.form = re.compile("[0-9a-f]{4,64}")
+        super().__init__(metadata={"pattern": f"^{self.form.pattern}$"}, **kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, str) or not self.form.fullmatch(value):
+            raise ValidationError("4 to 64 lower-case hexadecimal digits are wanted")
+        return value
+
+
 class AddressText(fields.String):
     """An address as people write it."""
 

@@ -8,6 +8,7 @@ from node.api.fields import (
     U64_MAXIMUM,
     AddressText,
     BlockName,
+    HexPrefix,
     HexText,
     NumberText,
     PlaceText,
@@ -41,6 +42,13 @@ class RoundPath(Question):
     round = NumberText(1, U64_MAXIMUM, required=True)
 
 
+class ProofPath(Question):
+    """A node is named by its id or by the beginning of it."""
+
+    round = NumberText(1, U64_MAXIMUM, required=True)
+    node = HexPrefix(required=True)
+
+
 class Page(Question):
     """A page of a list that is ordered by a number, newest first."""
 
@@ -67,6 +75,14 @@ class ProofsPage(Question):
     cursor = PlaceText(load_default=None)
     round = NumberText(1, U64_MAXIMUM, load_default=None)
     node = HexText(32, load_default=None)
+
+
+class AuditsPage(Question):
+    """The open ones, or all of one round. The cursor is a place in the list."""
+
+    limit = limit()
+    cursor = NumberText(0, U64_MAXIMUM, load_default=None)
+    round = NumberText(1, U64_MAXIMUM, load_default=None)
 
 
 class Submission(Schema):

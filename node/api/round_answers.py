@@ -210,6 +210,12 @@ def _outcome_at(store: Store, number: int, ended: int) -> Outcome | None:
     return votes[-1].outcome if votes else None
 
 
+def reveals_of(store: Store, number: int) -> list[PayloadReveal]:
+    """The reveals of a round that has ended, by node id, as its blocks hold them."""
+    ended = store.height_of_round(number)
+    return [] if ended is None else _reveals(store, number, ended, store.height_of_round(number - 1) or 0)
+
+
 def _reveals(store: Store, number: int, ended: int, before: int) -> list[PayloadReveal]:
     """They come in the last phases only, whose lengths are bounded."""
     params = store.network.params

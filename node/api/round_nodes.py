@@ -5,6 +5,7 @@ from chain.crypto.hashing import ZERO
 from chain.genesis import Params
 from chain.payouts import claims_of
 from chain.state import (
+    AUDIT_PHASES,
     CLOSED,
     HOLDING,
     RESULT,
@@ -32,8 +33,18 @@ def nodes_of(state: State, current: Round, params: Params) -> list[Json]:
         committed = claim is not None and claim.commitment != ZERO
         segments = 0 if claim is None else len(claim.states)
         told = node_fields(node, segments, committed, node in revealed)
-        found.append(told | {"awaited": _is_awaited(state, current, told, params)})
+        found.append(told | _history(state, current, node) | {"awaited": _is_awaited(state, current, told, params)})
     return found
+
+
+def _history(state: State, current: Round, node: bytes) -> Json:
+    """How its audit of this round stands, and what audits have made of the node so far."""
+    audit, record = state.audit(current.number, node), state.find(NodeRecord, node_key(node))
+    return {
+        "audit": None if audit is None else AUDIT_PHASES[audit.phase],
+        "audited_rounds": None if record is None else record.audited_rounds,
+        "suspended_round": None if record is None else record.suspended_round,
+    }
 
 
 def _named(state: State, current: Round) -> dict[bytes, Claim | None]:
@@ -48,7 +59,9 @@ def _named(state: State, current: Round) -> dict[bytes, Claim | None]:
         for node in before.committed:
             if node not in named and _is_missed(state, current, node):
                 named[node] = claim_of(node)
-    for node, claim in claims_of(state, current.number):
+    # What is left of a released round is not a whole list any more.
+    others = claims_of(state, current.number) if current.number > state.ledger.released_round else ()
+    for node, claim in others:
         if len(named) >= NODES_TOLD + len(current.committed):
             break
         named.setdefault(node, claim)
@@ -70,7 +83,8 @@ def _is_awaited(state: State, current: Round, told: Json, params: Params) -> boo
 
 
 def node_fields(node: bytes, segments: int, committed: bool, revealed: bool) -> Json:
-    return {"node": node.hex(), "segments": segments, "committed": committed, "revealed": revealed, "awaited": False}
+    said = {"node": node.hex(), "segments": segments, "committed": committed, "revealed": revealed, "awaited": False}
+    return said | {"audit": None, "audited_rounds": None, "suspended_round": None}
 
 
 def holdings_of(state: State, current: Round) -> dict[bytes, int]:

@@ -2,20 +2,26 @@
 
 from marshmallow import fields, validate
 
-from chain.state import ROUND_PHASES
+from chain.state import AUDIT_PHASES, ROUND_PHASES
 from node.api.fields import Answer, amount, decimal, digest, many, maybe, next_cursor, one, truth, whole
 
 BASIS_POINTS = 10_000
 
 
 class RoundNode(Answer):
-    """What a node has done in a round. `awaited`: the phase goes on for this one, until its deadline."""
+    """What a node has done in a round. `awaited`: the phase goes on for this one, until its deadline.
+
+    `audit` is the phase of its audit, null if it has none; the two numbers are those of its record as it is now.
+    """
 
     node = digest()
     segments = whole(description="proven, of those of the round")
     committed = truth()
     revealed = truth()
     awaited = truth()
+    audit = maybe(fields.String(required=True, validate=validate.OneOf(AUDIT_PHASES)))
+    audited_rounds = maybe(whole(description="audits passed since the last failure"))
+    suspended_round = maybe(whole(description="no seat in rounds up to this one; 0: never suspended"))
 
 
 class Payload(Answer):

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 from marshmallow import Schema
 
-from node.api import questions, round_schemas, schemas
+from node.api import audit_schemas, questions, round_schemas, schemas
 from node.api.desk import Asked, Desk, checked
 from node.api.faults import Refusal
 
@@ -151,6 +151,24 @@ ROUTES: tuple[Route, ...] = (
         answer=schemas.Proofs,
         query=questions.ProofsPage,
     ),
+    get(
+        "/v1/rounds/{round}/proofs/{node}",
+        "proof",
+        "One node's work in a round that has ended: what was claimed, checked, by whom, and what is only claimed.",
+        Desk.proof,
+        answer=audit_schemas.ExplainedProof,
+        place=questions.ProofPath,
+        refusals=(404, 409),
+    ),
+    get(
+        "/v1/audits",
+        "audits",
+        "Audits: the open ones in the order of their draw, or all of one round.",
+        Desk.audits,
+        answer=audit_schemas.Audits,
+        query=questions.AuditsPage,
+        refusals=(404,),
+    ),
     get("/v1/losses", "losses", "Validation loss over all rounds.", Desk.losses, answer=schemas.Losses),
     get("/v1/events", "events", "What happens, as Server-Sent Events.", Desk.stream, produces=STREAM, refusals=(503,)),
     get("/metrics", "metrics", "For Prometheus.", Desk.show_metrics, produces=TEXT),
@@ -158,6 +176,8 @@ ROUTES: tuple[Route, ...] = (
     file("/", "index.html", "text/html"),
     file("/explorer.js", "explorer.js", "text/javascript"),
     file("/explorer.css", "explorer.css", "text/css"),
+    file("/proof.html", "proof.html", "text/html"),
+    file("/proof.js", "proof.js", "text/javascript"),
 )
 
 

@@ -25,6 +25,11 @@ from node.api.fields import (
 )
 from node.facts import STANDINGS
 
+INPUT_KINDS = (
+    *("commit", "reveal", "availability_vote", "result_vote", "segment_opening", "verdict_commit", "verdict_reveal"),
+    *("plant_reveal", "audit_vote", "storage_proof", "data_receipt"),
+)
+
 
 class Status(Answer):
     chain_id = digest()
@@ -93,6 +98,7 @@ class Status(Answer):
     audits_of_us = whole()
     audits_for_us = whole()
     audits_answered = whole()
+    audit_faults = whole()
     total_uptime_seconds = whole()
     trainer_restarts = whole()
     memory_bytes = whole()
@@ -202,9 +208,7 @@ class Proofs(Answer):
 
 
 class RoundInput(Answer):
-    kind = fields.String(
-        required=True, validate=validate.OneOf(["commit", "reveal", "availability_vote", "result_vote"])
-    )
+    kind = fields.String(required=True, validate=validate.OneOf(INPUT_KINDS))
     round = whole()
     by = text(description="node id, or the validator's index")
     root = maybe(digest())

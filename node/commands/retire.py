@@ -1,11 +1,9 @@
 """`neuroshard node retire`: end the registration of this data directory's node, through a running node's API."""
 
-import http.client
 import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,9 +11,9 @@ from chain.address import to_text
 from chain.crypto import ecdsa
 from chain.transactions import RetireNode, Transaction, node_farewell
 from node.commands.asking import asker
+from node.commands.calling import address_of_running, request
 from node.commands.network import write_new
-from node.commands.status import PAGE_BYTES_MAXIMUM, SECONDS, ask
-from node.data_directory import DataDirectory, read_json
+from node.data_directory import DataDirectory
 from node.errors import NodeError
 from node.identity import EMPTY, Identity
 from node.network_file import kept_network
@@ -49,11 +47,11 @@ def retire(data_directory: Path, given: Secrets, wish: Wish, as_json: bool) -> N
             raise NodeError(f"{directory / name} is missing: only the directory of a node that has run can retire it")
     network = kept_network(directory / "network")
     identity = open_purse(directory, given, asker()).identity
-    address = wish.api or _address_of_running(data_directory)
-    status = _request(address, "GET", "/v1/status")
+    address = wish.api or address_of_running(data_directory)
+    status = request(address, "GET", "/v1/status")
     if status.get("chain_id") != network.chain_id.hex():
         raise NodeError(f"the node at {address} is of another network than {data_directory}: name one of the same")
-    account = _request(address, "GET", f"/v1/accounts/{to_text(identity.address)}")
+    account = request(address, "GET", f"/v1/accounts/{to_text(identity.address)}")
     _confirm(identity, wish.is_sure)
     transaction = farewell(identity, network.chain_id, int(account["nonce"]), wish.max_fee)
     text = transaction.encode().hex()
@@ -62,7 +60,7 @@ def retire(data_directory: Path, given: Secrets, wish: Wish, as_json: bool) -> N
         write_new(wish.out, json.dumps({"transaction": text}).encode())
         said = f"{wish.out} holds the retirement. Hand it in with: curl -d @{wish.out} http://{address}/v1/transactions"
     else:
-        _request(address, "POST", "/v1/transactions", json.dumps({"transaction": text}))
+        request(address, "POST", "/v1/transactions", json.dumps({"transaction": text}))
         said = f"node {facts['node'][:16]} retires with one of the next blocks; what it earned goes on vesting"
     click.echo(json.dumps(facts | {"submitted": wish.out is None}) if as_json else said)
 
@@ -75,29 +73,3 @@ def _confirm(identity: Identity, is_sure: bool) -> None:
         raise NodeError("a retired node can never come back: give --yes if that is what you want")
     if not click.confirm(f"Retire node {identity.node.hex()[:16]} for ever?", err=True):
         raise NodeError("nothing was changed")
-
-
-def _address_of_running(data_directory: Path) -> str:
-    ask(data_directory)
-    note: Any = read_json(data_directory / "api.json")
-    return str(note["address"])
-
-
-def _request(address: str, method: str, path: str, body: str | None = None) -> dict[str, Any]:
-    """The answer of a node's API. Raises NodeError, in the node's own words if it refuses."""
-    try:
-        connection = http.client.HTTPConnection(address, timeout=SECONDS)
-        headers = {"Content-Type": "application/json"} if body else {}
-        connection.request(method, path, body, headers)
-        answered = connection.getresponse()
-        answer = json.loads(answered.read(PAGE_BYTES_MAXIMUM))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise NodeError(
-            f"no node answers at {address} ({error}): start one, or name another's API with --api HOST:PORT"
-        ) from error
-    if not isinstance(answer, dict):
-        raise NodeError(f"another program answers at {address}: name a node's API with --api HOST:PORT")
-    if answered.status >= 400:
-        fault = answer.get("error")
-        raise NodeError(f"the node at {address} refuses: {fault.get('message') if isinstance(fault, dict) else answer}")
-    return answer

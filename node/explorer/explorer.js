@@ -93,13 +93,46 @@ function showTables() {
     const line = row([
       r.round, r.phase, payloadsOf(r), r.payloads.length ? size(sum(r.payloads, p => p.payload_bytes)) : "–",
       r.payloads.length ? number(sum(r.payloads, p => p.steps)) : "–", loss(r.loss_before), loss(r.validation_loss),
-      signed(r.loss_change), r.bytes_sent === null ? "–" : size(r.bytes_sent),
+      signed(r.loss_change), auditsOf(r), r.bytes_sent === null ? "–" : size(r.bytes_sent),
       r.bytes_received === null ? "–" : size(r.bytes_received), weightsOf(r),
     ]);
     line.lastChild.className = "words";
     return line;
   }));
   showRound();
+  showProofs();
+}
+
+// ---- Audits
+
+const PROOF_ROUNDS = 5, PROOFS_SHOWN = 24;
+const FAILED = ["fraud", "withheld"];
+
+// How many of a round's nodes were drawn, and what has come of it. Of a released round the list no longer tells.
+function auditsOf(round) {
+  const phases = new Map();
+  for (const node of round.nodes.filter(n => n.audit !== null)) phases.set(node.audit, (phases.get(node.audit) || 0) + 1);
+  if (round.nodes.length && round.nodes.every(n => n.audited_rounds === null)) return "released";
+  return phases.size ? [...phases].map(([phase, count]) => count + " " + phase).join(", ") : "–";
+}
+
+function proofLink(round, node) {
+  const link = element("a", short(node.node) + (node.audit ? " " + node.audit : ""));
+  link.href = "/proof.html#" + round.round + "/" + node.node;
+  if (FAILED.includes(node.audit)) link.className = "bad";
+  return link;
+}
+
+function showProofs() {
+  const ended = rounds.filter(r => r.ended_height !== null && r.nodes.length).slice(0, PROOF_ROUNDS);
+  place("audits-section").hidden = !ended.length;
+  place("proofs").replaceChildren(...ended.map(round => {
+    const drawn = round.nodes.filter(n => n.audit !== null), others = round.nodes.filter(n => n.audit === null);
+    const shown = [...drawn, ...others].slice(0, PROOFS_SHOWN), line = element("li", "round " + round.round + ": ");
+    line.append(...shown.map(node => proofLink(round, node)));
+    if (round.nodes.length > shown.length) line.append("and " + (round.nodes.length - shown.length) + " more");
+    return line;
+  }));
 }
 
 // ---- The round in progress
@@ -337,6 +370,7 @@ function listen() {
   });
   hear("block", () => soon(readLists));
   hear("round_phase", () => soon(readLists));
+  hear("audit", () => soon(readLists));
   hear("validated", () => readLosses().catch(() => poll()));
   hear("end", () => tell("The node has stopped."));
 }

@@ -34,12 +34,15 @@ from tests.node.test_api_events import listening, until
 from training.trust import Trust
 
 NOTHING = Local({}, {}, 1_000)
+# Nobody answers audits here, and who owes an opening has no seat.
+WITHOUT_AUDITS = {"audit_warmup_rounds": 0, "audit_steady_basis_points": 0, "audit_floor_basis_points": 0}
+NEVER_AUDITED = {"audit": None, "audited_rounds": 0, "suspended_round": 0}
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Three nodes, two of which validate; their first round is in training."""
-    found = Cluster(tmp_path, 3, 2, vest_rounds=2)
+    found = Cluster(tmp_path, 3, 2, vest_rounds=2, **WITHOUT_AUDITS)
     found.register()
     yield found
     found.close()
@@ -84,8 +87,9 @@ def test_in_training_who_has_proven_and_not_committed_is_waited_for(cluster: Clu
     answer = told(cluster.members[0])
     assert (answer["phase"], answer["committed"], answer["participants"], answer["segments"]) == ("training", 1, 3, 4)
     nodes = by_node(answer)
-    assert nodes[one] == {"node": one, "segments": 4, "committed": True, "revealed": False, "awaited": False}
-    assert nodes[two] == {"node": two, "segments": 1, "committed": False, "revealed": False, "awaited": True}
+    first = {"node": one, "segments": 4, "committed": True, "revealed": False, "awaited": False}
+    second = {"node": two, "segments": 1, "committed": False, "revealed": False, "awaited": True}
+    assert (nodes[one], nodes[two]) == (first | NEVER_AUDITED, second | NEVER_AUDITED)
     assert three not in nodes, "the ledger has heard nothing of it"
     assert answer["awaited"] == 2
     left = cluster.round.deadline_height - cluster.height
@@ -167,7 +171,8 @@ def test_a_round_whose_records_left_the_state_is_told_from_its_blocks(cluster: C
     assert Round().validate(after) == {}
     same = ("round", "phase", "ended_height", "base_round", "base_outer_root", "segments", "outcome")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
-    assert before["phase"] == "closed" and before["nodes"] == after["nodes"]
+    unknown = dict.fromkeys(NEVER_AUDITED)
+    assert before["phase"] == "closed" and [each | unknown for each in before["nodes"]] == after["nodes"]
     assert after["participants"] is after["committed"] is after["total_power_nanos"] is None
     assert (after["results"], after["validation_loss"]) == ([], 4.0)
     assert [each["weight_ppm"] for each in after["payloads"]].count(1_000_000) == 1
@@ -184,7 +189,7 @@ def test_who_committed_in_the_round_before_and_is_silent_now_is_named_as_awaited
         cluster.block()
     answer = told(cluster.members[0], 2)
     assert (answer["phase"], answer["committed"], answer["awaited"]) == ("training", 2, 1)
-    expected = {"node": silent, "segments": 0, "committed": False, "revealed": False, "awaited": True}
+    expected = {"node": silent, "segments": 0, "committed": False, "revealed": False, "awaited": True} | NEVER_AUDITED
     assert by_node(answer)[silent] == expected and len(answer["nodes"]) == 3
 
 
@@ -273,6 +278,7 @@ async def test_the_status_tells_the_newest_round_and_its_line(tmp_path: Path) ->
         [node] = round_now["nodes"]
         assert node == {
             "node": IDENTITY.node.hex(), "segments": 2, "committed": False, "revealed": False, "awaited": True,
+            **NEVER_AUDITED,
         }  # fmt: skip
 
 
@@ -379,8 +385,13 @@ def test_the_weights_of_a_node_begin_with_the_model_that_it_restores(tmp_path: P
 def test_the_explorer_puts_in_text_only_and_asks_nobody_else() -> None:
     """What strangers say may hold any markup; and what the page's rules forbid must not be tried either."""
     found = {path.name: path.read_text() for path in EXPLORER.iterdir()}
-    assert set(found) == {"index.html", "explorer.js", "explorer.css"}
-    script = found["explorer.js"].replace("http://www.w3.org/2000/svg", "")
+    assert set(found) == {"index.html", "explorer.js", "explorer.css", "proof.html", "proof.js"}
+    assert "url(" not in found["explorer.css"] and "@import" not in found["explorer.css"]
+    for page, name in (("index.html", "explorer.js"), ("proof.html", "proof.js")):
+        _check_page(found[page], found[name].replace("http://www.w3.org/2000/svg", ""))
+
+
+def _check_page(page: str, script: str) -> None:
     for way in (
         "innerHTML",
         "outerHTML",
@@ -392,7 +403,6 @@ def test_the_explorer_puts_in_text_only_and_asks_nobody_else() -> None:
         "http",
     ):
         assert way not in script, way
-    assert not re.search(r"\bstyle=|\bon\w+=|https?:|<script>", found["index.html"])
-    assert "url(" not in found["explorer.css"] and "@import" not in found["explorer.css"]
-    ids = re.findall(r'id="([\w-]+)"', found["index.html"])
+    assert not re.search(r"\bstyle=|\bon\w+=|https?:|<script>", page)
+    ids = re.findall(r'id="([\w-]+)"', page)
     assert len(ids) == len(set(ids)) and set(re.findall(r'(?:place|fill|bar)\("([\w-]+)"', script)) <= set(ids)

@@ -114,7 +114,7 @@ async def test_the_answers_of_a_ledger_with_a_past_have_the_documented_form(tmp_
         block = (await served.get("/v1/blocks/3"))["hash"]
         own = served.node.address_text
         [newest] = (await served.get(f"/v1/accounts/{own}/transactions?limit=1"))["transactions"]
-        names = {"block": block, "id": newest["id"], "address": own, "round": "2"}
+        names = {"block": block, "id": newest["id"], "address": own, "round": "2", "node": IDENTITY.node.hex()}
         seen = 0
         for route in ROUTES:
             if route.answer is not None and route.method == "GET":
