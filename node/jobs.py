@@ -180,8 +180,9 @@ class Jobs:
         if files:
             log.debug("removed states of segments", count=files, bytes=size)
         if self.node.membership is not None:
-            audited, blobs = audited_roots(self.node.store.state()), self.node.membership.audit_blobs
-            await asyncio.to_thread(blobs.prune, audited)
+            state, blobs = self.node.store.state(), self.node.membership.audit_blobs
+            await asyncio.to_thread(blobs.prune, audited_roots(state))
+            await asyncio.to_thread(self.node.audits.tidy, state)
 
     def _wanted_segments(self) -> Keep:
         return kept_segments(self.node.store.state(), self.node.home.identity.node)

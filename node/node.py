@@ -17,6 +17,7 @@ from chain.transition import Applied
 from consensus.messages import Certificate
 from node.archive_keeper import ArchiveKeeper
 from node.attendance import Attendance
+from node.audit_part import AuditPart
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
 from node.counted import Counted
@@ -39,7 +40,7 @@ from node.readings import Readings
 from node.remake_asking import RemakeAsking, Shelf
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
-from node.round_now import closed_words
+from node.round_now import closed_words, pace_ms
 from node.round_traffic import RoundTraffic
 from node.round_weights import RoundWeights
 from node.segment_keep import audited_rounds
@@ -101,6 +102,8 @@ class Node:
         self.traffic = RoundTraffic(lambda: None if self.membership is None else self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
+        self.audits = AuditPart(home, self.learning, self.segments, self.news, watch)
+        self.driver.also.append(self.audits.driver.inputs)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
@@ -116,6 +119,7 @@ class Node:
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
         self.hear_block: list[Callable[[Applied], None]] = [
             *(self.readings.hear_block, self.weights.hear_block, self.traffic.hear_block),
+            self.audits.hear_block,
         ]
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
@@ -154,7 +158,7 @@ class Node:
         membership = self.membership = Membership(
             self.home, self.settings, own, self.outcomes, Hooks(self._on_final, accuse=self._accuse)
         )
-        tasks: list[asyncio.Future[Any]] = [membership.failed]
+        tasks: list[asyncio.Future[Any]] = [membership.failed, self.audits.start(membership)]
         try:
             await membership.start()
             if membership.listens_at:
@@ -177,6 +181,9 @@ class Node:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.audits.stop()
+            if farewell := self.audits.farewell(pace_ms(tuple(self.readings.block_times_ms), self.network.params)):
+                self.watch(farewell)
             await membership.stop()
 
     async def _keep_archive(self) -> None:
@@ -254,6 +261,7 @@ class Node:
         self.facts = self._facts(state)
         self.outcomes.models.audited = audited_rounds(state, self.home.identity.node)
         self.driver.follow(state, self.view.tip.height)
+        self.audits.follow(state, self.view.tip.height)
         self.declarations.follow(state)
         self.attendance.follow(state)
         if self.remaking is not None:

@@ -4,9 +4,8 @@ What the node has to say follows from the ledger's state and from its finished w
 same again, and nothing has to be remembered.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
 
 from chain.attestations import has_voted
 from chain.block import TRAINING as TRAINING_PROOF
@@ -33,6 +32,7 @@ from chain.state import (
 )
 from chain.transition import epoch_of
 from node.identity import EMPTY, Identity
+from node.once import Once
 from node.outcomes import Claimed, Outcomes
 from node.relay_messages import Claimed as Said
 from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
@@ -41,9 +41,6 @@ from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Trai
 WRAP_UP_BLOCKS = 20
 # Blocks before the deadline at which a validator votes although it still waits for some payload.
 HOLD_BLOCKS = 8
-SIGNED_MAXIMUM = 4_096  # signatures kept, so that what is asked for at every block is signed once
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -67,8 +64,9 @@ class RoundDriver:
         self.outcomes = outcomes
         self.work = Work(0)
         self.ask: Callable[[Command], None] | None = None  # None: this node does not train
+        self.also: list[Callable[[State], list[RoundInput]]] = []  # what there is to say of other things than the round
         self._height = 0
-        self._signed: dict[Hashable, object] = {}
+        self._once = Once()
 
     def follow(self, state: State, height: int) -> None:
         """React to a new finalized state: start, hurry or stop the trainer."""
@@ -135,7 +133,7 @@ class RoundDriver:
         if current is None or current.phase == OPENED:
             return current is not None
         is_lost = self._is_lost(state, current)
-        return bool(self.inputs(state)) or self._is_awaited(state, current) or (current.participants == 1 and is_lost)
+        return bool(self.of_round(state)) or self._is_awaited(state, current) or (current.participants == 1 and is_lost)
 
     def waits_for_absent(self, state: State) -> bool:
         """Whether the round waits for some who may be gone: its deadline, in blocks, is then to come at a usual pace.
@@ -172,15 +170,6 @@ class RoundDriver:
     def claims(self, state: State, time_ms: int) -> list[Said]:
         """All that this node has to say on `state`."""
         return [*self.proofs(state, time_ms), *self.inputs(state)]
-
-    def _once(self, draft: Hashable, sign: Callable[[], T]) -> T:
-        """What `sign` gives for this draft: signing is deterministic, so it is done once."""
-        if (known := self._signed.get(draft)) is not None:
-            return cast(T, known)
-        if len(self._signed) >= SIGNED_MAXIMUM:
-            self._signed.clear()
-        signed = self._signed[draft] = sign()
-        return signed
 
     def proofs(self, state: State, time_ms: int) -> list[Proof]:
         """Signed proofs of the segments that the ledger does not know yet, for a block of time `time_ms`."""
@@ -234,7 +223,11 @@ class RoundDriver:
         return self._once(draft, lambda: self.identity.sign_proof(draft, self.network.chain_id))
 
     def inputs(self, state: State) -> list[RoundInput]:
-        """What this node has to say about the round in `state`: at most one thing, which moves the round on."""
+        """What this node has to say in `state`: about the round, and then about all else."""
+        return [*self.of_round(state), *(each for more in self.also for each in more(state))]
+
+    def of_round(self, state: State) -> list[RoundInput]:
+        """At most one thing, which moves the round on."""
         current, claim = self._current(state)
         if current is None:
             return []

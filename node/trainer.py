@@ -150,7 +150,7 @@ class Trainer:
                 self._is_ready = self._is_ready or isinstance(message, Ready)
                 if isinstance(message, SegmentDone):
                     self.failures = 0  # It works: a trainer that only starts well has not shown that.
-                self.hear(message)  # type: ignore[arg-type]
+                self.hear(message)
         except (TrainerError, ValueError) as error:
             process.kill()
             return str(error)

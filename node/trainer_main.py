@@ -143,7 +143,7 @@ class TrainerProcess:
             elif isinstance(command, WrapUp):
                 self.wrapped_round = max(self.wrapped_round, command.round)
             else:
-                self.commands.put(command)  # type: ignore[arg-type]
+                self.commands.put(command)
         self.closing = True
         self.commands.put(None)
 

@@ -6,7 +6,8 @@ TrainingError
 ├── CorpusError          text, manifest or token cache that does not match what was promised
 ├── TokenizerError       a tokenizer file that is missing, malformed or unusable
 ├── ConfigError          numbers that describe no model or no training
-└── DeviceError          a device that was asked for and is not there
+├── DeviceError          a device that was asked for and is not there
+└── ReplayError          bytes of a shown state that are no vector of this model
 """
 
 
@@ -36,3 +37,7 @@ class ConfigError(TrainingError):
 
 class DeviceError(TrainingError):
     """A device that was asked for and is not there."""
+
+
+class ReplayError(TrainingError):
+    """Bytes of a state shown to auditors that are no vector of this model."""
