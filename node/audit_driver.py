@@ -64,6 +64,7 @@ class Segments(Protocol):
     """What this node knows of the states of its own rounds: `node.segment_store`."""
 
     def parts(self, round_number: int, boundary: int) -> StateParts | None: ...
+    def has(self, parts: StateParts, boundary: int) -> bool: ...
 
 
 class AuditDriver:
@@ -176,8 +177,12 @@ class AuditDriver:
         if self._openings[name] is None:
             self.watch(
                 f"Segment {audit.segment} of our round {name.round} is audited, and its states are no longer here: "
-                "what this node has not been paid yet will be lost"
+                "unless they can be made again, what this node has not been paid yet will be lost"
             )
+
+    def look_again(self) -> None:
+        """States that were gone may be here again."""
+        self._openings = {name: found for name, found in self._openings.items() if found is not None}
 
     def _find_opening(
         self, segments: Segments, name: AuditName, audit: Audit, claim: Claim
@@ -192,7 +197,9 @@ class AuditDriver:
             return None
         begun = claim.start if audit.segment == 0 else claim.states[audit.segment - 1]
         is_ours = (hash_of(before), hash_of(after)) == (begun, claim.states[audit.segment])
-        return (before, after) if is_ours else None
+        # Nobody is to be sent for what is not here; it may be made again (`node.remake_asking`).
+        is_here = segments.has(before, audit.segment) and segments.has(after, audit.segment + 1)
+        return (before, after) if is_ours and is_here else None
 
     # ---- What there is to say
 

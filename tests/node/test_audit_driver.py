@@ -75,6 +75,9 @@ class Kept:
     def parts(self, round_number: int, boundary: int) -> StateParts | None:
         return STATES[boundary] if round_number == ROUND else None
 
+    def has(self, parts: StateParts, boundary: int) -> bool:
+        return parts == STATES[boundary]
+
 
 class Scene:
     """An audit of NODE's round, and the driver of one node: of NODE itself, or of the validator at a place."""
@@ -159,6 +162,25 @@ def test_states_that_the_ledger_does_not_know_are_not_shown(scene: Make) -> None
     it.start()
     assert it.said == [] and "no longer here" in it.told[0]
     assert scene(an_audit(OPENING), segments=None).said == []
+
+
+def test_states_whose_files_are_gone_are_shown_once_they_are_here_again(scene: Make) -> None:
+    class Lost(Kept):
+        gone = True
+
+        def has(self, parts: StateParts, boundary: int) -> bool:
+            return not self.gone
+
+    lost, audit = Lost(), an_audit(OPENING, segment=1)
+    it = scene(audit, segments=lost)
+    assert it.said == [] and "no longer here" in it.told[0]
+    lost.gone = False
+    it.follow(audit)
+    assert it.said == []
+    it.driver.look_again()
+    it.follow(audit)
+    [opening] = it.said
+    assert isinstance(opening, SegmentOpening) and opening.before == STATES[1]
 
 
 def test_the_secret_of_the_plants_is_shown_when_auditors_are_bound_and_not_before(scene: Make) -> None:
