@@ -59,9 +59,10 @@ class Ledger:
         claim = a_claim(number, node, segments)
         self.state.put(audit_key(number, node), record)
         self.state.put(claim_key(number, node), claim)
+        self.names = [each for each in self.names if each != AuditName(number, node)]
         if record.is_open:
             self.names.append(AuditName(number, node))
-            self.state.put(AUDITS_KEY, AuditQueue(tuple(self.names)))
+        self.state.put(AUDITS_KEY, AuditQueue(tuple(self.names)))
 
 
 def an_audit(segment: int, phase: int, name: str = "") -> Audit:
