@@ -11,7 +11,7 @@ from chain.transition import Applied
 from node.audit_driver import AuditDriver
 from node.audit_words import Words
 from node.audit_work import AuditWork
-from node.auditor import Auditor
+from node.auditor import Auditor, auditor_threads
 from node.home import Home
 from node.logs import log_of
 from node.membership import Membership
@@ -62,7 +62,7 @@ class AuditPart:
 
     def start(self, membership: Membership) -> "asyncio.Future[None]":
         """Audit others from now on. Returns what ends with the error that ends the node."""
-        auditor = Auditor(self.root)
+        auditor = Auditor(self.root, auditor_threads(self.learning.parameters, membership.settings.threads))
         self.work = AuditWork(self.learning, self.words, membership.audit_blobs, auditor, self.news, self.watch)
         self.driver.examiner = self.work
         return self.work.failed

@@ -11,18 +11,27 @@ from pathlib import Path
 
 from node.auditor_messages import KINDS, Replay, Replayed, Unable
 from node.errors import TrainerError
+from node.threads import usual_threads
 from node.trainer import ENVIRONMENT
 from node.trainer_messages import LINE_MAXIMUM, from_line, to_line
 from node.trainer_output import log_output
 
 IDLE_SECONDS = 60.0
+LARGE_PARAMETERS = 4_000_000
+
+
+def auditor_threads(parameters: int, wish: int | None) -> int:
+    """One thread replays a small model's segment in seconds. A large one's it could not before the deadline: whoever
+    gives way to a trainer on all cores has a tenth of each."""
+    return 1 if parameters < LARGE_PARAMETERS else wish or usual_threads()
 
 
 class Auditor:
     """Owns the child process. One question at a time; others wait for their turn."""
 
-    def __init__(self, data_directory: Path, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(self, data_directory: Path, threads: int = 1, idle_seconds: float = IDLE_SECONDS) -> None:
         self.data_directory = data_directory
+        self.threads = threads
         self.idle_seconds = idle_seconds
         self.starts = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -97,11 +106,12 @@ class Auditor:
             "-m",
             "node.auditor_main",
             str(self.data_directory),
+            str(self.threads),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_MAXIMUM,
-            env={**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": str(self.threads)},
         )
         life = asyncio.create_task(_listen(process))
         self._lives.add(life)

@@ -44,7 +44,7 @@ NICENESS = 10
 
 
 class AuditorProcess:
-    """One model, one question at a time, one thread."""
+    """One model, one question at a time."""
 
     def __init__(self, data_directory: Path) -> None:
         self.network = parse_network((data_directory / "network").read_bytes())
@@ -111,7 +111,7 @@ def _distances(compared: Comparison) -> str:
 
 
 def main() -> None:
-    """`python -m node.auditor_main DATA_DIR`, started by the node."""
+    """`python -m node.auditor_main DATA_DIR THREADS`, started by the node."""
     # The terminal sends Ctrl-C to both processes: the node decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
@@ -129,7 +129,7 @@ def main() -> None:
         try:
             if process is None:
                 backends.choose(os.environ)
-                torch.set_num_threads(1)
+                torch.set_num_threads(int(sys.argv[2]))
                 process = AuditorProcess(Path(sys.argv[1]))
             say(process.answer(question))
         except BrokenPipeError:

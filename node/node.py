@@ -306,7 +306,6 @@ class Node:
             case Remade(number, reason):
                 came = f"could not be made again: {reason}" if reason else "are here again"
                 self.watch(f"The states of round {number} {came}")
-                self.audits.driver.look_again()
             case Validated(round_number, loss):
                 self._on_validated(round_number, loss)
             case Failed(message):

@@ -79,6 +79,7 @@ class Status:
     audits_of_us: int  # of this node's rounds
     audits_for_us: int  # that this node has been drawn for, or is asked in, and has not answered yet
     audits_answered: int  # findings and answers of this node since its start
+    audit_faults: int  # audits since its start in which this validator gave no verdict in time, or a wrong one
     uptime_seconds: int
     total_uptime_seconds: int  # in all runs on this data directory
     trainer_restarts: int
@@ -108,6 +109,7 @@ def status_of(node: Node) -> Status:
         audits_of_us=len(node.audits.driver.own),
         audits_for_us=node.audits.driver.tasks,
         audits_answered=node.audits.given,
+        audit_faults=node.audits.faults,
         uptime_seconds=int(readings.uptime_seconds),
         total_uptime_seconds=int(readings.total_seconds),
         trainer_restarts=readings.trainer_restarts,

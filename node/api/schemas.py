@@ -93,6 +93,7 @@ class Status(Answer):
     audits_of_us = whole()
     audits_for_us = whole()
     audits_answered = whole()
+    audit_faults = whole()
     total_uptime_seconds = whole()
     trainer_restarts = whole()
     memory_bytes = whole()

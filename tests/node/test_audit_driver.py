@@ -72,11 +72,14 @@ class Asked:
 class Kept:
     """The states of NODE's round, as `node.segment_store` knows them."""
 
+    def __init__(self) -> None:
+        self.lost: set[bytes] = set()
+
     def parts(self, round_number: int, boundary: int) -> StateParts | None:
         return STATES[boundary] if round_number == ROUND else None
 
-    def has(self, parts: StateParts, boundary: int) -> bool:
-        return parts == STATES[boundary]
+    def find(self, root: bytes) -> Path | None:
+        return None if root in self.lost else Path()
 
 
 class Scene:
@@ -160,27 +163,19 @@ def test_states_that_the_ledger_does_not_know_are_not_shown(scene: Make) -> None
     it = scene(an_audit(OPENING, segment=1), segments=Kept())
     it.put(an_audit(OPENING, segment=1), replace(it.claim, states=(named("another run"), *it.claim.states[1:])))
     it.start()
-    assert it.said == [] and "no longer here" in it.told[0]
+    assert it.said == []
     assert scene(an_audit(OPENING), segments=None).said == []
 
 
-def test_states_whose_files_are_gone_are_shown_once_they_are_here_again(scene: Make) -> None:
-    class Lost(Kept):
-        gone = True
-
-        def has(self, parts: StateParts, boundary: int) -> bool:
-            return not self.gone
-
-    lost, audit = Lost(), an_audit(OPENING, segment=1)
-    it = scene(audit, segments=lost)
-    assert it.said == [] and "no longer here" in it.told[0]
-    lost.gone = False
-    it.follow(audit)
+@pytest.mark.parametrize("lost", [STATES[1].v_root, STATES[2].theta_root, STATES[4].theta_root])
+def test_what_is_not_here_is_opened_when_it_has_been_made_again(scene: Make, lost: bytes) -> None:
+    kept, audit = Kept(), an_audit(OPENING, segment=1)
+    kept.lost.add(lost)
+    it = scene(audit, segments=kept)
     assert it.said == []
-    it.driver.look_again()
-    it.follow(audit)
-    [opening] = it.said
-    assert isinstance(opening, SegmentOpening) and opening.before == STATES[1]
+    kept.lost.clear()
+    it.follow(audit, 2)
+    assert len(it.said) == 1
 
 
 def test_the_secret_of_the_plants_is_shown_when_auditors_are_bound_and_not_before(scene: Make) -> None:

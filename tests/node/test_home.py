@@ -393,9 +393,9 @@ def test_a_network_of_an_earlier_version_is_refused_with_what_to_do_and_left_as_
 
 def test_a_network_of_a_later_version_is_refused_and_left_as_it_is(root: Path) -> None:
     opened(root)
-    found = of_other_rules((root / "network").read_bytes(), unknown="chain.audit_blocks")
+    found = of_other_rules((root / "network").read_bytes(), unknown="chain.later_blocks")
     (root / "network").write_bytes(found)
-    with pytest.raises(DataDirectoryError, match=r"by a later version .*it has chain.audit_blocks\)"):
+    with pytest.raises(DataDirectoryError, match=r"by a later version .*it has chain.later_blocks\)"):
         opened(root)
     assert (root / "network").read_bytes() == found
 
