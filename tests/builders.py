@@ -118,7 +118,7 @@ SMALL = {
     "audit_fault_basis_points": 200,
     "fraud_basis_points": 1_000,
     "suspension_rounds": 5,
-    "tolerance_theta_billionths": 100_000,
+    "tolerance_theta_billionths": 200_000,
     "tolerance_m_billionths": 1_000_000,
     "tolerance_v_billionths": 1_000_000,
     "holders": 2,
