@@ -76,15 +76,6 @@ def pages_root(whole: Bytes, merkle_root: MerkleRoot) -> bytes:
     return merkle_root(pages(whole))
 
 
-def inner_root(
-    vectors: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
-    merkle_root: MerkleRoot,
-    tagged_hash: TaggedHash,
-) -> bytes:
-    """The state hash of a segment boundary from (theta, m, v): the weights and both AdamW moments, flat fp32."""
-    return tagged_hash("inner-state", *(pages_root(vector, merkle_root) for vector in vectors))
-
-
 def _little_endian(whole: Bytes) -> memoryview:
     if isinstance(whole, bytes):
         return memoryview(whole)

@@ -78,6 +78,9 @@ class Kept:
     def parts(self, round_number: int, boundary: int) -> StateParts | None:
         return STATES[boundary] if round_number == ROUND else None
 
+    def has(self, parts: StateParts, boundary: int) -> bool:
+        return not {parts.theta_root, parts.m_root, parts.v_root} & self.lost
+
     def find(self, root: bytes) -> Path | None:
         return None if root in self.lost else Path()
 
@@ -172,7 +175,7 @@ def test_what_is_not_here_is_opened_when_it_has_been_made_again(scene: Make, los
     kept, audit = Kept(), an_audit(OPENING, segment=1)
     kept.lost.add(lost)
     it = scene(audit, segments=kept)
-    assert it.said == []
+    assert it.said == [] and "no longer here" in it.told[0]
     kept.lost.clear()
     it.follow(audit, 2)
     assert len(it.said) == 1

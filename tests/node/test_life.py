@@ -4,24 +4,21 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from numpy.typing import NDArray
 
-from chain.crypto.hashing import merkle_root, tagged_hash
 from chain.genesis import Network, parse_network
 from chain.state import Claim, claim_key
 from node.archive import Replay
 from node.key_value import KeyValue, open_key_value
 from node.payload_store import PayloadStore
+from node.segment_store import SegmentStore
 from node.store import Store
 from node.template import Learning
 from node.trainer_messages import SegmentDone, from_line
 from node.work_log import WorkLog
 from tests.node.conftest import NUMBERS, ROUNDS, WORDS, Life
 from tests.node.processes import PASSWORD, is_alive
-from training.pages import inner_root
 from wallet.keys import Wallet
 
 SEGMENTS = NUMBERS["chain.inner_steps"] // NUMBERS["chain.segment_steps"]
@@ -43,11 +40,7 @@ class Opened:
 
     def work_log(self, life: Life) -> WorkLog:
         learning = Learning.of(self.network)
-        return WorkLog(life.home / "work", ROUNDS + 1, learning.parameters, state_root)
-
-
-def state_root(theta: NDArray[Any], m: NDArray[Any], v: NDArray[Any]) -> bytes:
-    return inner_root((theta, m, v), merkle_root, tagged_hash)
+        return WorkLog(life.home / "work", ROUNDS + 1, learning.parameters, SegmentStore(life.home / "segments"))
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +94,24 @@ def test_a_killed_trainer_is_started_again_and_rounds_go_on(life: Life) -> None:
 def test_segments_finished_before_a_stop_are_there_to_be_gone_on_with(life: Life, opened: Opened) -> None:
     before = segments(life.segments(ROUNDS + 1))
     claim = opened.store.state().find(Claim, claim_key(ROUNDS + 1, bytes.fromhex(life.stopped_status["node"])))
-    state, known = opened.work_log(life).resume()
-    assert state is not None and 2 <= len(known) < SEGMENTS and known == before[: len(known)]
+    found = opened.work_log(life).resume()
+    assert found is not None
+    known = found.segments
+    assert 2 <= len(known) < SEGMENTS and known == before[: len(known)]
     assert claim is not None and claim.states == tuple(each.state_after for each in known[: len(claim.states)])
+
+
+def test_states_of_rounds_whose_audits_are_over_are_gone_and_those_of_the_round_in_training_are_here(
+    life: Life, opened: Opened
+) -> None:
+    store, learning = SegmentStore(life.home / "segments"), Learning.of(opened.network)
+    assert [path.name for path in store.folder.glob("*.jsonl")] == [f"round-{ROUNDS + 1}.jsonl"]
+    known = store.boundaries(ROUNDS + 1)
+    assert set(known) == set(range(len(known))) and len(known) >= 3
+    assert all(store.load(known[number], learning.parameters) is not None for number in range(1, len(known) - 1))
+    # Of the last one a stop may have left the line alone.
+    names = {root.hex() for at in known.values() for root in (at.parts.theta_root, at.parts.m_root, at.parts.v_root)}
+    assert {path.name for path in store.folder.iterdir()} - names == {"lock", f"round-{ROUNDS + 1}.jsonl"}
 
 
 def test_a_node_that_has_reached_its_round_ends_with_status_0_and_one_object_on_stdout(life: Life) -> None:

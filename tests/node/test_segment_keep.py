@@ -26,7 +26,8 @@ from chain.state import (
 )
 from node import segment_room
 from node.errors import TrainerError
-from node.model_store import ModelStore
+from node.model_source import ModelSource
+from node.model_store import ModelStore, load_base
 from node.payload_prune import last_spent, needed_roots
 from node.segment_keep import OTHERS_ROUNDS_MAXIMUM, audited_roots, audited_rounds, kept_segments
 from node.segment_room import RoomFor, SegmentDiskLimit, check_segment_disk, limit_of, round_bytes
@@ -59,9 +60,10 @@ class Ledger:
         claim = a_claim(number, node, segments)
         self.state.put(audit_key(number, node), record)
         self.state.put(claim_key(number, node), claim)
+        self.names = [each for each in self.names if each != AuditName(number, node)]
         if record.is_open:
             self.names.append(AuditName(number, node))
-            self.state.put(AUDITS_KEY, AuditQueue(tuple(self.names)))
+        self.state.put(AUDITS_KEY, AuditQueue(tuple(self.names)))
 
 
 def an_audit(segment: int, phase: int, name: str = "") -> Audit:
@@ -150,6 +152,11 @@ def test_an_audited_rounds_base_stays_through_later_rounds_and_goes_with_the_aud
     # Round 2 began from the state after round 1, round 3 from that after round 2.
     assert rounds() == [1, 2, 4, 5]
     assert models.find(node.state.round(3).base.outer_root) is not None
+    # Whoever has joined since then fetches its weights by the root that the round names.
+    weights = ModelSource(models).read(node.state.round(2).base.weights_root, 0, 1 << 20)
+    assert weights == load_base(models.path(1), node.learning).state.weights.tobytes()
+    assert models.base_of(2, node.state.round(2).base.outer_root) == models.path(1)
+    assert models.base_of(2, named("another root")) is None and models.base_of(1, named("no file")) is None
     models.audited = {3}
     node.close_round()
     assert rounds() == [2, 5, 6]

@@ -63,6 +63,7 @@ def test_every_part_is_served_under_its_pages_root_and_zeros_are_no_file(store: 
     for root, vector in zip(roots(end.parts), (after.theta, after.m, after.v), strict=True):
         assert source.size(root) == 4 * SIZE
         assert source.read(root, 1 << 20, 1 << 20) == vector.astype("<f4").tobytes()[1 << 20 :]
+    assert store.has(start.parts, 0) and store.has(end.parts, 1) and not store.has(start.parts, 1)
     # Where a round begins only the second moments are ours: the weights are the model's.
     assert start.parts.m_root == ZERO and store.find(start.parts.theta_root) is None
     assert source.size(start.parts.v_root) == 4 * SIZE and store.find(ZERO) is None

@@ -10,11 +10,12 @@ import pytest
 from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
 from chain.errors import InvalidGenesis
 from chain.genesis import parse_network
+from node.segment_store import Vectors
 from node.settings import PROFILES
 from node.template import Learning, create_network, read_template, template_path
+from node.work_log import state_hash
 from tests.node.lone_node import IDENTITY, TINY, tiny_network
 from training.outer import roots
-from training.pages import inner_root
 
 TEMPLATE = json.loads(template_path().read_text())
 LAB = read_template(template_path(), "lab")
@@ -116,7 +117,7 @@ def test_the_ledger_finds_the_same_outer_root_and_start_state_as_training() -> N
     born = learning.born()
     outcome, zeros = learning.outcome(ZERO, born), np.zeros_like(born.weights)
     assert outcome.outer_root == roots(born, learning.fragment_sizes, merkle_root, tagged_hash).outer_root
-    assert outcome.start_state == inner_root((born.weights, zeros, zeros), merkle_root, tagged_hash)
+    assert outcome.start_state == state_hash(Vectors(born.weights, zeros, zeros).parts())
 
 
 def test_another_seed_gives_another_chain_and_another_model() -> None:

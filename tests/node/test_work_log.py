@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chain.crypto.hashing import merkle_root, tagged_hash
 from node import work_log
 from node.errors import SegmentStoreError, TrainerError
 from node.segment_store import Boundary, SegmentStore, Vectors
 from node.trainer_messages import SegmentDone, Stepped, to_line
 from node.work_log import WorkLog, state_hash
-from training.pages import inner_root
 
 SIZE = 8
 BEGAN = bytes(range(32))  # the root of the averages with which the round began
@@ -75,7 +73,7 @@ def test_a_round_goes_on_after_its_last_segment(tmp_path: Path, segments: int) -
     assert found is not None and found.segments == done
     assert found.v_steps == 1_500 and found.segments[0].averages_root == BEGAN
     expected, state = state_after(1, segments - 1), found.state
-    assert inner_root((state.theta, state.m, state.v), merkle_root, tagged_hash) == done[-1].state_after
+    assert state_hash(state.parts()) == done[-1].state_after
     assert all(map(np.array_equal, (state.theta, state.m, state.v), (expected.theta, expected.m, expected.v)))
 
 

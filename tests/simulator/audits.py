@@ -58,6 +58,9 @@ class SimSegments:
             return None
         return StateParts(current.base.weights_root, ZERO, began_with)
 
+    def has(self, parts: StateParts, boundary: int) -> bool:
+        return True
+
     def find(self, root: bytes) -> Path | None:
         return Path()
 

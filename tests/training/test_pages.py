@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.crypto.hashing import merkle_root, tagged_hash
+from chain.crypto.hashing import merkle_root
 from tests.training import oracle
 from training.pages import (
     LEAF_BYTES,
@@ -15,7 +15,6 @@ from training.pages import (
     ZERO,
     Slices,
     fragment_roots,
-    inner_root,
     leaves,
     model_root,
     pages,
@@ -89,10 +88,3 @@ def test_byte_order_and_strides_in_memory_do_not_matter(kind):
     assert pages_root(little.astype(f">{kind}"), merkle_root) == expected
     assert pages_root(np.repeat(little, 2)[::2], merkle_root) == expected
     assert pages_root(little.reshape(30, 100), merkle_root) == expected
-
-
-def test_the_inner_root_tells_the_three_vectors_apart():
-    one, two = np.ones(3, dtype=np.float32), np.full(3, 2, dtype=np.float32)
-    zeros = np.zeros(3, dtype=np.float32)
-    orders = [(one, two, zeros), (two, one, zeros), (one, zeros, two), (zeros, one, two)]
-    assert len({inner_root(order, merkle_root, tagged_hash) for order in orders}) == 4
