@@ -20,6 +20,7 @@ from node.attendance import Attendance
 from node.audit_part import AuditPart
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
+from node.corpus_receipts import ReceiptDriver, drawn_provider
 from node.counted import Counted
 from node.declarations import Candidacy, Declarations, Registration
 from node.errors import StoreError
@@ -46,6 +47,7 @@ from node.round_weights import RoundWeights
 from node.segment_keep import audited_rounds
 from node.segment_store import SegmentStore
 from node.settings import Settings
+from node.storage_driver import StorageDriver
 from node.store import Store
 from node.template import Learning
 from node.trainer import Trainer, TrainerOptions
@@ -62,6 +64,7 @@ from node.trainer_messages import (
     Validate,
     Validated,
 )
+from training.errors import CorpusError
 
 
 @dataclass(slots=True)
@@ -103,7 +106,8 @@ class Node:
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
         self.audits = AuditPart(home, self.learning, self.segments, self.news, watch)
-        self.driver.also.append(self.audits.driver.inputs)
+        self.storage = StorageDriver(home.network, home.identity, self.outcomes.models, self.news)
+        self.driver.also += [self.audits.driver.inputs, self.storage.inputs]
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
@@ -168,7 +172,7 @@ class Node:
             if self.settings.archive:
                 tasks.append(asyncio.create_task(self._keep_archive()))
             if self.trainer is not None:
-                tasks.append(asyncio.create_task(self.trainer.run()))
+                tasks.append(asyncio.create_task(self._train(self.trainer, membership)))
             tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -181,10 +185,24 @@ class Node:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.storage.stop()
             await self.audits.stop()
             if farewell := self.audits.farewell(pace_ms(tuple(self.readings.block_times_ms), self.network.params)):
                 self.watch(farewell)
             await membership.stop()
+
+    async def _train(self, trainer: Trainer, membership: Membership) -> None:
+        """The trainer opens the corpus: what is missing of it is brought before."""
+        state, node = self.store.state, self.home.identity.node
+        while True:
+            try:
+                served = await membership.bring_corpus(lambda: drawn_provider(state(), node), self.watch)
+                break
+            except CorpusError as error:
+                self._on_trainer(Failed(f"{error}; the node goes on without training, and tries again in a minute"))
+                await asyncio.sleep(60)
+        self.driver.also.append(ReceiptDriver(self.network, self.home.identity, served).inputs)
+        await trainer.run()
 
     async def _keep_archive(self) -> None:
         keeper = ArchiveKeeper(self.store, self.outcomes)
@@ -262,6 +280,7 @@ class Node:
         self.outcomes.models.audited = audited_rounds(state, self.home.identity.node)
         self.driver.follow(state, self.view.tip.height)
         self.audits.follow(state, self.view.tip.height)
+        self.storage.follow(state)
         self.declarations.follow(state)
         self.attendance.follow(state)
         if self.remaking is not None:
