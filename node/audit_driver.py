@@ -277,6 +277,8 @@ class AuditDriver:
         word = self.words.find((name.round, name.node, audit.phase, audit.attempt))
         if word is None or has_voted(audit.poll, place):
             return []
+        if audit.phase == DISPUTED and not word.is_clear:
+            return []  # At the edge of what honest machines differ by nobody is convicted.
         answer = ANSWERS.get((audit.phase, word.finding))
         if answer is None:
             return []

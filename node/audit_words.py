@@ -30,6 +30,7 @@ class Word:
     finding: int
     mix: bytes  # of the data order that was replayed; empty: nothing was
     inner: bytes  # the hashes after each inner step, one after the other
+    is_clear: bool  # False: a mismatch at the edge of what honest machines differ by, which convicts nobody
     reason: str  # for people
 
     @property

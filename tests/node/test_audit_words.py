@@ -11,7 +11,7 @@ from node.audit_words import Word, Words
 from tests.builders import named
 
 NODE = named("node")
-WORD = Word(7, NODE, AUDITING, 1, PASS, named("mix"), named("one") + named("two"), "trained again")
+WORD = Word(7, NODE, AUDITING, 1, PASS, named("mix"), named("one") + named("two"), True, "trained again")
 
 
 def test_a_word_is_the_same_after_a_restart(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class Auditing:
     def keep(self, job: Job, finding: int) -> None:
         steps = self.member.network.params.segment_steps if job.mix and finding != UNSERVED else 0
         inner = b"".join(tagged_hash("inner", job.mix, bytes((step,))) for step in range(steps))
-        self.words.keep(Word(*job.key, finding, job.mix, inner, ""))
+        self.words.keep(Word(*job.key, finding, job.mix, inner, True, ""))
         self.waiting.pop(job.key, None)
 
     def truth(self, job: Job) -> int:
