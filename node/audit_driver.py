@@ -66,6 +66,8 @@ class Segments(Protocol):
 
     def parts(self, round_number: int, boundary: int) -> StateParts | None: ...
 
+    def has(self, parts: StateParts, boundary: int) -> bool: ...
+
     def find(self, root: bytes) -> Path | None: ...
 
 
@@ -176,7 +178,10 @@ class AuditDriver:
         claim = state.find(Claim, claim_key(name.round, name.node))
         found = None if claim is None else self._find_opening(self.segments, name, audit, claim)
         if found is None and name not in self._openings:
-            LOG.warning("the states that an audit of ours wants are not here", round=name.round, segment=audit.segment)
+            self.watch(
+                f"Segment {audit.segment} of our round {name.round} is audited, and its states are no longer here: "
+                "unless they can be made again, what this node has not been paid yet will be lost"
+            )
         elif found is not None:
             LOG.info("a round of ours is audited", round=name.round, segment=audit.segment)
         self._openings[name] = found
@@ -198,11 +203,8 @@ class AuditDriver:
         begun = claim.start if audit.segment == 0 else claim.states[audit.segment - 1]
         if (hash_of(before), hash_of(after)) != (begun, claim.states[audit.segment]):
             return None
-        # Where a round begins, the weights are its base, which is kept elsewhere.
-        files = {before.m_root, before.v_root, after.theta_root, after.m_root, after.v_root, claim.theta_root, ZERO}
-        files |= {before.theta_root} if audit.segment else set()
-        is_here = all(segments.find(root) is not None for root in files - {ZERO})
-        return (before, after) if is_here else None
+        is_here = segments.has(before, audit.segment) and segments.has(after, audit.segment + 1)
+        return (before, after) if is_here and segments.find(claim.theta_root) is not None else None
 
     # ---- What there is to say
 
@@ -275,6 +277,8 @@ class AuditDriver:
         word = self.words.find((name.round, name.node, audit.phase, audit.attempt))
         if word is None or has_voted(audit.poll, place):
             return []
+        if audit.phase == DISPUTED and not word.is_clear:
+            return []  # At the edge of what honest machines differ by nobody is convicted.
         answer = ANSWERS.get((audit.phase, word.finding))
         if answer is None:
             return []

@@ -88,9 +88,9 @@ class AuditPart:
                 self.faults += 1
                 self.watch(_fault_words(receipt))
 
-    def tidy(self, state: State) -> None:
+    def tidy(self, state: Callable[[], State]) -> None:
         """Forget words about audits that are over. Not for the event loop."""
-        self.words.prune(state.open_audits)
+        self.words.prune(lambda: state().open_audits)
 
     # ---- For people
 

@@ -4,7 +4,7 @@ One file a word under `folder`, written as a whole and synced. Whoever starts ag
 it was about to say. Start reading at `Words.keep`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Word:
     finding: int
     mix: bytes  # of the data order that was replayed; empty: nothing was
     inner: bytes  # the hashes after each inner step, one after the other
+    is_clear: bool  # False: a mismatch at the edge of what honest machines differ by, which convicts nobody
     reason: str  # for people
 
     @property
@@ -75,10 +76,11 @@ class Words:
         self._known[word.key] = word
         return word
 
-    def prune(self, open_audits: Collection[AuditName]) -> None:
+    def prune(self, open_audits: Callable[[], Iterable[AuditName]]) -> None:
         """Forget what belongs to audits that are over."""
-        names = {(each.round, each.node) for each in open_audits}
-        for key in [key for key in self._known if key[:2] not in names]:
+        known = tuple(self._known)  # before the ledger is read: what is kept meanwhile may be of a newer audit
+        names = {(each.round, each.node) for each in open_audits()}
+        for key in [key for key in known if key[:2] not in names]:
             del self._known[key]
             self._remove(key)
 

@@ -6,7 +6,7 @@ finding: only what nobody serves is, and what was served and is wrong.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -91,7 +91,7 @@ class AuditWork:
         if missing:
             self.drop(job.key)
             names = ", ".join(sorted(root.hex()[:16] for root in missing))
-            keeping = self._keep(job, UNSERVED, b"", f"nobody served {names}")
+            keeping = self._keep(_word(job, UNSERVED, f"nobody served {names}"), job.segment)
             task = asyncio.get_running_loop().create_task(_alone(keeping))
             self._ending.add(task)
             task.add_done_callback(self._ended)
@@ -118,7 +118,9 @@ class AuditWork:
     async def _find_out(self, begun: _Begun) -> None:
         job = begun.job
         known = self.words.replayed(job.round, job.node, job.mix) if job.mix else None
-        if known is not None and await self._keep(job, known.finding, known.inner, known.reason):
+        if known is not None and await self._keep(
+            replace(known, question=job.question, attempt=job.attempt), job.segment
+        ):
             return
         tries = 0
         while not await self._attempt(begun):
@@ -137,7 +139,7 @@ class AuditWork:
                 return False
         try:
             if not job.mix:
-                return await self._keep(job, PASS, b"", "all states could be had")
+                return await self._keep(_word(job, PASS, "all states could be had"), job.segment)
             answer = await self.auditor.examine(self._question(job, files))
         finally:
             self.blobs.release([each.root for each in wanted])
@@ -145,7 +147,8 @@ class AuditWork:
             LOG.warning("a segment could not be replayed here", reason=answer.reason, **_place(job))
             return False
         LOG.info("replayed a segment", seconds=round(answer.seconds, 2), **_place(job))
-        return await self._keep(job, answer.finding, answer.inner, answer.reason)
+        word = _word(job, answer.finding, answer.reason)
+        return await self._keep(replace(word, inner=answer.inner, is_clear=answer.is_clear), job.segment)
 
     async def _bring(self, begun: _Begun, wanted: list[Wanted]) -> Mapping[bytes, Path]:
         """Until all is here: the driver says when it is too late."""
@@ -193,22 +196,26 @@ class AuditWork:
 
     # ---- What is known now
 
-    async def _keep(self, job: Job, finding: int, inner: bytes, reason: str) -> bool:
+    async def _keep(self, word: Word, segment: int) -> bool:
         """On the disk before anybody hears of it. Whether the disk has taken it."""
-        word = Word(*job.key, finding, job.mix, inner, reason)
+        place = {"round": word.round, "node": word.node.hex()[:16], "segment": segment, "attempt": word.attempt}
         try:
             word = await asyncio.shield(asyncio.to_thread(self.words.keep, word))
         except OSError as error:
-            LOG.warning("a word of an audit cannot be kept", reason=disk_advice(error), **_place(job))
+            LOG.warning("a word of an audit cannot be kept", reason=disk_advice(error), **place)
             return False
-        self._begun.pop(job.key, None)
+        self._begun.pop(word.key, None)
         self.given += 1
-        LOG.info("found in an audit", finding=FINDINGS[word.finding], reason=word.reason, **_place(job))
+        LOG.info("found in an audit", finding=FINDINGS[word.finding], reason=word.reason, **place)
         if word.finding != PASS:
-            where = f"segment {job.segment} of round {job.round} of node {job.node.hex()[:16]}"
+            where = f"segment {segment} of round {word.round} of node {word.node.hex()[:16]}"
             self.watch(f"Audit of {where}: {FINDINGS[word.finding]}, {word.reason}")
         self.news()
         return True
+
+
+def _word(job: Job, finding: int, reason: str) -> Word:
+    return Word(*job.key, finding, job.mix, b"", True, reason)
 
 
 async def _alone(keeping: Awaitable[bool]) -> None:

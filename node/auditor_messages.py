@@ -32,6 +32,7 @@ class Replayed:
     number: int
     finding: int
     inner: bytes
+    is_clear: bool  # False: off by more than the bounds, and by less than what no honest machine could be
     reason: str  # for people
     seconds: float
 

@@ -182,7 +182,7 @@ class Jobs:
         if self.node.membership is not None:
             state, blobs = self.node.store.state(), self.node.membership.audit_blobs
             await asyncio.to_thread(blobs.prune, audited_roots(state))
-            await asyncio.to_thread(self.node.audits.tidy, state)
+            await asyncio.to_thread(self.node.audits.tidy, self.node.store.state)
 
     def _wanted_segments(self) -> Keep:
         return kept_segments(self.node.store.state(), self.node.home.identity.node)

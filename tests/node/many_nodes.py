@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from chain.audit_messages import StateParts
 from chain.block import Block, state_hash
 from chain.crypto import bls
+from chain.crypto.hashing import ZERO
 from chain.genesis import Network
 from chain.state import TRAINING, Round, State
 from chain.transition import Applied, Proposal, epoch_of
@@ -45,6 +47,8 @@ from node.trainer_messages import Command, RoundDone, SegmentDone, Train
 from tests.node.little_network import LittleNetwork, LittleRuntime
 from tests.node.lone_node import CREATED_MS, TINY, MemoryKeyValue, began_with, named, state_parts
 from training.payload import encode_payload
+
+NOBODY_AUDITED = {"audit_warmup_rounds": 0, "audit_steady_basis_points": 0, "audit_floor_basis_points": 0}
 
 
 def identity(index: int) -> Identity:
@@ -169,12 +173,34 @@ class Member:
         return payload
 
 
+@dataclass(frozen=True)
+class MadeUpStates:
+    """What `node.segment_store` knows of a member's rounds."""
+
+    member: Member
+
+    def parts(self, round_number: int, boundary: int) -> StateParts | None:
+        member = self.member
+        current = member.state.round(round_number)
+        if current is None or round_number not in member.began_with:
+            return None
+        if boundary == 0:
+            return StateParts(current.base.weights_root, ZERO, member.began_with[round_number])
+        return StateParts(*state_parts(f"{member.identity.node.hex()} {round_number} {boundary - 1}"))
+
+    def has(self, parts: StateParts, boundary: int) -> bool:
+        return True
+
+    def find(self, root: bytes) -> Path | None:
+        return Path()
+
+
 class Cluster:
     """Nodes 0 … size − 1, of which the first `validators` validate."""
 
     def __init__(self, folder: Path, size: int, validators: int, **params: int) -> None:
         identities = [identity(index) for index in range(size)]
-        self.network = network_of(identities[:validators], **params)
+        self.network = network_of(identities[:validators], **(NOBODY_AUDITED | params))
         self.links = LittleNetwork()
         self.runner = asyncio.Runner()
         self.members = [

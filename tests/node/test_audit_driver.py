@@ -78,6 +78,9 @@ class Kept:
     def parts(self, round_number: int, boundary: int) -> StateParts | None:
         return STATES[boundary] if round_number == ROUND else None
 
+    def has(self, parts: StateParts, boundary: int) -> bool:
+        return not {parts.theta_root, parts.m_root, parts.v_root} & self.lost
+
     def find(self, root: bytes) -> Path | None:
         return None if root in self.lost else Path()
 
@@ -131,8 +134,8 @@ class Scene:
         assert not any(is_past(each, state) or is_early(each, state) for each in said)
         return list(said)
 
-    def finds(self, question: int, finding: int, attempt: int = 1, inner: bytes = b"") -> Word:
-        return self.words.keep(Word(ROUND, NODE.node, question, attempt, finding, ZERO, inner, "why"))
+    def finds(self, question: int, finding: int, attempt: int = 1, inner: bytes = b"", is_clear: bool = True) -> Word:
+        return self.words.keep(Word(ROUND, NODE.node, question, attempt, finding, ZERO, inner, is_clear, "why"))
 
 
 @pytest.fixture
@@ -172,7 +175,7 @@ def test_what_is_not_here_is_opened_when_it_has_been_made_again(scene: Make, los
     kept, audit = Kept(), an_audit(OPENING, segment=1)
     kept.lost.add(lost)
     it = scene(audit, segments=kept)
-    assert it.said == []
+    assert it.said == [] and "no longer here" in it.told[0]
     kept.lost.clear()
     it.follow(audit, 2)
     assert len(it.said) == 1
@@ -293,6 +296,15 @@ def test_every_validator_answers_what_it_has_found(scene: Make, phase: int, find
     assert [each.answer for each in votes if isinstance(each, AuditVote)] == ([] if answer is None else [answer])
     it.start()
     assert it.said == votes
+
+
+def test_a_mismatch_at_the_edge_of_what_honest_machines_differ_by_convicts_nobody(scene: Make) -> None:
+    it = scene(an_audit(DISPUTED), 1)
+    it.finds(DISPUTED, MISMATCH, is_clear=False)
+    assert it.said == [] and it.driver.tasks == 1
+    drawn = scene(an_audit(AUDITING, 0, attempt=2), 0)
+    drawn.finds(AUDITING, MISMATCH, attempt=2, is_clear=False)
+    assert len(drawn.said) == 1
 
 
 def test_a_challenge_asks_for_the_states_and_for_no_replay(scene: Make) -> None:

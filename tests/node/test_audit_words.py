@@ -11,7 +11,7 @@ from node.audit_words import Word, Words
 from tests.builders import named
 
 NODE = named("node")
-WORD = Word(7, NODE, AUDITING, 1, PASS, named("mix"), named("one") + named("two"), "trained again")
+WORD = Word(7, NODE, AUDITING, 1, PASS, named("mix"), named("one") + named("two"), True, "trained again")
 
 
 def test_a_word_is_the_same_after_a_restart(tmp_path: Path) -> None:
@@ -47,9 +47,21 @@ def test_words_about_audits_that_are_over_are_forgotten(tmp_path: Path) -> None:
     later = replace(WORD, round=8)
     words.keep(WORD)
     words.keep(later)
-    words.prune([AuditName(8, NODE)])
+    words.prune(lambda: [AuditName(8, NODE)])
     for found in (words, Words(tmp_path)):
         assert found.find(WORD.key) is None and found.find(later.key) == later
+
+
+def test_a_word_that_is_kept_while_others_are_forgotten_stays(tmp_path: Path) -> None:
+    words, newer = Words(tmp_path), replace(WORD, round=9)
+    words.keep(WORD)
+
+    def read() -> list[AuditName]:
+        words.keep(newer)
+        return []
+
+    words.prune(read)
+    assert words.find(WORD.key) is None and words.find(newer.key) == newer
 
 
 def test_a_word_that_the_disk_refuses_is_none(tmp_path: Path) -> None:

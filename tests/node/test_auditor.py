@@ -65,6 +65,7 @@ def test_another_payload_than_the_last_weights_give_is_a_mismatch(
     (tmp_path / "forged").write_bytes(forged)
     answer = found(process, replace(question, payload=str(tmp_path / "forged")))
     assert answer.finding == MISMATCH and "payload" in answer.reason and len(answer.inner) == STEPS * HASH
+    assert answer.is_clear
 
 
 def test_a_wrong_distance_is_a_mismatch(process: AuditorProcess, trained: TrainedRound) -> None:
@@ -85,6 +86,25 @@ def test_other_weights_at_the_end_are_a_mismatch(
         assert found(process, replace(question, after_theta=str(tmp_path / name))).finding == MISMATCH
     # Whatever it begins with: training goes on, and what comes of it is compared.
     assert found(process, replace(question, before_theta=str(tmp_path / "endless"))).finding == MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("bounds", "finding", "is_clear"), [(0.5, PASS, True), (2.0, MISMATCH, False), (5.0, MISMATCH, True)]
+)
+def test_a_mismatch_is_clear_beyond_four_times_the_bound(
+    process: AuditorProcess, trained: TrainedRound, tmp_path: Path, bounds: float, finding: int, is_clear: bool
+) -> None:
+    question = trained.question(1, trained.true_mix(1))
+    before, after = (
+        np.fromfile(path, dtype="<f4").astype(np.float64) for path in (question.before_theta, question.after_theta)
+    )
+    way, noise = after - before, np.random.default_rng(1).normal(size=after.size)
+    noise -= way * (noise @ way) / (way @ way)  # beside the way, so that its length stays as claimed
+    apart = bounds * trained.network.params.tolerance_theta_billionths / 1e9 * np.linalg.norm(way)
+    moved = (after + noise * apart / np.linalg.norm(noise)).astype("<f4")
+    (tmp_path / "after").write_bytes(moved.tobytes())
+    answer = found(process, replace(question, after_theta=str(tmp_path / "after")))
+    assert (answer.finding, answer.is_clear) == (finding, is_clear), answer.reason
 
 
 def test_what_this_machine_cannot_do_is_no_finding(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.audit_messages import MISMATCH, PASS, UNSERVED, StateParts
+from chain.audit_messages import MISMATCH, PASS, UNSERVED
 from chain.crypto.hashing import ZERO, tagged_hash
 from chain.plants import segment_mix
 from chain.receipts import AuditEnded, AuditFault, AuditMissed, Receipt
@@ -30,13 +30,12 @@ from chain.state import (
 from node.audit_driver import AuditDriver
 from node.audit_jobs import Job
 from node.audit_words import Word, WordKey, Words
-from tests.node.lone_node import state_parts
-from tests.node.many_nodes import Cluster, Member
+from tests.node.many_nodes import Cluster, MadeUpStates, Member
 
 # Enough blocks for who is there, few enough to wait for who is not.
 BLOCKS = {"opening_blocks": 8, "audit_blocks": 8, "showing_blocks": 6, "challenge_blocks": 8, "dispute_blocks": 8}
 ALL_PLANTED, NONE_PLANTED = {"plant_basis_points": 10_000}, {"plant_basis_points": 0}
-ONE_AUDITOR = {"audit_second_basis_points": 0}
+ONE_AUDITOR = {"audit_second_basis_points": 0, "audit_warmup_rounds": 20}  # and every round is audited
 
 Finds = Callable[[Job], int | None]  # None: nothing yet
 
@@ -52,24 +51,11 @@ class Auditing:
         folder = self.member.folder / "verdicts"
         folder.mkdir(exist_ok=True)
         self.words = Words(folder)
-        self.driver = AuditDriver(self.member.network, self.member.identity, self.words, self)
+        states = MadeUpStates(self.member)
+        self.driver = AuditDriver(self.member.network, self.member.identity, self.words, states)
         self.driver.examiner = self
         self.finds: Finds = self.others.finds.get(self.member.identity.node, self.truth)
         self.waiting: dict[WordKey, Job] = {}
-        self.is_silent = False
-
-    # What `node.segment_store` knows.
-
-    def parts(self, round_number: int, boundary: int) -> StateParts | None:
-        current = self.member.state.round(round_number)
-        if self.is_silent or current is None:
-            return None
-        if boundary == 0:
-            return StateParts(current.base.weights_root, ZERO, self.member.began_with[round_number])
-        return StateParts(*state_parts(f"{self.member.identity.node.hex()} {round_number} {boundary - 1}"))
-
-    def find(self, root: bytes) -> Path | None:
-        return Path()
 
     # What `node.audit_work` does.
 
@@ -92,7 +78,7 @@ class Auditing:
     def keep(self, job: Job, finding: int) -> None:
         steps = self.member.network.params.segment_steps if job.mix and finding != UNSERVED else 0
         inner = b"".join(tagged_hash("inner", job.mix, bytes((step,))) for step in range(steps))
-        self.words.keep(Word(*job.key, finding, job.mix, inner, ""))
+        self.words.keep(Word(*job.key, finding, job.mix, inner, True, ""))
         self.waiting.pop(job.key, None)
 
     def truth(self, job: Job) -> int:
@@ -274,7 +260,7 @@ def test_a_false_accusation_costs_the_accuser_and_not_the_accused(made: Make) ->
 
 def test_a_node_that_does_not_open_loses_the_round_and_has_no_seat_meanwhile(made: Make) -> None:
     audits = made(3, 3, **NONE_PLANTED)
-    audits.part(2).is_silent = True
+    audits.part(2).driver.segments = None
     audits.round()
     audits.block()
     audits.block()

@@ -77,7 +77,7 @@ class Assembly:
         state = self.store.state()
         self.driver.follow(state, self.view.tip.height)
         self.audits.follow(state, self.view.tip.height)
-        self.words.prune(state.open_audits)
+        self.words.prune(lambda: state.open_audits)
         self.declarations.follow(state)
 
     def submit(self, transaction: Transaction) -> None:

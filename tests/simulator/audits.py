@@ -58,6 +58,9 @@ class SimSegments:
             return None
         return StateParts(current.base.weights_root, ZERO, began_with)
 
+    def has(self, parts: StateParts, boundary: int) -> bool:
+        return True
+
     def find(self, root: bytes) -> Path | None:
         return Path()
 
@@ -112,7 +115,7 @@ class MadeUpExaminer:
     def _keep(self, job: Job, finding: int) -> None:
         steps = self.machine.world.network.params.segment_steps if job.mix and finding != UNSERVED else 0
         hashes = (tagged_hash("simulated", job.mix, bytes((step,))) for step in range(steps))
-        word = Word(*job.key, finding, job.mix, b"".join(hashes), "")
+        word = Word(*job.key, finding, job.mix, b"".join(hashes), True, "")
         self.drop(job.key)
         self.runtime.offload("audits", lambda: self.words.keep(word), lambda kept: self.news())
 
