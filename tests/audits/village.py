@@ -1,0 +1,172 @@
+"""A village: one ledger in memory, nodes that really train a tiny model, validators that really replay it; no sockets.
+
+Every block asks everybody what is due on the newest state, leaves out what the rules refuse (and writes down why), and
+is built by the ledger's own `build_block`. Start reading at `Village.block`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from chain.block import Body, Proof, RoundInput, encode_round_input
+from chain.errors import BadSignature, LedgerError
+from chain.proofs import apply_proof, check_proof
+from chain.round_inputs import apply_round_input
+from chain.rounds import advance
+from chain.state import AUDIT_PHASES, State
+from chain.transition import build_block, mix_beacon
+from tests.audits.auditor import Auditor
+from tests.audits.school import School
+from tests.audits.trainer import Trainer
+from tests.builders import Chain, a_registration
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something that the ledger did not take."""
+
+    height: int
+    item: Proof | RoundInput
+    why: str
+
+
+@dataclass
+class Watched:
+    """An audit as it went on."""
+
+    round: int
+    node: bytes
+    drawn_height: int
+    segment: int
+    planted: bool = False
+    phases: list[int] = field(default_factory=list)
+    ended_height: int = 0
+    outcome: str = ""
+    attempts: int = 0
+
+
+class Village:
+    """`nodes` and `auditors` are told apart: a cheat is one of either, with other methods."""
+
+    def __init__(
+        self, school: School, nodes: list[Trainer], auditors: list[Auditor], seated: int | None = None
+    ) -> None:
+        self.school = school
+        self.network = school.network
+        self.chain = Chain(school.network)
+        self.nodes = {node.key.node: node for node in nodes}
+        self.auditors = auditors
+        self.refused: list[Refused] = []
+        self.audits: dict[tuple[int, bytes], Watched] = {}
+        self.bytes: Counter[str] = Counter()  # of round inputs on the ledger, by type
+        self._refused_bytes: set[bytes] = set()
+        for auditor in auditors:
+            auditor.village = self
+        staked = [auditor.wallet for auditor in auditors if not auditor.is_founder]
+        for wallet in staked:
+            self.chain.seat(wallet)
+        self._register(nodes)
+
+    def _register(self, nodes: list[Trainer]) -> None:
+        """All in one block, so that the first round has everybody."""
+        nonces: Counter[bytes] = Counter()
+        said = []
+        for node in nodes:
+            nonce = nonces[node.wallet.address]
+            said.append(a_registration(self.chain, wallet=node.wallet, node=node.key, nonce=nonce))
+            nonces[node.wallet.address] += 1
+        self.chain.quick_block(*said)
+
+    @property
+    def state(self) -> State:
+        return self.chain.state
+
+    @property
+    def height(self) -> int:
+        return self.chain.height
+
+    def run(self, rounds: int) -> "Village":
+        """Until so many more rounds have ended, and the audits of all of them."""
+        last = self.state.ledger.ended_round + rounds
+        while self.state.ledger.ended_round < last:
+            self.block()
+        while any(name.round <= last for name in self.state.open_audits):
+            self.block()
+        return self
+
+    def block(self) -> None:
+        """One block with all that is due."""
+        state = self.state.fork()
+        proposal = self.chain.proposal()
+        proofs: list[Proof] = []
+        inputs: list[RoundInput] = []
+        for speaker in (*self.nodes.values(), *self.auditors):
+            proven, said = speaker.says(state, self.height, proposal.time_ms)
+            proofs += proven
+            inputs += said
+        body = self._filled(state, proposal, proofs, inputs)
+        applied = build_block(state, self.chain.parent, proposal, body, self.network, self.chain.nodes.get)
+        self.chain._append(applied)
+        for item in body.rounds:
+            self.bytes[type(item).__name__] += len(encode_round_input(item))
+        self._watch()
+
+    def _filled(self, state: State, proposal: Any, proofs: list[Proof], inputs: list[RoundInput]) -> Body:
+        """A body of what the rules take, in their order. The rest is written down."""
+        draft, params, chain_id = state.fork(), self.network.params, self.network.chain_id
+        height = self.height + 1
+        mix_beacon(draft, proposal)
+        base_fee = draft.ledger.base_fee
+        taken: list[Proof] = []
+        for proof in proofs:
+            if self._is_refused(proof):
+                continue
+            try:
+                check_proof(draft, proof, chain_id, proposal.time_ms, params)
+            except (LedgerError, BadSignature) as error:
+                self._refuse(proof, error)
+                continue
+            apply_proof(draft, proof, chain_id, base_fee, params)
+            taken.append(proof)
+        advance(draft, height, proposal.epoch, params)
+        chosen: list[RoundInput] = []
+        for item in inputs:
+            if self._is_refused(item):
+                continue
+            try:
+                apply_round_input(draft, item, chain_id, params)
+            except (LedgerError, BadSignature) as error:
+                self._refuse(item, error)
+                continue
+            advance(draft, height, proposal.epoch, params)
+            chosen.append(item)
+        return Body(tuple(taken), (), tuple(chosen), b"")
+
+    def _is_refused(self, item: Proof | RoundInput) -> bool:
+        return item.encode() in self._refused_bytes
+
+    def _refuse(self, item: Proof | RoundInput, error: Exception) -> None:
+        self._refused_bytes.add(item.encode())
+        self.refused.append(Refused(self.height + 1, item, str(error)))
+
+    # ---- What came of it
+
+    def _watch(self) -> None:
+        """Follow the audits: whose, which segment, through which phases, how it ended."""
+        state = self.state
+        for name in state.open_audits:
+            place = name.round, name.node
+            audit = state.audit(*place)
+            assert audit is not None
+            if place not in self.audits:
+                self.audits[place] = Watched(name.round, name.node, self.height, audit.segment)
+            known = self.audits[place]
+            if not known.phases or known.phases[-1] != audit.phase:
+                known.phases.append(audit.phase)
+        for place, known in self.audits.items():
+            if known.ended_height:
+                continue
+            audit = state.audit(*place)
+            if audit is not None and not audit.is_open:
+                known.ended_height, known.outcome = self.height, AUDIT_PHASES[audit.phase]
+                known.attempts = audit.attempt
