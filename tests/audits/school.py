@@ -65,6 +65,7 @@ LITTLE_CHAIN = {
     "lane_gas_maximum": 5_000_000,
     "base_fee_initial": 1,
     "base_fee_minimum": 1,
+    "vest_rounds": 6,
 }
 
 
@@ -106,6 +107,7 @@ class School:
     tokens: NDArray[np.uint16]
     steps: Counter[str] = field(default_factory=Counter)  # inner steps taken, by purpose
     fetched: int = 0  # bytes of blobs that auditors got
+    last_replay: tuple[object, tuple[InnerState, tuple[bytes, ...]]] | None = None
 
     def __post_init__(self) -> None:
         self.params = self.network.params

@@ -57,6 +57,14 @@ class Work:
         return root_of(self.payload)
 
 
+@dataclass(frozen=True)
+class Told:
+    """Of a round long ago: what decides how likely it was to be caught."""
+
+    distances: tuple[int, ...]
+    cheated: frozenset[int]
+
+
 @dataclass
 class Trainer:
     """An honest node."""
@@ -65,6 +73,7 @@ class Trainer:
     key: Key
     wallet: Key
     work: dict[int, Work] = field(default_factory=dict)
+    history: dict[int, Told] = field(default_factory=dict)
     averages: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
     blobs: dict[bytes, Blob] = field(default_factory=dict)
 
@@ -77,19 +86,15 @@ class Trainer:
         current = state.round(state.ledger.round)
         if current is not None:
             claim = state.find(Claim, claim_key(current.number, self.key.node))
-            if (
-                current.phase == TRAINING
-                and (claim is None or claim.commitment == ZERO)
-                and self._takes_part(state, current)
-            ):
+            has_committed = claim is not None and claim.commitment != ZERO
+            if current.phase == TRAINING and not has_committed and self._takes_part(state, current):
                 work = self._trained(state, current, time_ms)
                 proofs = work.proofs[len(claim.states) if claim else 0 :]
                 inputs.append(self.commit(work))
-            if current.phase == REVEALING and claim is not None and claim.commitment != ZERO:
-                if all(each.node != self.key.node for each in current.revealed):
-                    inputs.append(self.reveal(self.work[current.number]))
-        inputs += self._answers(state)
-        return proofs, inputs
+            has_revealed = any(each.node == self.key.node for each in current.revealed)
+            if current.phase == REVEALING and has_committed and not has_revealed:
+                inputs.append(self.reveal(self.work[current.number]))
+        return proofs, [*inputs, *self._answers(state)]
 
     def _takes_part(self, state: State, current: Round) -> bool:
         record = state.find(NodeRecord, node_key(self.key.node))
@@ -163,6 +168,7 @@ class Trainer:
         if current.number not in self.work:
             record = state.need(NodeRecord, node_key(self.key.node))
             self.work[current.number] = work = self.train(current, record, time_ms)
+            self.history[current.number] = Told(work.distances, work.cheated)
             self._keep(work)
         return self.work[current.number]
 

@@ -110,6 +110,14 @@ class Village:
         for item in body.rounds:
             self.bytes[type(item).__name__] += len(encode_round_input(item))
         self._watch()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Nodes keep the states of rounds whose audits are not settled, and what a copier of the last round wants."""
+        state = self.state
+        oldest = min([state.ledger.round, *(name.round for name in state.open_audits)]) - 2
+        for node in self.nodes.values():
+            node.forget_before(oldest)
 
     def _filled(self, state: State, proposal: Any, proofs: list[Proof], inputs: list[RoundInput]) -> Body:
         """A body of what the rules take, in their order. The rest is written down."""

@@ -1,4 +1,4 @@
-"""What cheats of the work have in common: the segments in which they cheat, and what they are worth being caught for."""
+"""What cheats of the work have in common: the segments in which they cheat."""
 
 from dataclasses import dataclass
 

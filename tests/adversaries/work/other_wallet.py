@@ -12,14 +12,3 @@ class OtherWallet(Cheat):
     def prove(self, proofs: list[Proof]) -> list[Proof]:
         moved = [replace(each, wallet=a_key("whoever").address) for each in proofs]
         return [replace(each, signature=self.key.sign(each.id(self._chain_id))) for each in moved]
-
-
-@dataclass
-class StolenProof(Cheat):
-    """Signs the proofs of another node as its own would be: under that node's name, for that node's wallet."""
-
-    victim: bytes = b""
-
-    def prove(self, proofs: list[Proof]) -> list[Proof]:
-        stolen = [replace(each, node=self.victim) for each in proofs]
-        return [replace(each, signature=self.key.sign(each.id(self._chain_id))) for each in stolen]

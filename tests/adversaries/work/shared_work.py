@@ -19,7 +19,8 @@ class SharedWork(Cheat):
 
     def states(self, current: Round, record: NodeRecord) -> list[InnerState]:
         assert self.first is not None
-        states = self.first.work[current.number].states
+        # It may claim to have begun with its own moments only: the ledger knows them.
+        states = [self.begin(current, record), *self.first.work[current.number].states[1:]]
         if not self.nudged:
             return states
         last = states[-1]
