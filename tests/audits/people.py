@@ -30,7 +30,9 @@ def the_founder(school: School) -> Auditor:
     return Auditor(school, a_key("founder"), founder_secret=1)
 
 
-def a_village(school: School, nodes: Sequence[Trainer], auditors: Sequence[Auditor] = ()) -> Village:
-    """The auditors named come beside honest ones: a founder, and as many as make four validators with stake."""
-    honest = [an_auditor(school, str(place)) for place in range(VALIDATORS - len(auditors))]
+def a_village(
+    school: School, nodes: Sequence[Trainer], auditors: Sequence[Auditor] = (), validators: int = VALIDATORS
+) -> Village:
+    """The auditors named come beside honest ones: a founder, and as many as make so many validators with stake."""
+    honest = [an_auditor(school, str(place)) for place in range(validators - len(auditors))]
     return Village(school, list(nodes), [the_founder(school), *auditors, *honest])

@@ -60,7 +60,7 @@ LITTLE_CHAIN = {
     "seats": 64,
     "train_blocks": 8,
     "grace_blocks_minimum": 4,
-    "registrations_per_block": 16,
+    "registrations_per_block": 64,
     "block_gas_maximum": 20_000_000,
     "lane_gas_maximum": 5_000_000,
     "base_fee_initial": 1,

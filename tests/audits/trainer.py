@@ -235,6 +235,13 @@ class Trainer:
         """The segments of this round that a replay contradicts, if the cheat is found by replay."""
         return frozenset()
 
+    def exposure(self, number: int) -> float:
+        """How likely the draw of a segment of a past round falls on a cheated one: half by number, half by distance."""
+        known = self.history[number]
+        total, segments = sum(known.distances), len(known.distances)
+        forged = sum(known.distances[each] for each in known.cheated)
+        return len(known.cheated) / segments / 2 + forged / total / 2
+
     def _proofs(self, work: Work, current: Round, record: NodeRecord, time_ms: int) -> Iterator[Proof]:
         params, previous = self.school.params, ZERO
         sequences = params.segment_steps * params.sequences

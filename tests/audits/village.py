@@ -8,17 +8,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from chain.audit_draw import audit_share
 from chain.block import Body, Proof, RoundInput, encode_round_input
 from chain.errors import BadSignature, LedgerError
+from chain.progress import Progress
 from chain.proofs import apply_proof, check_proof
-from chain.round_inputs import apply_round_input
-from chain.rounds import advance
-from chain.state import AUDIT_PHASES, State
+from chain.receipts import AuditDrawn, AuditEnded, AuditFault, AuditMissed, Forfeited, FraudRewarded, Jailed, Receipt
+from chain.rounds import earning
+from chain.state import AUDIT_PHASES, Claim, NodeRecord, Round, State, claim_key, node_key, round_key
 from chain.transition import build_block, mix_beacon
 from tests.audits.auditor import Auditor
 from tests.audits.school import School
 from tests.audits.trainer import Trainer
 from tests.builders import Chain, a_registration
+
+AUDIT_RECEIPTS = (AuditDrawn, AuditEnded, AuditFault, AuditMissed, Forfeited, FraudRewarded, Jailed)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,15 @@ class Refused:
     height: int
     item: Proof | RoundInput
     why: str
+
+
+@dataclass(frozen=True)
+class Lot:
+    """That a node stood to be audited for a round, and how likely an audit was to find a forged segment."""
+
+    round: int
+    node: bytes
+    chance: float
 
 
 @dataclass
@@ -58,6 +71,8 @@ class Village:
         self.auditors = auditors
         self.refused: list[Refused] = []
         self.audits: dict[tuple[int, bytes], Watched] = {}
+        self.lots: list[Lot] = []
+        self.receipts: list[tuple[int, Receipt]] = []  # about audits, with the height
         self.bytes: Counter[str] = Counter()  # of round inputs on the ledger, by type
         self._refused_bytes: set[bytes] = set()
         for auditor in auditors:
@@ -109,6 +124,8 @@ class Village:
         self.chain._append(applied)
         for item in body.rounds:
             self.bytes[type(item).__name__] += len(encode_round_input(item))
+        self.receipts += [(self.height, each) for each in applied.receipts if isinstance(each, AUDIT_RECEIPTS)]
+        self._note_lots(state)
         self._watch()
         self._tidy()
 
@@ -136,17 +153,17 @@ class Village:
                 continue
             apply_proof(draft, proof, chain_id, base_fee, params)
             taken.append(proof)
-        advance(draft, height, proposal.epoch, params)
+        progress = Progress(draft, height, proposal.epoch, self.network)
+        progress.begin()
         chosen: list[RoundInput] = []
         for item in inputs:
             if self._is_refused(item):
                 continue
             try:
-                apply_round_input(draft, item, chain_id, params)
+                progress.take(item)
             except (LedgerError, BadSignature) as error:
                 self._refuse(item, error)
                 continue
-            advance(draft, height, proposal.epoch, params)
             chosen.append(item)
         return Body(tuple(taken), (), tuple(chosen), b"")
 
@@ -158,6 +175,16 @@ class Village:
         self.refused.append(Refused(self.height + 1, item, str(error)))
 
     # ---- What came of it
+
+    def _note_lots(self, before: State) -> None:
+        """Who was in the draw of this block: decided on the state before it."""
+        ledger = before.ledger
+        for number in range(ledger.drawn_round + 1, ledger.ended_round + 1):
+            ended = before.need(Round, round_key(number))
+            for node in earning(before, ended):
+                if not before.need(Claim, claim_key(number, node)).forfeited:
+                    share = audit_share(before.need(NodeRecord, node_key(node)), self.network.params)
+                    self.lots.append(Lot(number, node, share / 10_000 * self.nodes[node].exposure(number)))
 
     def _watch(self) -> None:
         """Follow the audits: whose, which segment, through which phases, how it ended."""

@@ -67,6 +67,6 @@ REFUSED = {
 }
 
 
-def a_cheat(school: School, name: str, neighbour: Trainer) -> Trainer:
+def a_cheat(school: School, name: str, neighbour: Trainer, seed: int = 0) -> Trainer:
     make = AUDITED[name].make if name in AUDITED else REFUSED[name][0]
-    return make(school, a_key(f"node {name}"), a_key(f"wallet of {name}"), neighbour)
+    return make(school, a_key(f"node {name} of {seed}"), a_key(f"wallet of {name} of {seed}"), neighbour)
