@@ -5,6 +5,7 @@ is built by the ledger's own `build_block`. Start reading at `Village.block`.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,19 @@ from chain.progress import Progress
 from chain.proofs import apply_proof, check_proof
 from chain.receipts import AuditDrawn, AuditEnded, AuditFault, AuditMissed, Forfeited, FraudRewarded, Jailed, Receipt
 from chain.rounds import earning
-from chain.state import AUDIT_PHASES, Claim, NodeRecord, Round, State, claim_key, node_key, round_key
+from chain.state import (
+    AUDIT_PHASES,
+    Assigned,
+    Claim,
+    NodeRecord,
+    Round,
+    State,
+    Vesting,
+    claim_key,
+    node_key,
+    round_key,
+    vesting_key,
+)
 from chain.transition import build_block, mix_beacon
 from tests.audits.auditor import Auditor
 from tests.audits.school import School
@@ -56,6 +69,8 @@ class Watched:
     ended_height: int = 0
     outcome: str = ""
     attempts: int = 0
+    auditors: tuple[Assigned, ...] = ()
+    set_epoch: int = 0
 
 
 class Village:
@@ -108,6 +123,39 @@ class Village:
         while any(name.round <= last for name in self.state.open_audits):
             self.block()
         return self
+
+    def until_convicted(self, node: Trainer, rounds: int) -> "Village":
+        """Until an audit finds a node guilty; fails if it has not within so many rounds."""
+        last = self.state.ledger.ended_round + rounds
+        while not any(each.node == node.key.node and each.outcome == "fraud" for each in self.audits.values()):
+            assert self.state.ledger.ended_round <= last, f"not convicted in {rounds} rounds"
+            self.block()
+        return self
+
+    def end_epoch(self) -> None:
+        """To the next block that pays."""
+        length = self.network.params.epoch_blocks
+        for _ in range(length - self.height % length):
+            self.block()
+
+    def vesting(self, node: Trainer, rounds: Iterable[int] = ()) -> int:
+        """What a node's rounds may still pay, or some of them."""
+        rounds = rounds or range(1, self.state.ledger.round + 1)
+        pots = (self.state.find(Vesting, vesting_key(number, node.key.node)) for number in rounds)
+        return sum(pot.amount for pot in pots if pot is not None)
+
+    def blind(self, auditor: Auditor) -> list[Watched]:
+        """The settled audits in whose first attempt this validator gave a verdict."""
+        place_in = {each.set_epoch: auditor.place_in(self.state, each.set_epoch) for each in self.audits.values()}
+        return [
+            each
+            for each in self.audits.values()
+            if any(of.attempt == 1 and of.finding and of.validator == place_in[each.set_epoch] for of in each.auditors)
+        ]
+
+    def named(self, *names: str) -> list[tuple[int, Any]]:
+        """The receipts of these kinds, with their heights."""
+        return [each for each in self.receipts if type(each[1]).__name__ in names]
 
     def block(self) -> None:
         """One block with all that is due."""
@@ -204,4 +252,4 @@ class Village:
             audit = state.audit(*place)
             if audit is not None and not audit.is_open:
                 known.ended_height, known.outcome = self.height, AUDIT_PHASES[audit.phase]
-                known.attempts = audit.attempt
+                known.attempts, known.auditors, known.set_epoch = audit.attempt, audit.auditors, audit.set_epoch
