@@ -3,6 +3,7 @@
 Start reading at `judge`. The comparison is `training.replay`, as on a real node.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,6 +74,14 @@ def question_of(school: School, of: Round, claim: Claim, audited: tuple[bytes, A
 
 def judge(school: School, question: Question, fetch: Fetch, purpose: str) -> Judged:
     """PASS iff the replay ends where the node says, by the distance it says, and the payload is made from its end."""
+    begun = time.perf_counter()
+    found = _judge(school, question, fetch, purpose)
+    school.seconds["judging"] += time.perf_counter() - begun
+    school.judged += found.finding != UNSERVED
+    return found
+
+
+def _judge(school: School, question: Question, fetch: Fetch, purpose: str) -> Judged:
     try:
         before = _state(school, question, question.before, fetch)
         after = _state(school, question, question.after, fetch)

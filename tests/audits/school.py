@@ -4,6 +4,7 @@ A state is kept as three flat vectors; the model is loaded with the one that is 
 counted by what they were taken for, so that the cost of checking can be compared with the cost of training.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,7 +107,9 @@ class School:
     network: Network
     tokens: NDArray[np.uint16]
     steps: Counter[str] = field(default_factory=Counter)  # inner steps taken, by purpose
+    seconds: Counter[str] = field(default_factory=Counter)  # that training and judging took
     fetched: int = 0  # bytes of blobs that auditors got
+    judged: int = 0  # replays with all that belongs to them
     last_replay: tuple[object, tuple[InnerState, tuple[bytes, ...]]] | None = None
 
     def __post_init__(self) -> None:
@@ -126,10 +129,12 @@ class School:
 
     def train(self, before: InnerState, number: int, draw: Draw, steps: int, purpose: str) -> InnerState:
         """Take `steps` inner steps of round `number` from a state of it."""
+        begun = time.perf_counter()
         self.loop.restore(before)
         for _ in range(steps):
             self.loop.step(draw(self.loop.steps_done), number - 1)
         self.steps[purpose] += steps
+        self.seconds["training"] += time.perf_counter() - begun
         return self.loop.state()
 
     def result(self, base: Outcome, counted_root: bytes, entries: list[Entry]) -> Outcome:

@@ -89,6 +89,7 @@ class Village:
         self.lots: list[Lot] = []
         self.receipts: list[tuple[int, Receipt]] = []  # about audits, with the height
         self.bytes: Counter[str] = Counter()  # of round inputs on the ledger, by type
+        self.ended_heights: dict[int, int] = {}  # of rounds
         self._refused_bytes: set[bytes] = set()
         for auditor in auditors:
             auditor.village = self
@@ -173,6 +174,8 @@ class Village:
         for item in body.rounds:
             self.bytes[type(item).__name__] += len(encode_round_input(item))
         self.receipts += [(self.height, each) for each in applied.receipts if isinstance(each, AUDIT_RECEIPTS)]
+        for number in range(state.ledger.ended_round + 1, self.state.ledger.ended_round + 1):
+            self.ended_heights[number] = self.height
         self._note_lots(state)
         self._watch()
         self._tidy()
