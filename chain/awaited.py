@@ -13,12 +13,15 @@ With more participants than seats nobody knows which newcomer has a seat, so of 
 seats are too few for the veterans as well, the phase ends when all seats are taken, and the work to come is measured by
 what was committed in the round before, by whomever.
 
+Nobody waits for a node that is suspended for fraud, and its work weighs nothing.
+
 No block looks at all nodes: an opening looks at those that committed last. Start reading at `open_awaited`.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from chain.audit_records import count_suspended, is_suspended, remember_suspended
 from chain.genesis import Params
 from chain.seats import seats_of
 from chain.state import (
@@ -40,8 +43,9 @@ from chain.state import (
 def open_awaited(state: State, previous: Round | None, params: Params) -> Awaited:
     """For the round that opens after `previous`."""
     ledger, since = state.ledger, previous.opened_height if previous else 0
+    suspended = count_suspended(state, ledger.round + 1)
     records = [state.need(NodeRecord, node_key(node)) for node in previous.committed] if previous else []
-    recent = [record for record in records if not record.retired_height]
+    recent = [record for record in records if not record.retired_height and not is_suspended(record, ledger.round + 1)]
     if ledger.nodes > params.seats:
         veterans = [record for record in recent if record.counted_rounds]
         seats, candidates = seats_of(ledger.nodes, ledger.veterans, False, params)
@@ -50,7 +54,7 @@ def open_awaited(state: State, previous: Round | None, params: Params) -> Awaite
         return _awaited(ANYBODY, since, params.seats, _work(recent))
     if recent:
         return _awaited(RECENT, since, len(recent) + ledger.arrivals, _work(recent))
-    return _awaited(EVERYBODY, since, ledger.nodes, ledger.work)
+    return _awaited(EVERYBODY, since, ledger.nodes - suspended, ledger.work)
 
 
 def _awaited(whom: int, since: int, nodes: int, work: int) -> Awaited:
@@ -61,9 +65,15 @@ def _work(records: Sequence[NodeRecord]) -> int:
     return sum(record.committed_segments for record in records)
 
 
+def _is_out(current: Round, record: NodeRecord) -> bool:
+    """Whether a node cannot take part: retired, registered too late, or suspended."""
+    is_late = record.registered_height > current.opened_height
+    return is_late or record.retired_height > 0 or is_suspended(record, current.number)
+
+
 def is_awaited(current: Round, record: NodeRecord) -> bool:
     """Whether the round waits for this very node from its opening on; it has not committed in it yet."""
-    if record.retired_height or record.registered_height > current.opened_height:
+    if _is_out(current, record):
         return False
     has_just_committed = record.committed_round == current.number - 1 > 0
     match current.awaited.whom:
@@ -86,7 +96,7 @@ def is_back(state: State, current: Round, node: bytes, params: Params) -> bool:
 
 def _may_come_back(current: Round, record: NodeRecord) -> bool:
     """Of those that the opening did not name: where a lot decides who has a seat, veterans only."""
-    if record.retired_height or record.registered_height > current.opened_height or is_awaited(current, record):
+    if _is_out(current, record) or is_awaited(current, record):
         return False
     whom = current.awaited.whom
     return whom == RECENT or (whom == VETERANS and record.counted_rounds > 0)
@@ -132,9 +142,26 @@ def note_retired(state: State, node: bytes, params: Params) -> None:
         work=ledger.work - record.committed_segments,
         arrivals=ledger.arrivals - (current is None or record.registered_height > current.opened_height),
     )
-    if current is None or record.committed_round == current.number:
+    if current is not None:
+        _stop_waiting(state, current, node, params)
+
+
+def note_suspended(state: State, node: bytes, params: Params) -> None:
+    """A node is convicted of fraud (its record still says nothing of it): no round waits for it for some time."""
+    ledger, record = state.ledger, state.need(NodeRecord, node_key(node))
+    _stop_waiting(state, state.need(Round, round_key(ledger.round)), node, params)
+    if not record.retired_height:
+        state.update_ledger(work=ledger.work - record.committed_segments)
+        remember_suspended(state, node)
+    until = ledger.round + params.suspension_rounds
+    state.put(node_key(node), replace(record, suspended_round=until, committed_segments=0))
+
+
+def _stop_waiting(state: State, current: Round, node: bytes, params: Params) -> None:
+    """Take a node that has not committed off what a round waits for."""
+    record, awaited = state.need(NodeRecord, node_key(node)), current.awaited
+    if record.committed_round == current.number:
         return
-    awaited = current.awaited
     if is_awaited(current, record):
         awaited = replace(awaited, nodes=awaited.nodes - 1, work=awaited.work - record.committed_segments)
     elif is_back(state, current, node, params):

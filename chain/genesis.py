@@ -9,13 +9,14 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Annotated
 
+from chain.audit_messages import INNER_MAXIMUM
 from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, Outcome, Validator
 from chain.codec import U64, U128, Address, BlsPublicKey, BlsSignature, Hash, Var, Wire
 from chain.crypto import bls
 from chain.crypto.hashing import tagged_hash
 from chain.errors import DecodeError, InvalidGenesis
 from chain.stakes import PARTICIPATION_KEY, STAKING_KEY, Participation, Staking
-from chain.state import LEDGER_KEY, SUPPLY_KEY, Ledger, State, Supply, ValidatorSet, set_key
+from chain.state import AUDITORS_MAXIMUM, LEDGER_KEY, SUPPLY_KEY, Ledger, State, Supply, ValidatorSet, set_key
 
 NETWORK_BYTES_MAXIMUM = 262_144
 NETWORK_PREFIX = b"\x01\x01"  # type 1, version 1
@@ -224,6 +225,7 @@ def check_params(section: Mapping[str, int]) -> Params:
     if large:
         raise InvalidGenesis(f"these chain parameters are above {PARAMETER_MAXIMUM}: {large}")
     _check_work_params(params)
+    _check_audit_params(params)
     shares = [name for name in wanted if name.endswith("_basis_points") and section[name] > 10_000]
     if shares or params.stamp_bits > 64:
         raise InvalidGenesis(
@@ -257,6 +259,26 @@ def _check_work_params(params: Params) -> None:
         raise InvalidGenesis(f"a round attests for {attesting} blocks, its validator set may be forgotten by then")
 
 
+def _check_audit_params(params: Params) -> None:
+    """Auditors name every step of a segment, and find room; an audit ends while its validator set is known."""
+    if params.segment_steps > INNER_MAXIMUM:
+        raise InvalidGenesis(f"segments of {params.segment_steps} steps, an auditor can name {INNER_MAXIMUM}")
+    if 2 * (params.audit_attempts + 1) > AUDITORS_MAXIMUM:
+        raise InvalidGenesis(f"audit_attempts ≤ {AUDITORS_MAXIMUM // 2 - 1} are wanted: each may have two auditors")
+    if audit_lifetime(params) > (SETS_KEPT - 2) * params.epoch_blocks:
+        raise InvalidGenesis(
+            f"an audit may take {audit_lifetime(params)} blocks, its validator set may be forgotten by then"
+        )
+    if max(params.fraud_basis_points, params.audit_fault_basis_points) >= 10_000:
+        raise InvalidGenesis("fraud and audit faults leave something of a stake: its wallet may be a member of the set")
+
+
+def audit_lifetime(params: Params) -> int:
+    """The most blocks for which an audit can be open: the sum of its deadlines."""
+    attempt = params.audit_blocks + params.showing_blocks + params.challenge_blocks
+    return params.opening_blocks + (params.audit_attempts + 1) * attempt + params.dispute_blocks
+
+
 def genesis_state(network: Network) -> State:
     """The state at height 0: nothing is minted, the bootstrap validators have their phantom power."""
     params = network.params
@@ -268,6 +290,7 @@ def genesis_state(network: Network) -> State:
             base_fee=params.base_fee_initial,
             round=0,
             ended_round=0,
+            drawn_round=0,
             closed_rounds=0,
             settled_round=0,
             released_round=0,

@@ -1,11 +1,12 @@
 """What a block brought about, recomputed by every node: nobody proposes an amount. Type numbers are final."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from chain.block import Outcome
-from chain.codec import U8, U64, U128, Address, BlsPublicKey, Hash, OneOf, Wire
+from chain.codec import U8, U16, U32, U64, U128, Address, BlsPublicKey, Hash, OneOf, Wire
 
-BASE_FEE, SERVICE_SHARE, PROOF_FEE, SLASHED = 1, 2, 3, 4  # why nanos were burned
+BASE_FEE, SERVICE_SHARE, PROOF_FEE, SLASHED, FORFEITED = 1, 2, 3, 4, 5  # why nanos were burned
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class StakeLeft(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Jailed(Wire):
-    """A validator signed too little of an epoch."""
+    """A validator signed too little of an epoch, or missed too many audits."""
 
     wallet: Address
     until_epoch: U64
@@ -100,9 +101,78 @@ class Tombstoned(Wire):
     reward: U128
 
 
+@dataclass(frozen=True, slots=True)
+class AuditDrawn(Wire):
+    """A segment of a node's round is to be replayed by these members of the set; in a later attempt, by others."""
+
+    round: U64
+    node: Hash
+    segment: U32
+    attempt: U8
+    auditors: Annotated[tuple[U16, ...], 2]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEnded(Wire):
+    round: U64
+    node: Hash
+    outcome: U8  # the audit's last phase
+    attempts: U8
+
+
+@dataclass(frozen=True, slots=True)
+class AuditMissed(Wire):
+    """An auditor gave no verdict in time, for the `misses`-th time in a row."""
+
+    round: U64
+    node: Hash
+    public_key: BlsPublicKey
+    misses: U32
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFault(Wire):
+    """An auditor has not looked, or lost a dispute: what that cost its stake."""
+
+    round: U64
+    node: Hash
+    public_key: BlsPublicKey
+    lost: U128
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPaid(Wire):
+    """Minted at an epoch's end for the verdicts that counted: replays of so many standard batches."""
+
+    wallet: Address
+    batches: U64
+    amount: U128
+
+
+@dataclass(frozen=True, slots=True)
+class Forfeited(Wire):
+    """A round pays its node nothing; so much of it had been minted."""
+
+    round: U64
+    node: Hash
+    wallet: Address
+    amount: U128
+
+
+@dataclass(frozen=True, slots=True)
+class FraudRewarded(Wire):
+    """Part of what a fraud cost went to an auditor that found it."""
+
+    round: U64
+    node: Hash
+    wallet: Address
+    amount: U128
+
+
 Receipt = (
     TransactionApplied | Minted | Burned | Released | RoundOpened | RoundDrawn | RoundClosed | RoundVoid
     | AutoBonded | StakeLeft | Jailed | Tombstoned
+    | AuditDrawn | AuditEnded | AuditMissed | AuditFault | AuditPaid | Forfeited | FraudRewarded
 )  # fmt: skip
 RECEIPTS: dict[int, type[Wire]] = {
     1: TransactionApplied,
@@ -117,6 +187,13 @@ RECEIPTS: dict[int, type[Wire]] = {
     10: StakeLeft,
     11: Jailed,
     12: Tombstoned,
+    13: AuditDrawn,
+    14: AuditEnded,
+    15: AuditMissed,
+    16: AuditFault,
+    17: AuditPaid,
+    18: Forfeited,
+    19: FraudRewarded,
 }
 _FORM = OneOf(RECEIPTS)
 

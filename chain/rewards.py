@@ -1,8 +1,9 @@
 """How much an epoch's verified work earns, in integers. Start reading at `epoch_rewards`.
 
 Training sets the size of an epoch's emission: the base rate up to `base_work_batches`, above it a budget that grows as
-the square root of the work. Uptime and data earn their own base rates, at most a fixed share of the training emission
-of the same epoch. What an epoch does not pay out is never paid: these are functions of one epoch and remember nothing.
+the square root of the work. Uptime, data and audits earn their own base rates, at most a fixed share of the training
+emission of the same epoch. What an epoch does not pay out is never paid: these are functions of one epoch and remember
+nothing.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ class Work:
     batches: Sequence[int] = ()  # standard batches trained
     minutes: Sequence[int] = ()  # of proven uptime
     samples: Sequence[int] = ()  # served to training that was paid
+    replays: Sequence[int] = ()  # standard batches that an auditor repeated for verdicts that counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,11 @@ class Rewards:
     training: list[int]
     uptime: list[int]
     data: list[int]
+    audits: list[int]
 
     @property
     def total(self) -> int:
-        return sum(self.training) + sum(self.uptime) + sum(self.data)
+        return sum(map(sum, (self.training, self.uptime, self.data, self.audits)))
 
 
 def epoch_rewards(work: Work, params: Params) -> Rewards:
@@ -41,6 +44,7 @@ def epoch_rewards(work: Work, params: Params) -> Rewards:
         divide(emission, work.batches),
         divide(uptime_budget(sum(work.minutes), emission, params), work.minutes),
         divide(data_budget(sum(work.samples), emission, params), work.samples),
+        divide(audit_budget(sum(work.replays), emission, params), work.replays),
     )
 
 
@@ -60,6 +64,11 @@ def uptime_budget(minutes: int, training_nanos: int, params: Params) -> int:
 def data_budget(samples: int, training_nanos: int, params: Params) -> int:
     """Nanos for served samples in an epoch whose training earned `training_nanos`."""
     return min(samples * params.rate_sample_nanos, training_nanos * params.data_basis_points // 10_000)
+
+
+def audit_budget(replays: int, training_nanos: int, params: Params) -> int:
+    """Nanos for audits in an epoch whose training earned `training_nanos`: a batch is a batch, up to a share."""
+    return min(replays * params.rate_batch_nanos, training_nanos * params.audit_pay_basis_points // 10_000)
 
 
 def divide(budget: int, shares: Sequence[int]) -> list[int]:

@@ -1,5 +1,7 @@
 """Commits, reveals and votes of a round: what nodes and validators may say, when, and once.
 
+What they say of a round that has ended is elsewhere: `chain.audit_inputs`.
+
 Start reading at `apply_round_input`.
 """
 
@@ -7,6 +9,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chain.attestations import cast
+from chain.audit_inputs import apply_audit_input
+from chain.audit_messages import (
+    AuditVote,
+    DataReceipt,
+    PlantReveal,
+    SegmentOpening,
+    StorageProof,
+    VerdictCommit,
+    VerdictReveal,
+)
+from chain.audit_records import is_suspended
 from chain.awaited import note_committed
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote, RoundInput, state_hash
 from chain.crypto import ecdsa
@@ -37,6 +50,10 @@ PAYLOAD_BYTES_MAXIMUM = 2**40
 def apply_round_input(state: State, item: RoundInput, chain_id: bytes, params: Params) -> None:
     """Check one input and record it. Raises InvalidRoundInput or BadSignature, and then nothing has changed."""
     match item:
+        case SegmentOpening() | VerdictCommit() | VerdictReveal() | PlantReveal() | AuditVote():
+            return apply_audit_input(state, item, chain_id, params)
+        case StorageProof() | DataReceipt():
+            raise InvalidRoundInput("the ledger takes neither proofs of storage nor receipts of data yet")
         case PayloadCommit():
             after = _commit(state, item, chain_id, params)
         case PayloadReveal():
@@ -89,6 +106,8 @@ def _commit(state: State, item: PayloadCommit, chain_id: bytes, params: Params) 
 def _reveal(state: State, item: PayloadReveal, chain_id: bytes, params: Params) -> Round:
     current = _in_phase(state, item.round, REVEALING)
     claim = _signed_by_node(state, item, chain_id)
+    if is_suspended(state.need(NodeRecord, node_key(item.node)), item.round):
+        raise InvalidRoundInput(f"node {item.node.hex()[:16]} is suspended for fraud")
     if claim.commitment != item.commitment(chain_id):
         raise InvalidRoundInput(f"node {item.node.hex()[:16]} committed to something else")
     if any(revealed.node == item.node for revealed in current.revealed):

@@ -132,6 +132,12 @@ def counted(state: State, current: Round) -> tuple[Revealed, ...]:
     return tuple(current.revealed[place] for place in agreed(state, current.availability))
 
 
+def earning(state: State, ended: Round) -> list[bytes]:
+    """The nodes that a round pays, by id: those counted, or in a void round all that showed what can be audited."""
+    payloads = ended.revealed if ended.phase == VOID else counted(state, ended)
+    return sorted(revealed.node for revealed in payloads)
+
+
 def counted_root(state: State, current: Round) -> bytes:
     return merkle_root([revealed.node + revealed.payload_root for revealed in counted(state, current)])
 

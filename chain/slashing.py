@@ -16,7 +16,7 @@ from chain.errors import BadSignature, InvalidTransaction
 from chain.genesis import Network, Params
 from chain.money import Balance, BondedStake, Pot, UnbondingStake, burn, holdings, move
 from chain.receipts import SLASHED, Burned, Receipt, Tombstoned
-from chain.stakes import STAKING_KEY, Stake, Tomb, ValidatorKey, put_stake, stake_of, staking, validator_key
+from chain.stakes import STAKING_KEY, Stake, Tomb, ValidatorKey, put_stake, stake_key, stake_of, staking, validator_key
 from chain.state import State, ValidatorSet, set_key
 
 REPORTER_SHARE = 32  # of what the stake loses at once, the reporter gets at most one part in so many
@@ -108,6 +108,46 @@ def _call_back(state: State, wallet: bytes, offence_epoch: int, params: Params) 
     return stake.bonded
 
 
+def _answering(state: State, wallet: bytes, since_epoch: int, params: Params) -> list[Pot]:
+    """The stake of a wallet, and what left the set after an epoch and cannot be withdrawn yet."""
+    exits = [ready for ready in stake_of(state, wallet).exits if ready - params.unbonding_epochs > since_epoch]
+    return [BondedStake(wallet), *(UnbondingStake(wallet, ready) for ready in exits)]
+
+
+def shares_of(
+    state: State, wallet: bytes, basis_points: int, since_epoch: int, params: Params
+) -> list[tuple[Pot, int]]:
+    """The same share of each pot that answers for an offence, rounded down: a member of the set keeps something."""
+    pots = _answering(state, wallet, since_epoch, params)
+    return [(pot, holdings(state, pot) * basis_points // 10_000) for pot in pots]
+
+
+def settle_cut(state: State, wallet: bytes) -> None:
+    """After a share of a stake was taken: nothing counts or leaves that is not there any more."""
+    stake = stake_of(state, wallet)
+    cut = replace(_backed(stake), leaving=min(stake.leaving, stake.bonded))
+    if cut != stake:
+        state.put(stake_key(wallet), cut)
+
+
+def reward_and_burn(
+    state: State, parts: list[tuple[Pot, int]], finders: list[bytes], params: Params
+) -> list[tuple[bytes, int]]:
+    """Take what an offence costs: a small part goes to who found it, in equal shares, the rest is burned."""
+    total = sum(amount for _, amount in parts)
+    reward = min(total // REPORTER_SHARE, params.reporter_maximum_nanos) // max(1, len(finders))
+    owed = dict.fromkeys(finders, reward)
+    for pot, amount in parts:
+        left = amount
+        for finder in finders:
+            paid = min(left, owed[finder])
+            move(state, pot, Balance(finder), paid)
+            owed[finder] -= paid
+            left -= paid
+        burn(state, pot, left)
+    return [(finder, reward) for finder in finders if reward]
+
+
 def settle_tombs(state: State, epoch: int, params: Params) -> list[Receipt]:
     """At an epoch's end: take the correlation penalty of offenders whose unbonding time is over."""
     tombs, span = staking(state).tombs, params.unbonding_epochs
@@ -132,10 +172,8 @@ def _correlate(state: State, tomb: Tomb, tombs: tuple[Tomb, ...], params: Params
     together = [each for each in tombs if abs(each.reported - tomb.reported) <= span]
     offended = sum(each.power * tomb.total // each.total for each in together)
     penalty = -(-tomb.stake * min(tomb.total, params.correlation_factor * offended) // tomb.total)
-    exits = [ready for ready in stake_of(state, wallet).exits if ready - span > tomb.reported]
-    pots: list[Pot] = [BondedStake(wallet), *(UnbondingStake(wallet, ready) for ready in exits)]
     burned = 0
-    for pot in pots:
+    for pot in _answering(state, wallet, tomb.reported, params):
         amount = min(penalty - burned, holdings(state, pot))
         burn(state, pot, amount)
         burned += amount

@@ -5,6 +5,8 @@ r ‖ round                   Round            c ‖ round ‖ node   Claim
 q ‖ round ‖ node            Audit            o                  AuditQueue
 v ‖ round ‖ node            Vesting          s ‖ epoch          ValidatorSet
 l                           Ledger           $                  Supply   (written by chain.money only)
+
+More of audits is in `chain.audit_records`, of stake in `chain.stakes`.
 """
 
 from collections.abc import Callable
@@ -228,6 +230,7 @@ class Ledger(Wire):
     base_fee: U64
     round: U64  # the newest round, 0 before the first
     ended_round: U64  # rounds up to here are closed or void
+    drawn_round: U64  # rounds up to here have had their audits drawn
     closed_rounds: U64  # of them, those that changed the model
     settled_round: U64  # rounds up to here have had their reward minted
     released_round: U64  # rounds up to here have left vesting

@@ -20,10 +20,9 @@ from chain.fees import next_base_fee, proof_gas, transaction_gas
 from chain.genesis import Network, Params
 from chain.participation import count_signers
 from chain.payouts import release_vested, settle_epoch
+from chain.progress import Progress
 from chain.proofs import apply_proof, check_proof
 from chain.receipts import Receipt, encode_receipt
-from chain.round_inputs import apply_round_input
-from chain.rounds import advance
 from chain.state import State, set_key
 from chain.transactions import RegisterNode
 from chain.transfers import Place, apply_transaction
@@ -181,10 +180,10 @@ def execute(draft: State, height: int, chosen: Proposal, body: Body, network: Ne
     for proof in body.proofs:
         check_proof(draft, proof, chain_id, chosen.time_ms, params)
         apply_proof(draft, proof, chain_id, base_fee, params)
-    receipts += advance(draft, height, chosen.epoch, params)
+    progress = Progress(draft, height, chosen.epoch, network)
+    receipts += progress.begin()
     for item in body.rounds:
-        apply_round_input(draft, item, chain_id, params)
-        receipts += advance(draft, height, chosen.epoch, params)
+        receipts += progress.take(item)
     draft.update_ledger(base_fee=next_base_fee(base_fee, gas_used(body), params))
     return receipts
 

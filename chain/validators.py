@@ -7,6 +7,7 @@ bootstrap validators' phantom power are exempt from it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from chain.audit_records import forget_misses, misses_of
 from chain.block import VALIDATORS_MAXIMUM, Validator
 from chain.bootstrap import cap_at_sunset, fade
 from chain.genesis import SETS_KEPT, Network, Params
@@ -74,9 +75,10 @@ def choose_validators(draft: State, epoch: int, height: int, network: Network) -
     stakes = {address: stake_of(draft, address) for address in staking(draft).validators}
     choice = Choice(draft, epoch, height, network, current, stakes, dict(stakes), {}, receipts)
     active, absent = attendance(draft, len(current.members), network.params)
+    missed = [misses_of(draft, member.public_key) >= network.params.audit_misses for member in current.members]
     _ban(choice)
     _set_phantom(choice, fade(draft, _active_stake(choice, active), network.params))
-    _jail(choice, absent)
+    _jail(choice, [either or other for either, other in zip(absent, missed, strict=True)])
     _churn(choice)
     _set_phantom(choice, cap_at_sunset(draft, [s.power for s in choice.stakes.values() if s.power], height, network))
     _write(choice)
@@ -112,7 +114,10 @@ def _set_phantom(choice: Choice, power: int) -> None:
 
 
 def _jail(choice: Choice, absent: list[bool]) -> None:
-    """Jail validators that signed too little: at most a quarter of the power an epoch, and never the last four."""
+    """Jail validators that signed or audited too little: at most a quarter of the power an epoch, never the last four.
+
+    Whoever stays out of jail for these limits keeps its misses, so it may be next.
+    """
     wallets, size = _by_key(choice), len(choice.members())
     left = choice.current.power // 4
     until = choice.epoch + 1 + choice.params.jail_epochs
@@ -127,6 +132,7 @@ def _jail(choice: Choice, absent: list[bool]) -> None:
         left -= stake.power
         size -= lost
         choice.stakes[wallet] = replace(stake, power=0, jailed_until=until)
+        forget_misses(choice.state, member.public_key)
         choice.receipts.append(Jailed(wallet, until))
 
 

@@ -7,9 +7,8 @@ from chain.block import Body, Proof, RoundInput
 from chain.errors import NeuroError
 from chain.fees import proof_gas, transaction_gas
 from chain.genesis import Network
+from chain.progress import Progress
 from chain.proofs import apply_proof, check_proof
-from chain.round_inputs import apply_round_input
-from chain.rounds import advance
 from chain.state import State
 from chain.transactions import Transaction, vouch
 from chain.transfers import Place, apply_transaction
@@ -151,8 +150,9 @@ class Producer:
         filling = Filling(draft, place, self.network)
         unfit = self._transactions(filling, gathered.transactions)
         proofs, failed = self._proofs(draft, chosen, filling, gathered.proofs)
-        advance(draft, height, chosen.epoch, self.params)
-        inputs, refused = self._inputs(draft, height, chosen, gathered.inputs)
+        progress = Progress(draft, height, chosen.epoch, self.network)
+        progress.begin()
+        inputs, refused = self._inputs(progress, gathered.inputs)
         body = Body(tuple(proofs), tuple(filling.taken), tuple(inputs), certificate)
         return Filled(body, tuple(unfit), (*failed, *refused))
 
@@ -202,12 +202,11 @@ class Producer:
             taken.append(proof)
         return taken, failed
 
-    def _inputs(
-        self, draft: State, height: int, chosen: Proposal, waits: Sequence[RoundInput]
-    ) -> tuple[list[RoundInput], list[RoundInput]]:
+    def _inputs(self, progress: Progress, waits: Sequence[RoundInput]) -> tuple[list[RoundInput], list[RoundInput]]:
         """What the round takes, and what it refuses. Our own words of its later phases follow within the same block."""
         taken: list[RoundInput] = []
         failed: list[RoundInput] = []
+        draft = progress.state
         items: Sequence[RoundInput] = waits or self.driver.inputs(draft)
         while items:
             before = len(taken)
@@ -215,12 +214,11 @@ class Producer:
                 if is_past(item, draft) or is_early(item, draft):
                     continue
                 try:
-                    apply_round_input(draft, item, self.network.chain_id, self.params)
+                    progress.take(item)
                 except NeuroError:
                     failed.append(item)
                     continue
                 taken.append(item)
-                advance(draft, height, chosen.epoch, self.params)
             # Our commitment may have become possible by our proofs, and so on.
             items = self.driver.inputs(draft) if items is waits or len(taken) > before else []
         return taken, failed

@@ -1,0 +1,114 @@
+"""What the ledger remembers of audits beside the audits themselves, and who may change it how.
+
+m ‖ BLS public key    Misses        w    AuditPay        x    Suspensions
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from chain.block import VALIDATORS_MAXIMUM
+from chain.codec import U32, U64, Address, Hash, Wire
+from chain.state import AUDITS_KEY, AUDITS_MAXIMUM, AuditName, AuditQueue, NodeRecord, State, node_key
+
+AUDIT_PAY_KEY, SUSPENSIONS_KEY = b"w", b"x"
+
+
+@dataclass(frozen=True, slots=True)
+class Misses(Wire):
+    """Audits in a row in which a validator gave no verdict. A fault counts as many as lead to jail."""
+
+    count: U32
+
+
+@dataclass(frozen=True, slots=True)
+class AuditDue(Wire):
+    """What a validator's wallet has audited in the running epoch, in standard batches."""
+
+    wallet: Address
+    batches: U64
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPay(Wire):
+    """What auditors are owed at the epoch's end, in the order of their first verdict that counted."""
+
+    dues: Annotated[tuple[AuditDue, ...], VALIDATORS_MAXIMUM] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Suspensions(Wire):
+    """Nodes that a round may not wait for, in the order of their conviction; pruned when a round opens."""
+
+    nodes: Annotated[tuple[Hash, ...], AUDITS_MAXIMUM] = ()
+
+
+def misses_key(public_key: bytes) -> bytes:
+    return b"m" + public_key
+
+
+def misses_of(state: State, public_key: bytes) -> int:
+    known = state.find(Misses, misses_key(public_key))
+    return known.count if known else 0
+
+
+def add_misses(state: State, public_key: bytes, number: int) -> int:
+    """Count them; returns how many there are now."""
+    count = min(misses_of(state, public_key) + number, 2**32 - 1)
+    state.put(misses_key(public_key), Misses(count))
+    return count
+
+
+def forget_misses(state: State, public_key: bytes) -> None:
+    if state.get(misses_key(public_key)) is not None:
+        state.delete(misses_key(public_key))
+
+
+def audit_dues(state: State) -> tuple[AuditDue, ...]:
+    pay = state.find(AuditPay, AUDIT_PAY_KEY)
+    return pay.dues if pay else ()
+
+
+def owe(state: State, wallet: bytes, batches: int) -> None:
+    """A verdict counted. Sets of several epochs may give more wallets than there is room for: the last get nothing."""
+    dues = {due.wallet: due.batches for due in audit_dues(state)}
+    if wallet in dues or len(dues) < VALIDATORS_MAXIMUM:
+        dues[wallet] = dues.get(wallet, 0) + batches
+        state.put(AUDIT_PAY_KEY, AuditPay(tuple(AuditDue(*item) for item in dues.items())))
+
+
+def is_suspended(record: NodeRecord, number: int) -> bool:
+    """Whether a node has no seat in a round, for proven fraud."""
+    return record.suspended_round >= number
+
+
+def remember_suspended(state: State, node: bytes) -> None:
+    known = state.find(Suspensions, SUSPENSIONS_KEY) or Suspensions()
+    if node not in known.nodes and len(known.nodes) < AUDITS_MAXIMUM:
+        state.put(SUSPENSIONS_KEY, Suspensions((*known.nodes, node)))
+
+
+def count_suspended(state: State, number: int) -> int:
+    """Active nodes that are suspended in a round that opens; forgets whose time is over."""
+    known = state.find(Suspensions, SUSPENSIONS_KEY)
+    if known is None:
+        return 0
+    records = [(node, state.need(NodeRecord, node_key(node))) for node in known.nodes]
+    kept = tuple(node for node, record in records if is_suspended(record, number) and not record.retired_height)
+    if not kept:
+        state.delete(SUSPENSIONS_KEY)
+    elif kept != known.nodes:
+        state.put(SUSPENSIONS_KEY, Suspensions(kept))
+    return len(kept)
+
+
+def enqueue(state: State, names: list[AuditName]) -> None:
+    if names:
+        state.put(AUDITS_KEY, AuditQueue((*state.open_audits, *names)))
+
+
+def dequeue(state: State, name: AuditName) -> None:
+    left = tuple(each for each in state.open_audits if each != name)
+    if left:
+        state.put(AUDITS_KEY, AuditQueue(left))
+    else:
+        state.delete(AUDITS_KEY)
