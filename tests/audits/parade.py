@@ -12,7 +12,7 @@ from tests.audits.trainer import Trainer
 from tests.audits.village import Village
 
 EVER = 1_000_000  # rounds
-HONEST = 3
+HONEST = 2
 
 
 @dataclass

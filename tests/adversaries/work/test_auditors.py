@@ -69,7 +69,9 @@ def test_planted_segments_find_rubber_stamps_at_their_rate():
     school = a_school(**ALWAYS, plant_basis_points=planted, audit_second_basis_points=0, audit_fault_basis_points=0)
     stamps = [an_auditor(school, f"stamp {place}", RubberStamp) for place in range(3)]
     # Of four members nobody is ever jailed, so the stamps go on.
-    village = a_village(school, [a_node(school, f"{place} of seven") for place in range(7)], stamps, validators=3).run(13)
+    village = a_village(school, [a_node(school, f"{place} of seven") for place in range(7)], stamps, validators=3).run(
+        13
+    )
     # The rounds before a node's first reveal have no plants.
     stamped = sum(each.round > 1 for stamp in stamps for each in village.blind(stamp))
     chance = planted / 10_000
@@ -102,10 +104,18 @@ def test_a_copied_commitment_cannot_be_shown_and_counts_as_a_miss():
     assert missed and {each.public_key for _, each in missed} == {copier.public_key}
 
 
-def test_a_friend_among_the_auditors_hides_a_forgery_as_often_as_it_is_drawn():
-    found = collusion(accomplices=2, honest=3, rounds=30)
-    assert found.power > 2
-    assert abs(found.deviations) < 2
+def test_friends_among_the_auditors_hide_a_forgery_as_often_as_they_are_drawn():
+    found = collusion(accomplices=3, honest=7, rounds=32)
+    hidden, expected = found.lots - found.caught, found.lots - found.expected
+    deviation = sqrt(found.variance)
+    assert expected / 3 > 1.6 * deviation
+    assert abs(hidden - expected) < 1.6 * deviation
+
+
+def test_a_third_of_the_power_can_prevent_a_conviction():
+    found = collusion(accomplices=3, honest=4, rounds=4)
+    assert found.lots > 10
+    assert found.caught == 0
 
 
 def test_accomplices_below_a_third_cannot_turn_a_dispute():
