@@ -122,10 +122,10 @@ def day_of(machine: Machine, nodes: int, profile: Profile) -> Day:
     per_batch = price(epoch, params)
     own = per_batch * profile.batches(machine, DAY_MS)
     emission = int(per_batch * sum(count * profile.batches(each, DAY_MS) for each, count in network))
-    minutes = nodes * DAY_MS // 60_000
+    up_ms = nodes * DAY_MS
     samples = int(sum(count * profile.batches(each, DAY_MS) for each, count in network)) * params.sequences
     # Everybody is up all day, and providers of data are drawn evenly.
-    uptime = Fraction(uptime_budget(minutes, emission, params), nodes)
+    uptime = Fraction(uptime_budget(up_ms, emission, params), nodes)
     data = Fraction(data_budget(samples, emission, params), nodes)
     return Day(own / NEURO, uptime / NEURO, data / NEURO, in_rounds(machine, network, profile) / NEURO)
 

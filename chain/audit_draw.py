@@ -89,10 +89,13 @@ def is_drawn(mix: bytes, name: AuditName, record: NodeRecord, params: Params) ->
 
 
 def draw_segment(mix: bytes, name: AuditName, claim: Claim) -> int:
-    """One half of the audits looks anywhere, the other half in proportion to how far each segment says it went."""
-    weights: Sequence[int] = claim.distances
-    if lot("audit-kind", mix, name) % 2 or not sum(weights):
-        weights = [1] * len(claim.states)
+    """One half of the audits looks anywhere, the other half in proportion to how far each segment says it went.
+
+    Who says that a segment went nowhere is not passed over: it weighs as much as one of the usual way.
+    """
+    way, weights = sum(claim.distances), [1] * len(claim.states)
+    if lot("audit-kind", mix, name) % 2 == 0 and way:
+        weights = [max(len(claim.distances) * distance, way) for distance in claim.distances]
     return _pick(lot("audit-segment", mix, name), weights)
 
 

@@ -1,6 +1,7 @@
 """What the ledger remembers of audits beside the audits themselves, and who may change it how.
 
-m ‖ BLS public key    Misses        w    AuditPay        x    Suspensions
+m ‖ BLS public key    Misses        w    AuditPay
+j ‖ node id           Held          x    Suspensions
 """
 
 from dataclasses import dataclass
@@ -8,9 +9,21 @@ from typing import Annotated
 
 from chain.block import VALIDATORS_MAXIMUM
 from chain.codec import U32, U64, Address, Hash, Wire
-from chain.state import AUDITS_KEY, AUDITS_MAXIMUM, AuditName, AuditQueue, NodeRecord, State, node_key
+from chain.state import (
+    AUDITS_KEY,
+    AUDITS_MAXIMUM,
+    OPENING,
+    Audit,
+    AuditName,
+    AuditQueue,
+    NodeRecord,
+    State,
+    audit_key,
+    node_key,
+)
 
 AUDIT_PAY_KEY, SUSPENSIONS_KEY = b"w", b"x"
+HELD_MAXIMUM = 2**20  # no audit lasts for so many rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,34 @@ class Suspensions(Wire):
     """Nodes that a round may not wait for, in the order of their conviction; pruned when a round opens."""
 
     nodes: Annotated[tuple[Hash, ...], AUDITS_MAXIMUM] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Wire):
+    """Rounds whose reward would have been released to a node, had it no open audit. Ascending."""
+
+    rounds: Annotated[tuple[U64, ...], HELD_MAXIMUM]
+
+
+def held_key(node: bytes) -> bytes:
+    return b"j" + node
+
+
+def held_rounds(state: State, node: bytes) -> tuple[int, ...]:
+    known = state.find(Held, held_key(node))
+    return known.rounds if known else ()
+
+
+def hold_back(state: State, node: bytes, number: int) -> None:
+    state.put(held_key(node), Held((*held_rounds(state, node), number)))
+
+
+def take_held(state: State, node: bytes) -> tuple[int, ...]:
+    """The rounds, and they are not held any more."""
+    rounds = held_rounds(state, node)
+    if rounds:
+        state.delete(held_key(node))
+    return rounds
 
 
 def misses_key(public_key: bytes) -> bytes:
@@ -74,6 +115,12 @@ def owe(state: State, wallet: bytes, batches: int) -> None:
     if wallet in dues or len(dues) < VALIDATORS_MAXIMUM:
         dues[wallet] = dues.get(wallet, 0) + batches
         state.put(AUDIT_PAY_KEY, AuditPay(tuple(AuditDue(*item) for item in dues.items())))
+
+
+def owes_opening(state: State, node: bytes) -> bool:
+    """Whether a node has still to show the states of an audited segment."""
+    audits = (state.need(Audit, audit_key(name.round, name.node)) for name in state.open_audits if name.node == node)
+    return any(audit.phase == OPENING for audit in audits)
 
 
 def is_suspended(record: NodeRecord, number: int) -> bool:

@@ -73,6 +73,7 @@ def _draw_round(scene: Scene, number: int) -> list[Receipt]:
         record = state.need(NodeRecord, node_key(node))
         if claim.forfeited or not is_drawn(state.ledger.mix, name, record, scene.params):
             continue
+        receipts += _make_room(scene, len(names))
         audit = _open(scene, name, claim, len(state.open_audits) + len(names) < AUDITS_MAXIMUM)
         state.put(audit_key(number, node), audit)
         places = tuple(assigned.validator for assigned in audit.auditors)
@@ -84,6 +85,20 @@ def _draw_round(scene: Scene, number: int) -> list[Receipt]:
     enqueue(state, names)
     state.update_ledger(drawn_round=number)
     return receipts
+
+
+def _make_room(scene: Scene, coming: int) -> list[Receipt]:
+    """A full queue ends the oldest audit that waits for its node: nobody can fill it by not answering."""
+    if len(scene.state.open_audits) + coming < AUDITS_MAXIMUM:
+        return []
+    for name in scene.state.open_audits:
+        key = audit_key(name.round, name.node)
+        audit = scene.state.need(Audit, key)
+        if audit.phase == OPENING:
+            withheld = replace(audit, phase=WITHHELD)
+            scene.state.put(key, withheld)
+            return conclude(scene, name, withheld)
+    return []
 
 
 def _open(scene: Scene, name: AuditName, claim: Claim, has_room: bool) -> Audit:

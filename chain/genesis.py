@@ -13,8 +13,9 @@ from chain.audit_messages import INNER_MAXIMUM
 from chain.block import SEATS_MAXIMUM, SEGMENTS_MAXIMUM, Outcome, Validator
 from chain.codec import U64, U128, Address, BlsPublicKey, BlsSignature, Hash, Var, Wire
 from chain.crypto import bls
-from chain.crypto.hashing import tagged_hash
+from chain.crypto.hashing import ZERO, tagged_hash
 from chain.errors import DecodeError, InvalidGenesis
+from chain.services import FRAGMENTS_KEY, SHARDS_MAXIMUM, STORAGE_KEY, Fragments, Storage, fragment_leaves
 from chain.stakes import PARTICIPATION_KEY, STAKING_KEY, Participation, Staking
 from chain.state import AUDITORS_MAXIMUM, LEDGER_KEY, SUPPLY_KEY, Ledger, State, Supply, ValidatorSet, set_key
 
@@ -22,6 +23,7 @@ NETWORK_BYTES_MAXIMUM = 262_144
 NETWORK_PREFIX = b"\x01\x01"  # type 1, version 1
 SEATS_MINIMUM = 4  # a quarter of them, which newcomers draw for, is then one at least
 SETS_KEPT = 8192  # epochs for which a round or evidence may still refer to a validator set
+HOLDERS_MAXIMUM = 1024  # of a fragment, in an epoch
 PARAMETER_MAXIMUM = 2**48  # of the ledger's: sums and products of a network's lifetime then stay within their fields
 
 
@@ -90,6 +92,7 @@ class Params:
     tolerance_m_billionths: int
     tolerance_v_billionths: int
     holders: int
+    corpus_shards: int
 
     @property
     def segments(self) -> int:
@@ -252,6 +255,8 @@ def _check_work_params(params: Params) -> None:
         )
     if not SEATS_MINIMUM <= params.seats <= SEATS_MAXIMUM:
         raise InvalidGenesis(f"{params.seats} seats, {SEATS_MINIMUM} to {SEATS_MAXIMUM} are allowed")
+    if params.holders > HOLDERS_MAXIMUM or params.corpus_shards > SHARDS_MAXIMUM:
+        raise InvalidGenesis(f"at most {HOLDERS_MAXIMUM} holders and {SHARDS_MAXIMUM} corpus shards are allowed")
     if params.inner_steps * params.batch_tokens >= 2**64:
         raise InvalidGenesis("the tokens of a round do not fit 64 bits")
     attesting = params.reveal_blocks + params.hold_blocks + params.result_blocks
@@ -307,7 +312,16 @@ def genesis_state(network: Network) -> State:
     state.put(SUPPLY_KEY, Supply())
     state.put(STAKING_KEY, Staking((), phantom_power(params, 0), 0, False, ()))
     state.put(PARTICIPATION_KEY, Participation(0, ()))
+    _put_storage(state, network)
     return state
+
+
+def _put_storage(state: State, network: Network) -> None:
+    """Nobody is registered yet, so nobody has a storage seat in the first epoch."""
+    leaves = fragment_leaves(network.section("model"))
+    state.put(FRAGMENTS_KEY, Fragments(leaves))
+    fixed = state.ledger.mix, network.start.model_root, 0, network.created_ms
+    state.put(STORAGE_KEY, Storage(0, *fixed, 0, 0, ZERO, 0, (0,) * len(leaves)))
 
 
 def phantom_power(params: Params, active_maximum: int) -> int:

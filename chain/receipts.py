@@ -7,6 +7,7 @@ from chain.block import Outcome
 from chain.codec import U8, U16, U32, U64, U128, Address, BlsPublicKey, Hash, OneOf, Wire
 
 BASE_FEE, SERVICE_SHARE, PROOF_FEE, SLASHED, FORFEITED = 1, 2, 3, 4, 5  # why nanos were burned
+UPTIME, DATA = 1, 2  # what was served
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,17 @@ class Tombstoned(Wire):
 
 
 @dataclass(frozen=True, slots=True)
+class ServicePaid(Wire):
+    """Minted for a storage proof of an epoch, or for data served to training that an epoch paid."""
+
+    service: U8
+    epoch: U64
+    node: Hash
+    wallet: Address
+    amount: U128
+
+
+@dataclass(frozen=True, slots=True)
 class AuditDrawn(Wire):
     """A segment of a node's round is to be replayed by these members of the set; in a later attempt, by others."""
 
@@ -171,7 +183,7 @@ class FraudRewarded(Wire):
 
 Receipt = (
     TransactionApplied | Minted | Burned | Released | RoundOpened | RoundDrawn | RoundClosed | RoundVoid
-    | AutoBonded | StakeLeft | Jailed | Tombstoned
+    | AutoBonded | StakeLeft | Jailed | Tombstoned | ServicePaid
     | AuditDrawn | AuditEnded | AuditMissed | AuditFault | AuditPaid | Forfeited | FraudRewarded
 )  # fmt: skip
 RECEIPTS: dict[int, type[Wire]] = {
@@ -190,10 +202,11 @@ RECEIPTS: dict[int, type[Wire]] = {
     13: AuditDrawn,
     14: AuditEnded,
     15: AuditMissed,
-    16: AuditFault,
-    17: AuditPaid,
-    18: Forfeited,
-    19: FraudRewarded,
+    16: ServicePaid,
+    17: AuditFault,
+    18: AuditPaid,
+    19: Forfeited,
+    20: FraudRewarded,
 }
 _FORM = OneOf(RECEIPTS)
 

@@ -12,13 +12,15 @@ from math import isqrt
 
 from chain.genesis import Params
 
+MINUTE_MS = 60_000
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """What was verified in an epoch, one number for each claim."""
 
     batches: Sequence[int] = ()  # standard batches trained
-    minutes: Sequence[int] = ()  # of proven uptime
+    milliseconds: Sequence[int] = ()  # of proven uptime
     samples: Sequence[int] = ()  # served to training that was paid
     replays: Sequence[int] = ()  # standard batches that an auditor repeated for verdicts that counted
 
@@ -42,7 +44,7 @@ def epoch_rewards(work: Work, params: Params) -> Rewards:
     emission = training_budget(sum(work.batches), params)
     return Rewards(
         divide(emission, work.batches),
-        divide(uptime_budget(sum(work.minutes), emission, params), work.minutes),
+        divide(uptime_budget(sum(work.milliseconds), emission, params), work.milliseconds),
         divide(data_budget(sum(work.samples), emission, params), work.samples),
         divide(audit_budget(sum(work.replays), emission, params), work.replays),
     )
@@ -56,9 +58,11 @@ def training_budget(work_batches: int, params: Params) -> int:
     return base_budget * isqrt(work_batches * params.base_work_batches) // params.base_work_batches
 
 
-def uptime_budget(minutes: int, training_nanos: int, params: Params) -> int:
+def uptime_budget(milliseconds: int, training_nanos: int, params: Params) -> int:
     """Nanos for proven uptime in an epoch whose training earned `training_nanos`."""
-    return min(minutes * params.rate_minute_nanos, training_nanos * params.uptime_basis_points // 10_000)
+    return min(
+        milliseconds * params.rate_minute_nanos // MINUTE_MS, training_nanos * params.uptime_basis_points // 10_000
+    )
 
 
 def data_budget(samples: int, training_nanos: int, params: Params) -> int:

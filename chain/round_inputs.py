@@ -24,6 +24,7 @@ from chain.awaited import note_committed
 from chain.block import AvailabilityVote, PayloadCommit, PayloadReveal, ResultVote, RoundInput, state_hash
 from chain.crypto import ecdsa
 from chain.crypto.hashing import ZERO, merkle_root
+from chain.data_receipts import apply_data_receipt
 from chain.errors import BadSignature, InvalidRoundInput
 from chain.genesis import Params
 from chain.rounds import counted_root
@@ -43,6 +44,7 @@ from chain.state import (
     node_key,
     round_key,
 )
+from chain.storage import apply_storage_proof
 
 PAYLOAD_BYTES_MAXIMUM = 2**40
 
@@ -52,8 +54,10 @@ def apply_round_input(state: State, item: RoundInput, chain_id: bytes, params: P
     match item:
         case SegmentOpening() | VerdictCommit() | VerdictReveal() | PlantReveal() | AuditVote():
             return apply_audit_input(state, item, chain_id, params)
-        case StorageProof() | DataReceipt():
-            raise InvalidRoundInput("the ledger takes neither proofs of storage nor receipts of data yet")
+        case StorageProof():
+            return apply_storage_proof(state, item, chain_id, params)
+        case DataReceipt():
+            return apply_data_receipt(state, item, chain_id, params)
         case PayloadCommit():
             after = _commit(state, item, chain_id, params)
         case PayloadReveal():

@@ -24,6 +24,7 @@ from chain.progress import Progress
 from chain.proofs import apply_proof, check_proof
 from chain.receipts import Receipt, encode_receipt
 from chain.state import State, set_key
+from chain.storage import open_storage
 from chain.transactions import RegisterNode
 from chain.transfers import Place, apply_transaction
 from chain.tree import ReadNode, Update
@@ -125,7 +126,8 @@ def build_block(
     count_signers(draft, parent.epoch, parent.hash, chosen.epoch, body)
     receipts = execute(draft, height, chosen, body, network)
     if height % params.epoch_blocks == 0:
-        receipts += settle_epoch(draft, params)
+        receipts += settle_epoch(draft, chosen.epoch, chosen.time_ms, params)
+        open_storage(draft, chosen.epoch + 1, height, chosen.time_ms)
         receipts += choose_validators(draft, chosen.epoch, height, network)
     receipts += release_vested(draft, params)
     check_supply(draft)

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from chain.audit_draw import Scene, wallets_of
 from chain.audit_messages import MISMATCH, PASS, UNSERVED
-from chain.audit_records import add_misses, dequeue, forget_misses, misses_of, owe
+from chain.audit_records import add_misses, dequeue, forget_misses, held_rounds, misses_of, owe
 from chain.awaited import note_suspended
 from chain.findings import caught, on_true_order
 from chain.money import Pot, VestingReward, burn, holdings
+from chain.payouts import forget_round, release_held
 from chain.receipts import (
     FORFEITED,
     SLASHED,
@@ -52,16 +53,23 @@ def conclude(scene: Scene, name: AuditName, audit: Audit) -> list[Receipt]:
         state.put(node_key(name.node), replace(record, audited_rounds=record.audited_rounds + 1))
     elif audit.phase in (PROVEN, WITHHELD, ACQUITTED):
         state.put(node_key(name.node), replace(record, audited_rounds=0))
-    if audit.phase == WITHHELD:
-        receipts += _forfeit_round(state, name)
-    elif audit.phase == PROVEN:
+    if audit.phase in (PROVEN, WITHHELD):
         receipts += _convict(scene, name, audit)
     guilty = at_fault(scene, name, audit)
     for assigned in guilty:
         receipts += _punish(scene, name, audit, assigned)
     _credit(scene, audit, guilty)
     dequeue(state, name)
-    return receipts
+    return receipts + _let_go(scene, name)
+
+
+def _let_go(scene: Scene, name: AuditName) -> list[Receipt]:
+    """What the audit kept from being released or forgotten."""
+    if name.round <= scene.state.ledger.released_round:
+        forget_round(scene.state, name.round)
+    if any(other.node == name.node for other in scene.state.open_audits):
+        return []
+    return release_held(scene.state, name.node, scene.params)
 
 
 def at_fault(scene: Scene, name: AuditName, audit: Audit) -> tuple[Assigned, ...]:
@@ -118,43 +126,42 @@ def _punish(scene: Scene, name: AuditName, audit: Audit, assigned: Assigned) -> 
     return [AuditFault(name.round, name.node, key, lost), Burned(SLASHED, known.wallet, lost)]
 
 
-def _forfeit_round(state: State, name: AuditName) -> list[Receipt]:
-    """The round pays its node nothing, whether its reward was minted before or not."""
-    claim, amount = _forfeit(state, name)
-    burn(state, VestingReward(name.round, name.node, claim.wallet), amount)
-    receipts: list[Receipt] = [Forfeited(name.round, name.node, claim.wallet, amount)]
-    return [*receipts, Burned(FORFEITED, claim.wallet, amount)] if amount else receipts
-
-
-def _forfeit(state: State, name: AuditName) -> tuple[Claim, int]:
-    """The claim, which will not be paid, and what of it is vesting."""
-    claim = replace(state.need(Claim, claim_key(name.round, name.node)), forfeited=True)
-    state.put(claim_key(name.round, name.node), claim)
-    return claim, holdings(state, VestingReward(name.round, name.node, claim.wallet))
-
-
 def _convict(scene: Scene, name: AuditName, audit: Audit) -> list[Receipt]:
-    """Proven fraud: all that is not released, a share of the stake, and the seat for a time."""
-    state, params = scene.state, scene.params
-    record = state.need(NodeRecord, node_key(name.node))
-    wallet, receipts, parts = record.wallet, list[Receipt](), list[tuple[Pot, int]]()
-    for number in range(state.ledger.released_round + 1, state.ledger.round + 1):
-        if state.get(claim_key(number, name.node)) is not None:
-            _, amount = _forfeit(state, AuditName(number, name.node))
-            receipts.append(Forfeited(number, name.node, wallet, amount))
-            parts.append((VestingReward(number, name.node, wallet), amount))
+    """All that is not released is lost. Proven fraud costs a share of the stake too, and the seat for a time.
+
+    Who does not show or serve a segment can have forged it, so that must not be the cheaper way out.
+    """
+    state, params, is_proven = scene.state, scene.params, audit.phase == PROVEN
+    wallet = state.need(NodeRecord, node_key(name.node)).wallet
+    receipts, parts = _forfeit(state, name.node)
     vesting = sum(amount for _, amount in parts)
-    offence = state.need(Round, round_key(name.round)).set_epoch
-    parts += shares_of(state, wallet, params.fraud_basis_points, offence, params)
+    if is_proven:
+        offence = state.need(Round, round_key(name.round)).set_epoch
+        parts += shares_of(state, wallet, params.fraud_basis_points, offence, params)
     total = sum(amount for _, amount in parts)
-    rewards = reward_and_burn(state, parts, _finders(scene, name, audit), params)
-    settle_cut(state, wallet)
-    note_suspended(state, name.node, params)
+    rewards = reward_and_burn(state, parts, _finders(scene, name, audit) if is_proven else [], params)
+    if is_proven:
+        settle_cut(state, wallet)
+        note_suspended(state, name.node, params)
     rewarded = sum(amount for _, amount in rewards)
     from_vesting = min(vesting, rewarded)
     for reason, amount in ((FORFEITED, vesting - from_vesting), (SLASHED, total - vesting - (rewarded - from_vesting))):
         receipts += [Burned(reason, wallet, amount)] if amount else []
     return receipts + [FraudRewarded(name.round, name.node, *reward) for reward in rewards]
+
+
+def _forfeit(state: State, node: bytes) -> tuple[list[Receipt], list[tuple[Pot, int]]]:
+    """Mark all claims of a node that are not released: they pay nothing. Returns what of them is vesting."""
+    receipts, parts = list[Receipt](), list[tuple[Pot, int]]()
+    for number in (*held_rounds(state, node), *range(state.ledger.released_round + 1, state.ledger.round + 1)):
+        claim = state.find(Claim, claim_key(number, node))
+        if claim is None or claim.forfeited:
+            continue
+        state.put(claim_key(number, node), replace(claim, forfeited=True))
+        pot = VestingReward(number, node, claim.wallet)
+        parts.append((pot, holdings(state, pot)))
+        receipts.append(Forfeited(number, node, claim.wallet, holdings(state, pot)))
+    return receipts, parts
 
 
 def _finders(scene: Scene, name: AuditName, audit: Audit) -> list[bytes]:

@@ -1,4 +1,5 @@
-"""What nodes and validators have said about the running round and no block has taken yet. Start at `ClaimPool`.
+"""What nodes and validators have said and no block has taken yet: about the running round, about audits of rounds that
+are over, about storage and data. Start at `ClaimPool`.
 
 A signer may say each thing once: the pool has one place for it, so a registered node fills its own places and no more.
 """
@@ -7,6 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chain.attestations import has_voted
+from chain.audit_messages import (
+    AuditVote,
+    DataReceipt,
+    PlantReveal,
+    SegmentOpening,
+    StorageProof,
+    VerdictCommit,
+    VerdictReveal,
+)
 from chain.block import (
     VALIDATORS_MAXIMUM,
     AvailabilityVote,
@@ -33,17 +43,23 @@ from chain.state import (
     claim_key,
     node_key,
 )
+from node import audit_slots, service_slots
+from node.audit_slots import AuditClaim
 from node.relay_messages import Claimed, ClaimMessage
+from node.service_slots import ServiceClaim
 
 CLAIMS_MAXIMUM, BYTES_MAXIMUM = 20_000, 16 << 20
 
-# In the order in which a round goes through them.
+# In the order in which a round goes through them; then what concerns rounds that are over.
 PROOF, COMMIT, REVEAL, AVAILABILITY, RESULTS = range(5)
 KINDS: dict[type, int] = {
-    Proof: PROOF, PayloadCommit: COMMIT, PayloadReveal: REVEAL, AvailabilityVote: AVAILABILITY, ResultVote: RESULTS
+    Proof: PROOF, PayloadCommit: COMMIT, PayloadReveal: REVEAL, AvailabilityVote: AVAILABILITY, ResultVote: RESULTS,
+    SegmentOpening: 5, VerdictCommit: 6, PlantReveal: 7, VerdictReveal: 8, AuditVote: 9,
+    StorageProof: 10, DataReceipt: 11,
 }  # fmt: skip
 PHASES = (TRAINING, TRAINING, REVEALING, HOLDING, RESULT)
 
+RoundClaim = Proof | PayloadCommit | PayloadReveal | AvailabilityVote | ResultVote  # of the running round
 Slot = tuple[int, int, bytes, int]  # round, kind, who, segment
 
 
@@ -54,11 +70,20 @@ def slot_of(claim: Claimed) -> Slot:
             return claim.round, PROOF, claim.node, claim.segment
         case PayloadCommit() | PayloadReveal():
             return claim.round, KINDS[type(claim)], claim.node, 0
+        case SegmentOpening() | VerdictCommit() | VerdictReveal() | PlantReveal() | AuditVote():
+            return claim.round, KINDS[type(claim)], *audit_slots.who_says(claim)
+        case StorageProof() | DataReceipt():
+            about, who = service_slots.place_of(claim)
+            return about, KINDS[type(claim)], who, 0
     return claim.round, KINDS[type(claim)], claim.validator.to_bytes(2, "big"), 0
 
 
 def is_past(claim: Claimed, state: State) -> bool:
     """Whether the ledger has it or can never take it any more."""
+    if isinstance(claim, AuditClaim):
+        return audit_slots.is_past(claim, state)
+    if isinstance(claim, ServiceClaim):
+        return service_slots.is_past(claim, state)
     number = state.ledger.round
     current = state.round(number)
     if current is None or claim.round != number:
@@ -71,11 +96,15 @@ def is_past(claim: Claimed, state: State) -> bool:
 
 def is_early(claim: Claimed, state: State) -> bool:
     """Whether its phase has not begun."""
+    if isinstance(claim, AuditClaim):
+        return audit_slots.is_early(claim, state)
+    if isinstance(claim, ServiceClaim):
+        return service_slots.is_early(claim, state)
     current = state.round(claim.round)
     return current is None or current.phase < PHASES[KINDS[type(claim)]]
 
 
-def _is_said(claim: Claimed, state: State, current: Round) -> bool:
+def _is_said(claim: RoundClaim, state: State, current: Round) -> bool:
     """For a claim of the round's phase: whether its signer has said this already, or has bound itself otherwise."""
     match claim:
         case AvailabilityVote() | ResultVote():
@@ -102,6 +131,10 @@ def _is_overtaken(proof: Proof, known: Claim | None, state: State) -> bool:
 
 def signer_of(claim: Claimed, state: State, params: Params) -> bytes | None:
     """The key that has to have signed it: of the node, or of the validator. None while the ledger cannot tell."""
+    if isinstance(claim, AuditClaim):
+        return audit_slots.signer_of(claim, state)
+    if isinstance(claim, ServiceClaim):
+        return service_slots.signer_of(claim, state)
     number = state.ledger.round
     current = state.round(number)
     match claim:
@@ -210,12 +243,16 @@ class ClaimPool:
         return [proof for proofs in by_node.values() for proof in sorted(proofs, key=lambda each: each.segment)]
 
     def inputs(self, state: State) -> list[RoundInput]:
-        """Of the running round, in the order of its phases; who commits after whom goes by arrival."""
+        """Of the running round, in the order of its phases, and then what concerns others.
+
+        Who commits after whom goes by arrival.
+        """
         number = state.ledger.round
         items = [
             held.claim
             for held in self._held.values()
-            if held.claim.round == number and not isinstance(held.claim, Proof)
+            if not isinstance(held.claim, Proof)
+            and (held.claim.round == number or not isinstance(held.claim, RoundClaim))
         ]
         return sorted(items, key=lambda item: KINDS[type(item)])
 
@@ -233,13 +270,17 @@ class ClaimPool:
             state = state.fork()
             due = [held.claim for held in self._held.values() if self._is_due(held, state)]
             last = self.params.segments - 1
-            is_urgent = any(not isinstance(claim, Proof) or claim.segment == last for claim in due)
+            # The round waits for it. An audit's word goes into a block of the usual pace: nobody stands still for it.
+            awaited = [claim for claim in due if isinstance(claim, RoundClaim)]
+            is_urgent = any(not isinstance(claim, Proof) or claim.segment == last for claim in awaited)
             self._worth = self._version, mix, bool(due), is_urgent
         return self._worth[2:]
 
     def _is_due(self, held: Held, state: State) -> bool:
         """Whether it should fit into the next block, and none has shown that it does not."""
         claim, number = held.claim, state.ledger.round
+        if not isinstance(claim, RoundClaim):
+            return not (held.failures or is_early(claim, state) or is_past(claim, state))
         current = state.round(number)
         if held.failures or claim.round != number or current is None or current.phase in (CLOSED, VOID):
             return False

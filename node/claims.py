@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from chain.audit_messages import AuditVote, VerdictCommit, VerdictReveal
 from chain.block import AvailabilityVote, Proof, ResultVote
 from chain.crypto import bls, ecdsa
 from chain.genesis import Network
@@ -48,9 +49,12 @@ class Early:
     payload: bytes
 
 
+BallotClaim = AvailabilityVote | ResultVote | VerdictCommit | VerdictReveal | AuditVote  # signed by a validator
+
+
 def is_signed(claim: Claimed, public_key: bytes, chain_id: bytes) -> bool:
     match claim:
-        case AvailabilityVote() | ResultVote():
+        case AvailabilityVote() | ResultVote() | VerdictCommit() | VerdictReveal() | AuditVote():
             return bls.verify(public_key, claim.digest(chain_id), claim.signature)
         case Proof():
             return ecdsa.verify(public_key, claim.id(chain_id), claim.signature)
@@ -168,7 +172,7 @@ class Claims:
             return
         if not self.pool.has_room(claim):
             return
-        if isinstance(claim, AvailabilityVote | ResultVote):
+        if isinstance(claim, BallotClaim):
             if len(self._checks) < CHECKS_MAXIMUM:
                 self._seen.add(name)
                 self._checks.append(Check(key, claim, payload, public_key))

@@ -8,6 +8,8 @@ ledger/         finalized blocks and state   sign-state          every vote ever
 model/          outer states after rounds    payloads/           published pseudo-gradients by root
 aggregates/     accepted aggregates and records of trust by root
 work/           the round in training        tokens/             the corpus as token numbers
+segments/       states that audits may ask for          audits/      states of others that are audited here
+verdicts/       what this node found in audits
 logs/           what has happened            neuroshard.toml  settings, if the user wrote some
 corpus/         the operator's own text, if some was added
 rounds.jsonl    what each round did to the loss
@@ -26,7 +28,7 @@ from node.errors import DataDirectoryError, disk_advice
 from node.failpoints import moments_of
 from node.schema import SCHEMA, UPGRADES, number_of
 
-FOLDERS = ("ledger", "model", "payloads", "aggregates", "work", "tokens")
+FOLDERS = ("ledger", "model", "payloads", "aggregates", "work", "segments", "audits", "verdicts", "tokens")
 
 
 class DataDirectory:

@@ -13,7 +13,8 @@ NeuroError
 └── NodeError
     ├── DataDirectoryError
     ├── StoreError
-    │   └── ModelDiffers         what the ledger says a round gave is not what it gives here
+    │   ├── ModelDiffers         what the ledger says a round gave is not what it gives here
+    │   └── SegmentStoreError
     └── TrainerError
 """
 
@@ -44,6 +45,10 @@ class StoreError(NodeError):
 
 class ModelDiffers(StoreError):
     """A round gives another model here than the ledger says. Nothing is trained on either."""
+
+
+class SegmentStoreError(StoreError):
+    """The states of segments cannot be written, read or removed."""
 
 
 class TrainerError(NodeError):

@@ -36,8 +36,11 @@ NAMES = (
     *_moments("model.candidate"),
     *("model.accept.before", "model.accept.renamed", "model.accept.durable", "model.accept.tidied"),
     *_moments("payload", "averages"),
-    *("work.begin", "work.line.before", "work.line.written", "work.state.before", "work.state.written"),
+    *("work.begin", "work.line.before", "work.line.written"),
     *("work.resume.before", "work.resume.written", "work.resume.renamed"),
+    *("segments.line.before", "segments.line.written"),
+    *("segments.part.before", "segments.part.written", "segments.part.renamed"),
+    *("segments.prune.before", "segments.prune.done"),
     *("history.before", "history.written"),
     *("tokens.before", "tokens.durable"),
 )

@@ -1,8 +1,18 @@
 """Who a node is: wallet key, node key and, for a validator, a BLS key. Everything a node says is signed here."""
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from chain.address import address_of
+from chain.audit_messages import (
+    AuditVote,
+    DataReceipt,
+    PlantReveal,
+    SegmentOpening,
+    StorageProof,
+    VerdictCommit,
+    VerdictReveal,
+)
 from chain.block import (
     AvailabilityVote,
     Outcome,
@@ -19,7 +29,9 @@ from chain.transactions import RegisterNode, Transaction, node_consent, stamp_bi
 from chain.transfers import node_id
 from wallet.keys import Wallet
 
-EMPTY = bytes(64)
+EMPTY, EMPTY_BLS = bytes(64), bytes(96)
+NodeWord = TypeVar("NodeWord", SegmentOpening, PlantReveal, StorageProof, DataReceipt)
+ValidatorWord = TypeVar("ValidatorWord", VerdictCommit, VerdictReveal, AuditVote)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -79,6 +91,17 @@ class Identity:
     def plant_secret(self, round_number: int, chain_id: bytes) -> bytes:
         """The secret that the reveal of this round promises: the same after a restart."""
         return tagged_hash("plant-secret", self.node_secret, chain_id, round_number.to_bytes(8, "big"))
+
+    def verdict_salt(self, round_number: int, node: bytes, attempt: int, chain_id: bytes) -> bytes:
+        """What hides a verdict until all auditors are bound. Another in every attempt: no commitment fits twice."""
+        about = (round_number.to_bytes(8, "big"), node, attempt.to_bytes(1, "big"))
+        return tagged_hash("verdict-salt", self.validator_secret, chain_id, *about)
+
+    def sign_as_node(self, draft: NodeWord, chain_id: bytes) -> NodeWord:
+        return replace(draft, signature=ecdsa.sign(self.node_secret, draft.digest(chain_id)))
+
+    def sign_as_validator(self, draft: ValidatorWord, chain_id: bytes) -> ValidatorWord:
+        return replace(draft, signature=bls.sign(self.validator_secret, draft.digest(chain_id)))
 
     def sign_availability(self, round_number: int, validator: int, bitmap: bytes, chain_id: bytes) -> AvailabilityVote:
         draft = AvailabilityVote(round_number, validator, bitmap, bytes(96))

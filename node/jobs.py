@@ -26,6 +26,8 @@ from node.housekeeping import Housekeeping
 from node.logs import log_of
 from node.node import Node
 from node.payload_prune import last_spent, prune_payloads
+from node.segment_keep import audited_roots, kept_segments
+from node.segment_store import Keep
 
 T = TypeVar("T")
 UPTIME_SECONDS, SAMPLE_SECONDS, DISK_SECONDS, TIDY_SECONDS = 60, 15, 60, 600
@@ -60,10 +62,13 @@ class Jobs:
             (self.sample, SAMPLE_SECONDS),
             (self.check_disk, DISK_SECONDS),
             (self.tidy, TIDY_SECONDS),
+            (self.prune_segments, TIDY_SECONDS),
             *([(self.prune, TIDY_SECONDS)] if node.settings.keep_epochs else []),
             *([] if node.settings.archive else [(self.prune_payloads, TIDY_SECONDS)]),
         ):
             self.scheduler.add_job(job, "interval", seconds=seconds, id=job.__name__)
+        self._kept: Keep = {}  # what of our segments was wanted at the last look
+        node.hear_block.append(self._hear_audits)
         if not node.settings.archive:
             node.hear_block.append(self._hear_block)
 
@@ -161,6 +166,26 @@ class Jobs:
         done = await self._away(work)
         if done.payloads:
             log.info("pruned old payloads", round=done.height, payloads=len(done.payloads), bytes=done.payload_bytes)
+
+    async def prune_segments(self) -> None:
+        """Forget the states that no audit wants any more."""
+        keep = self._kept = self._wanted_segments()
+        # Not behind a walk over the disk: the trainer may be waiting for the room.
+        files, size = await asyncio.to_thread(self.node.segments.prune, keep)
+        if files:
+            log.debug("removed states of segments", count=files, bytes=size)
+        if self.node.membership is not None:
+            state, blobs = self.node.store.state(), self.node.membership.audit_blobs
+            await asyncio.to_thread(blobs.prune, audited_roots(state))
+            await asyncio.to_thread(self.node.audits.tidy, state)
+
+    def _wanted_segments(self) -> Keep:
+        return kept_segments(self.node.store.state(), self.node.home.identity.node)
+
+    def _hear_audits(self, applied: Applied) -> None:
+        """What is wanted of our segments changes when a round has ended, and when an audit begins or ends."""
+        if self.scheduler.running and self._wanted_segments() != self._kept:
+            self.run_soon("prune_segments")
 
     def _hear_block(self, applied: Applied) -> None:
         """A round has ended: another one may be spent. All is done in the jobs' own thread."""

@@ -20,6 +20,7 @@ from network.switch import Switch
 from network.switch_config import SwitchConfig
 from network.tls import client_context
 from network.traffic import Traffic
+from node.audit_blobs import AuditBlobs
 from node.blob_source import FileSource, Sources
 from node.blobs import Blobs
 from node.checkpoint import Trust
@@ -32,6 +33,8 @@ from node.model_source import ModelSource
 from node.outcomes import Outcomes
 from node.own import Hooks, Own
 from node.protocols import Protocols, Services
+from node.segment_room import limit_of
+from node.segment_store import SegmentStore
 from node.settings import Settings
 from node.snapshot_keeper import SnapshotKeeper
 from node.standing import make_voucher, read_voucher
@@ -95,12 +98,18 @@ class Membership:
         self.trust = Trust(home.network.params, settings.checkpoint)
         self.view = own.view
         files = (outcomes.payloads, outcomes.aggregates)
-        sources: list[BlobSource] = [*(FileSource(each.find) for each in files), ModelSource(outcomes.models)]
+        segments = SegmentStore(home.directory / "segments")
+        sources: list[BlobSource] = [
+            *(FileSource(each.find) for each in (*files, segments)),
+            ModelSource(outcomes.models),
+        ]
         keeper = self._keeper() if settings.snapshot_epochs else None
         if keeper is not None:
             sources.append(FileSource(keeper.find))
             hooks = replace(hooks, on_final=_both(hooks.on_final, keeper.hear_block))
-        source = Sources(sources)
+        limit = limit_of(outcomes.models.learning, settings.segment_disk)
+        self.audit_blobs = AuditBlobs(home.directory / "audits", Sources(sources), limit)
+        source = Sources([*sources, FileSource(self.audit_blobs.find)])
         self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper))
         self.switch: Switch | None = None
         self._blobs: list[Blobs] = []
@@ -128,6 +137,7 @@ class Membership:
         models = self.outcomes.models
         fetch = ModelFetch(models, self._blobs_into(models.folder / INCOMING), self._round_of)
         self.outcomes.fetch_checkpoint = fetch.fetch
+        self.audit_blobs.fetcher = self._blobs_into(self.audit_blobs.folder)
         try:
             await self.switch.start()
         except NetworkError as error:

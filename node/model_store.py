@@ -1,6 +1,6 @@
 """Outer states on disk: the model after each of the last rounds, and the way back to it from the payloads."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from chain.block import Outcome
@@ -33,6 +33,7 @@ class ModelStore:
     def __init__(self, folder: Path, learning: Learning) -> None:
         self.folder = folder
         self.learning = learning
+        self.audited: Collection[int] = ()  # rounds whose base an audit may still want (`node.segment_keep`)
 
     def path(self, round_number: int) -> Path:
         return self.folder / f"outer-{round_number}.safetensors"
@@ -50,7 +51,7 @@ class ModelStore:
     def accept(self, round_number: int, root: bytes) -> None:
         """The ledger has this candidate as its model now: keep it and its predecessor, forget the rest.
 
-        Raises StoreError.
+        Bases of audited rounds stay as well. Raises StoreError.
         """
         try:
             reach("model.accept.before")
@@ -59,7 +60,7 @@ class ModelStore:
             # Before the older ones go, the newer one must be sure to stay.
             sync_folder(self.folder)
             reach("model.accept.durable")
-            for old in [*(self.path(number) for number in self._rounds()[:-KEPT]), *self._candidates()]:
+            for old in [*map(self.path, self._spent()), *self._candidates()]:
                 old.unlink(missing_ok=True)
             reach("model.accept.tidied")
         except OSError as error:
@@ -101,6 +102,12 @@ class ModelStore:
     def files(self) -> list[Path]:
         """The files of the accepted states, the oldest first."""
         return [self.path(number) for number in self._rounds()]
+
+    def _spent(self) -> list[int]:
+        """Rounds whose states nothing wants. A round begins with the newest state before it, which was kept so far."""
+        rounds = self._rounds()
+        bases = {max((number for number in rounds if number < audited), default=0) for audited in self.audited}
+        return [number for number in rounds[:-KEPT] if number not in bases]
 
     def _candidate(self, root: bytes) -> Path:
         return self.folder / f"candidate-{root.hex()[:16]}.safetensors"

@@ -17,6 +17,7 @@ from chain.transition import Applied
 from consensus.messages import Certificate
 from node.archive_keeper import ArchiveKeeper
 from node.attendance import Attendance
+from node.audit_part import AuditPart
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
 from node.counted import Counted
@@ -41,6 +42,8 @@ from node.round_history import Measured, RoundHistory
 from node.round_now import closed_words
 from node.round_traffic import RoundTraffic
 from node.round_weights import RoundWeights
+from node.segment_keep import audited_rounds
+from node.segment_store import SegmentStore
 from node.settings import Settings
 from node.store import Store
 from node.template import Learning
@@ -91,11 +94,14 @@ class Node:
         self.payloads = PayloadStore(directory / "payloads")
         self.outcomes = Outcomes(ModelStore(directory / "model", self.learning), self.payloads)
         self.outcomes.past = partial(closed_round, self.store)
+        self.segments = SegmentStore(directory / "segments")
         self.history = RoundHistory(directory / "rounds.jsonl")
         self.weights = RoundWeights(self.outcomes)
         self.traffic = RoundTraffic(lambda: None if self.membership is None else self.membership.traffic)
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
+        self.audits = AuditPart(home, self.learning, self.segments, self.news, watch)
+        self.driver.also.append(self.audits.driver.inputs)
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
@@ -115,6 +121,7 @@ class Node:
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
+        self.outcomes.models.audited = audited_rounds(self.store.state())
         self.checkpoint = newest_checkpoint(self.store) or ""
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
@@ -123,8 +130,13 @@ class Node:
         return Facts.read(state, self.view.tip, self.home.identity, self.network.params)
 
     def _make_trainer(self) -> Trainer:
+        settings = self.settings
         options = TrainerOptions(
-            self.home.directory.root, self.home.identity.node, self.settings.device, self.settings.threads
+            self.home.directory.root,
+            self.home.identity.node,
+            settings.device,
+            settings.threads,
+            settings.segment_disk,
         )
         trainer = Trainer(options, self._on_trainer)
         self.driver.ask = trainer.ask
@@ -140,7 +152,7 @@ class Node:
         membership = self.membership = Membership(
             self.home, self.settings, own, self.outcomes, Hooks(self._on_final, accuse=self._accuse)
         )
-        tasks: list[asyncio.Future[Any]] = [membership.failed]
+        tasks: list[asyncio.Future[Any]] = [membership.failed, self.audits.start(membership)]
         try:
             await membership.start()
             if membership.listens_at:
@@ -161,6 +173,7 @@ class Node:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.audits.stop()
             await membership.stop()
 
     async def _keep_archive(self) -> None:
@@ -236,7 +249,9 @@ class Node:
 
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
+        self.outcomes.models.audited = audited_rounds(state)
         self.driver.follow(state, self.view.tip.height)
+        self.audits.follow(state, self.view.tip.height)
         self.declarations.follow(state)
         self.attendance.follow(state)
         wanted = self.settings.until_round

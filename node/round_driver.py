@@ -4,9 +4,8 @@ What the node has to say follows from the ledger's state and from its finished w
 same again, and nothing has to be remembered.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
 
 from chain.attestations import has_voted
 from chain.block import TRAINING as TRAINING_PROOF
@@ -33,6 +32,7 @@ from chain.state import (
 )
 from chain.transition import epoch_of
 from node.identity import EMPTY, Identity
+from node.once import Once
 from node.outcomes import Claimed, Outcomes
 from node.relay_messages import Claimed as Said
 from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Train, WrapUp
@@ -41,9 +41,6 @@ from node.trainer_messages import Abandon, Command, RoundDone, SegmentDone, Trai
 WRAP_UP_BLOCKS = 20
 # Blocks before the deadline at which a validator votes although it still waits for some payload.
 HOLD_BLOCKS = 8
-SIGNED_MAXIMUM = 4_096  # signatures kept, so that what is asked for at every block is signed once
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -67,8 +64,9 @@ class RoundDriver:
         self.outcomes = outcomes
         self.work = Work(0)
         self.ask: Callable[[Command], None] | None = None  # None: this node does not train
+        self.also: list[Callable[[State], list[RoundInput]]] = []  # what there is to say of other things than the round
         self._height = 0
-        self._signed: dict[Hashable, object] = {}
+        self._once = Once()
 
     def follow(self, state: State, height: int) -> None:
         """React to a new finalized state: start, hurry or stop the trainer."""
@@ -81,11 +79,22 @@ class RoundDriver:
                 self.work = Work(current.number)
                 record = state.need(NodeRecord, node_key(self.node))
                 base, averages = str(self.outcomes.model_path), (record.averages_root, record.averages_steps)
-                self.ask(Train(current.number, current.mix, base, *averages))
+                self.ask(Train(current.number, current.mix, base, *averages, self._plant_secret(state, record)))
             if self._is_late(current, height) or (self._owes_reveal(state, current) and self.work.done is None):
                 self.ask(WrapUp(current.number))
         elif self.work.round == current.number and self.work.done is None and current.phase > TRAINING:
             self.ask(Abandon(current.number))
+
+    def _plant_secret(self, state: State, record: NodeRecord) -> bytes:
+        """What decides which segments of the newest round read other data; ZERO: nothing that we could show later.
+
+        The promise in force is that of the claim, if the round has one; the claim takes it from the record, which
+        changes only when we reveal, after the training.
+        """
+        claim = state.find(Claim, claim_key(state.ledger.round, self.node))
+        promise, promised_in = (record.plant, record.plant_round) if claim is None else (claim.plant, claim.plant_round)
+        secret = self.identity.plant_secret(promised_in, self.network.chain_id)
+        return secret if promise == plant_promise(secret) else ZERO
 
     def _is_late(self, current: Round, height: int) -> bool:
         """Whether to end the round with the segments that we have: another one would miss the deadline.
@@ -125,7 +134,7 @@ class RoundDriver:
         if current is None or current.phase == OPENED:
             return current is not None
         is_lost = self._is_lost(state, current)
-        return bool(self.inputs(state)) or self._is_awaited(state, current) or (current.participants == 1 and is_lost)
+        return bool(self.of_round(state)) or self._is_awaited(state, current) or (current.participants == 1 and is_lost)
 
     def waits_for_absent(self, state: State) -> bool:
         """Whether the round waits for some who may be gone: its deadline, in blocks, is then to come at a usual pace.
@@ -162,15 +171,6 @@ class RoundDriver:
     def claims(self, state: State, time_ms: int) -> list[Said]:
         """All that this node has to say on `state`."""
         return [*self.proofs(state, time_ms), *self.inputs(state)]
-
-    def _once(self, draft: Hashable, sign: Callable[[], T]) -> T:
-        """What `sign` gives for this draft: signing is deterministic, so it is done once."""
-        if (known := self._signed.get(draft)) is not None:
-            return cast(T, known)
-        if len(self._signed) >= SIGNED_MAXIMUM:
-            self._signed.clear()
-        signed = self._signed[draft] = sign()
-        return signed
 
     def proofs(self, state: State, time_ms: int) -> list[Proof]:
         """Signed proofs of the segments that the ledger does not know yet, for a block of time `time_ms`."""
@@ -224,7 +224,11 @@ class RoundDriver:
         return self._once(draft, lambda: self.identity.sign_proof(draft, self.network.chain_id))
 
     def inputs(self, state: State) -> list[RoundInput]:
-        """What this node has to say about the round in `state`: at most one thing, which moves the round on."""
+        """What this node has to say in `state`: about the round, and then about all else."""
+        return [*self.of_round(state), *(each for more in self.also for each in more(state))]
+
+    def of_round(self, state: State) -> list[RoundInput]:
+        """At most one thing, which moves the round on."""
         current, claim = self._current(state)
         if current is None:
             return []

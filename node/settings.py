@@ -183,6 +183,14 @@ SETTINGS = (
         "Make a snapshot for new nodes every so many epochs, and serve the last two.",
         "none are made",
     ),
+    Setting(
+        "segment_disk",
+        "--segment-disk",
+        Size(10**6, 10**15),
+        None,
+        "The most that the states of this node's segments may take, and those of others that it audits as much again.",
+        "2 GB, or three rounds of the network if they take more",
+    ),
     Setting("json", "--json", YesOrNo(), "false", "Print one JSON object on stdout."),
     Setting("log_level", "--log-level", Choice(LEVELS), "info", "The least that is written to logs/node.log."),
     Setting("log_format", "--log-format", Choice(("text", "json")), "text", "Lines for people, or JSON objects."),
@@ -222,6 +230,7 @@ class Settings:
     keep_payloads: int = 64  # rounds; only where the node is no archive
     archive: bool = False
     snapshot_epochs: int | None = None  # None: no snapshots are made
+    segment_disk: int | None = None  # bytes; None: `node.segment_room` chooses
     as_json: bool = False
     logs: LogSettings = field(default_factory=LogSettings)
     peers: tuple[tuple[str, int], ...] = ()  # hosts and ports to dial
@@ -332,6 +341,7 @@ def settings_of(found: Mapping[str, InEffect]) -> Settings:
         keep_payloads=value["keep_payloads"],
         archive=value["archive"],
         snapshot_epochs=value["snapshot_epochs"],
+        segment_disk=value["segment_disk"],
         as_json=value["json"],
         logs=logs,
         peers=value["peer"] or (),

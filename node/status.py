@@ -75,6 +75,10 @@ class Status:
     step: int  # of the inner steps of the round in training
     steps: int
     waiting_transactions: int
+    audits_open: int  # of anybody's rounds
+    audits_of_us: int  # of this node's rounds
+    audits_for_us: int  # that this node has been drawn for, or is asked in, and has not answered yet
+    audits_answered: int  # findings and answers of this node since its start
     uptime_seconds: int
     total_uptime_seconds: int  # in all runs on this data directory
     trainer_restarts: int
@@ -100,6 +104,10 @@ def status_of(node: Node) -> Status:
         model_trouble=model_trouble(node),
         finality_ms=readings.finality_ms,
         waiting_transactions=len(node.mempool),
+        audits_open=node.audits.driver.open_audits,
+        audits_of_us=len(node.audits.driver.own),
+        audits_for_us=node.audits.driver.tasks,
+        audits_answered=node.audits.given,
         uptime_seconds=int(readings.uptime_seconds),
         total_uptime_seconds=int(readings.total_seconds),
         trainer_restarts=readings.trainer_restarts,

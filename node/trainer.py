@@ -55,6 +55,7 @@ class TrainerOptions:
     node: bytes
     device: str
     threads: int | None  # None: as many as the load allows
+    segment_disk: int | None = None  # bytes for the states of segments; None: `node.segment_room` chooses
 
 
 class Trainer:
@@ -112,7 +113,8 @@ class Trainer:
     async def _live(self) -> str:
         """One life of the child; returns how it ended."""
         options = self.options
-        arguments = [str(options.data_directory), options.node.hex(), options.device, str(options.threads or "auto")]
+        wishes = [str(wish or "auto") for wish in (options.threads, options.segment_disk)]
+        arguments = [str(options.data_directory), options.node.hex(), options.device, *wishes]
         threads = {"OMP_NUM_THREADS": str(options.threads or usual_threads())}
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -148,7 +150,7 @@ class Trainer:
                 self._is_ready = self._is_ready or isinstance(message, Ready)
                 if isinstance(message, SegmentDone):
                     self.failures = 0  # It works: a trainer that only starts well has not shown that.
-                self.hear(message)  # type: ignore[arg-type]
+                self.hear(message)
         except (TrainerError, ValueError) as error:
             process.kill()
             return str(error)

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from chain.crypto.hashing import ZERO, merkle_root, tagged_hash
+from chain.crypto.hashing import ZERO
 from chain.genesis import parse_network
+from chain.plants import segment_mix
 from node import backends
 from node.averages import AveragesStore
 from node.corpus_choice import open_corpus
@@ -28,6 +29,8 @@ from node.errors import NodeError
 from node.measuring import Measuring
 from node.model_store import load_base
 from node.payload_store import PayloadStore
+from node.segment_room import RoomFor
+from node.segment_store import Boundary, SegmentStore, Vectors
 from node.template import Learning
 from node.threads import Threads
 from node.trainer_messages import (
@@ -47,26 +50,20 @@ from node.trainer_messages import (
     from_line,
     to_line,
 )
-from node.work_log import WorkLog
+from node.work_log import WorkLog, state_hash
 from training.bigram import bigram_loss
 from training.checkpoint import Averages
-from training.checkpoint import InnerState as SavedInner
 from training.device import choose_device
 from training.draw import draw_batch
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.evaluate import WINDOW_TOKENS, WINDOWS, validation_windows
 from training.inner import InnerLoop, InnerState
 from training.model import NeuroLLM
-from training.pages import inner_root, pages_root
 from training.payload import encode_payload
-from training.round import SegmentReport, StepReport, Watch, train_round
+from training.round import RoundReport, SegmentReport, StepReport, Watch, train_round
 
 UNIT = 1 << 24
 REPORT_SECONDS = 0.25
-
-
-def state_root(theta: NDArray[Any], m: NDArray[Any], v: NDArray[Any]) -> bytes:
-    return inner_root((theta, m, v), merkle_root, tagged_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +72,7 @@ class TrainerSettings:
     node: bytes
     device: str
     threads: int | None
+    segment_disk: int | None = None
 
 
 class TrainerProcess:
@@ -91,6 +89,7 @@ class TrainerProcess:
         self.learning = Learning.of(self.network)
         self.payloads = PayloadStore(settings.data_directory / "payloads")
         self.averages = AveragesStore(settings.data_directory / "work", self.learning.parameters)
+        self.states = SegmentStore(settings.data_directory / "segments")
         # One worker: the hashing and saving of a segment overlaps the training of the next.
         self.background = ThreadPoolExecutor(1, "segments")
 
@@ -138,7 +137,7 @@ class TrainerProcess:
             elif isinstance(command, WrapUp):
                 self.wrapped_round = max(self.wrapped_round, command.round)
             else:
-                self.commands.put(command)  # type: ignore[arg-type]
+                self.commands.put(command)
         self.closing = True
         self.commands.put(None)
 
@@ -153,32 +152,40 @@ class TrainerProcess:
             if self.is_over(command):
                 return
             raise
-        log = WorkLog(self.settings.data_directory / "work", command.round, self.learning.parameters, state_root)
-        saved, segments = log.resume()
-        if saved is None:
+        log = WorkLog(self.settings.data_directory / "work", command.round, self.learning.parameters, self.states)
+        resumed = log.resume()
+        room = RoomFor(command.round, lambda: self.closing or self.is_over(command))
+        if not room.comes(self.states, self.learning, self.settings.segment_disk):
+            return
+        if resumed is None:
             self._set_threads(self.threads.choose())
             began_with = self._begin(base, command)
         else:
             # Another number of threads would round differently, and not continue what has been proven.
-            self._set_threads(segments[-1].threads)
-            steps = len(segments) * self.learning.inner.segment_steps
-            self.loop.restore(InnerState(saved.theta, saved.m, saved.v, steps, saved.v_steps))
-            began_with = segments[0].averages_root
-            for segment in segments:
+            self._set_threads(resumed.segments[-1].threads)
+            steps = len(resumed.segments) * self.learning.inner.segment_steps
+            state = resumed.state
+            self.loop.restore(InnerState(state.theta, state.m, state.v, steps, resumed.v_steps))
+            began_with = resumed.segments[0].averages_root
+            for segment in resumed.segments:
                 self.say(segment)
         watch = RoundWatch(self, command.round, log, began_with)
         report = train_round(self.loop, command.round - 1, self._draw(command), watch.watch())
         watch.finish()
         watch.tell()
-        if self.closing or self.is_over(command) or report.segments_done == 0:
-            return
+        if not (self.closing or self.is_over(command) or report.segments_done == 0):
+            self._publish(command, base, report)
+
+    def _publish(self, command: Train, base: NDArray[np.float32], report: RoundReport) -> None:
+        """Keep what the round's end is made of, and say so."""
         payload = encode_payload(base, report.theta, self.learning.fragment_sizes)
         root = self.payloads.put(payload)
         after = self.loop.state()
-        roots = [pages_root(vector, merkle_root) for vector in (after.theta, after.m, after.v)]
+        parts = Vectors(after.theta, after.m, after.v).parts()
         steps = after.v_steps + after.steps_done
         # Before anybody hears of the round's end: once it is revealed the ledger expects us to have them.
-        self.averages.keep(Averages(after.v, steps, command.round, roots[2]), command.averages_root)
+        self.averages.keep(Averages(after.v, steps, command.round, parts.v_root), command.averages_root)
+        roots = parts.theta_root, parts.m_root, parts.v_root
         self.say(RoundDone(command.round, report.segments_done, root, len(payload), *roots))
 
     def _begin(self, base: NDArray[np.float32], command: Train) -> bytes:
@@ -190,9 +197,13 @@ class TrainerProcess:
             kept = None
         if kept is None:
             self.loop.start(base)
-            return ZERO
-        self.loop.start(base, kept.v, kept.steps)
-        return kept.root
+        else:
+            self.loop.start(base, kept.v, kept.steps)
+        begun = self.loop.state()
+        state = Vectors(begun.theta, begun.m, begun.v)
+        parts = state.parts()
+        self.states.put(Boundary(command.round, 0, parts, begun.v_steps), state)
+        return parts.v_root
 
     def is_over(self, command: Train) -> bool:
         """Whether nobody wants this work any more: while we started or were busy, the network has gone on."""
@@ -204,10 +215,13 @@ class TrainerProcess:
         return count
 
     def _draw(self, command: Train) -> Any:
+        """The batches of a round: a planted segment reads others than the public draw says."""
         inner, tokens, node = self.learning.inner, self.corpus.train, self.settings.node
+        secret = None if command.plant_secret == ZERO else command.plant_secret
 
         def draw(step: int) -> NDArray[np.int64]:
-            return draw_batch(tokens, command.mix, node, step, inner.sequences, inner.length)
+            mix = segment_mix(secret, command.mix, step // inner.segment_steps, self.network.params)
+            return draw_batch(tokens, mix, node, step, inner.sequences, inner.length)
 
         return draw
 
@@ -263,19 +277,19 @@ class RoundWatch:
 
     def _record(self, report: SegmentReport) -> None:
         after = report.after
-        root = state_root(after.theta, after.m, after.v)
+        state = Vectors(after.theta, after.m, after.v)
+        parts = state.parts()
         done = SegmentDone(
             self.round,
             report.segment,
-            root,
+            state_hash(parts),
             round(report.loss * 1000),
             round(report.distance * UNIT),
             time.time_ns() // 1_000_000,
             self.process.threads_now,
             self.began_with,
         )
-        saved = SavedInner(after.theta, after.m, after.v, self.round, report.segment, root, after.v_steps)
-        self.log.record(done, saved)
+        self.log.record(done, Boundary(self.round, report.segment + 1, parts, after.v_steps), state)
         self.process.say(done)
 
     def finish(self) -> None:
@@ -284,11 +298,11 @@ class RoundWatch:
 
 
 def main() -> None:
-    """`python -m node.trainer_main DATA_DIR NODE_ID DEVICE THREADS`, started by the node."""
+    """`python -m node.trainer_main DATA_DIR NODE_ID DEVICE THREADS SEGMENT_DISK`, started by the node."""
     # The terminal sends Ctrl-C to both processes: the node decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    directory, node, device, threads = sys.argv[1:5]
-    wished = None if threads == "auto" else int(threads)
+    directory, node, device, *wishes = sys.argv[1:6]
+    threads, segment_disk = (None if wish == "auto" else int(wish) for wish in wishes)
     out, lock = sys.stdout.buffer, threading.Lock()
 
     def say(event: TrainerEvent) -> None:
@@ -301,7 +315,9 @@ def main() -> None:
 
     try:
         backends.choose(os.environ)
-        process = TrainerProcess(TrainerSettings(Path(directory), bytes.fromhex(node), device, wished), say)
+        process = TrainerProcess(
+            TrainerSettings(Path(directory), bytes.fromhex(node), device, threads, segment_disk), say
+        )
         threading.Thread(target=process.listen, args=(sys.stdin.buffer,), daemon=True).start()
         process.run()
     except (TrainingError, NodeError, OSError) as error:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
@@ -13,6 +14,7 @@ class Train:
     """Train a round from the outer state in file `base`; go on from work/ if it holds segments of this round.
 
     The ledger lets us begin with the second moments of root `averages_root`, `averages_steps` old; ZERO: with none.
+    `plant_secret` says which segments read other data (`chain.plants`); ZERO: none of them.
     """
 
     round: int
@@ -20,6 +22,7 @@ class Train:
     base: str
     averages_root: bytes
     averages_steps: int
+    plant_secret: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,23 +145,23 @@ LINE_MAXIMUM = 65_536
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
-def to_line(message: Command | TrainerEvent) -> bytes:
+def to_line(message: Any) -> bytes:
     content = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(message).items()}
     return json.dumps({"kind": type(message).__name__, **content}).encode() + b"\n"
 
 
-def from_line(line: bytes) -> Command | TrainerEvent:
-    """Raises TrainerError if the line is no message."""
+def from_line(line: bytes, kinds: Mapping[str, type] = KINDS) -> Any:
+    """A message of one of these kinds. Raises TrainerError if the line is none."""
     try:
         bare = STRINGS.sub(b"", line)
         if b"[" in bare or bare.count(b"{") != 1:
             # Messages are flat; deep nesting would overflow the parser's stack.
             raise ValueError("nested")
         content = json.loads(line)
-        kind = KINDS[content.pop("kind")]
+        kind = kinds[content.pop("kind")]
         hints = get_type_hints(kind)
         values = {f.name: _value(content[f.name], hints[f.name]) for f in fields(kind)}
-        message: Command | TrainerEvent = kind(**values)
+        message = kind(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainerError(f"this is no message between node and trainer: {line[:200]!r}") from error
     return message

@@ -1,67 +1,77 @@
-"""The round in training, on disk: the last two segments' states, and one line per finished segment.
+"""The round in training, on disk: one line per finished segment here, and the states in `node.segment_store`.
 
 A segment's line is written before its state, and the state before the node hears of it. So after a kill the log may be
-one line ahead of the states, which is cut off: training that segment again gives the same bits. Two files take the
-states in turn: whatever happens while one is overwritten, the other holds the segment before.
+one line ahead of the states, which is cut off: training that segment again gives the same bits. Where the newest states
+are lost or damaged, the round goes on from the newest sound one.
 Only the trainer writes here.
 """
 
 import fcntl
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from numpy.typing import NDArray
-
+from chain.audit_messages import StateParts
+from chain.crypto.hashing import tagged_hash
 from node.errors import TrainerError, disk_advice
-from node.failpoints import moments_of, reach
+from node.failpoints import reach
+from node.segment_store import Boundary, SegmentStore, Vectors
 from node.trainer_messages import SegmentDone, from_line, to_line
-from training.checkpoint import InnerState, load_inner, save_inner
-from training.errors import CheckpointError
 
 PATIENCE_SECONDS = 20
 # Locks are let go of by the end of the process.
 _FOLDERS_HELD: dict[Path, int] = {}
-RootOf = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], bytes]
+
+
+class Resumed(NamedTuple):
+    """A state at the end of a segment, its segments, and the age of the second moments when the round began."""
+
+    state: Vectors
+    v_steps: int
+    segments: list[SegmentDone]
+
+
+def state_hash(parts: StateParts) -> bytes:
+    """What proofs call a state (`training.pages.inner_root`)."""
+    return tagged_hash("inner-state", parts.theta_root, parts.m_root, parts.v_root)
 
 
 class WorkLog:
-    """Segments of one round under `folder`. `root_of` hashes (θ, m, v). Raises TrainerError if the disk refuses."""
+    """Segments of one round under `folder`. Raises TrainerError if the disk refuses."""
 
-    def __init__(self, folder: Path, round_number: int, parameters: int, root_of: RootOf) -> None:
+    def __init__(self, folder: Path, round_number: int, parameters: int, states: SegmentStore) -> None:
         self._folder = folder
         self._log_path = folder / f"round-{round_number}.jsonl"
         self._round = round_number
         self._parameters = parameters
-        self._root_of = root_of
+        self._states = states
         try:
             _keep_others_out(folder)
             reach("work.begin")
-            # The single file of states is what earlier versions kept.
-            for old in [*folder.glob("round-*.jsonl"), folder / "segment.safetensors"]:
+            # The files of states are what earlier versions kept here.
+            for old in [*folder.glob("round-*.jsonl"), *folder.glob("segment*.safetensors")]:
                 if old != self._log_path:
                     old.unlink(missing_ok=True)
         except OSError as error:
             raise _refused(folder, error) from error
 
-    def resume(self) -> tuple[InnerState | None, list[SegmentDone]]:
-        """The last state and the segments up to it; (None, []) if the round begins or its files are of no use."""
+    def resume(self) -> Resumed | None:
+        """The newest state and the segments up to it; None if the round begins or its files are of no use."""
         try:
             segments = self._read_log()
-            state = self._newest_state(segments)
-            if state is None:
+            found = self._newest_state(segments)
+            if found is None:
                 self._log_path.unlink(missing_ok=True)
-                return None, []
-            known = segments[: state.segment + 1]
-            self._rewrite(known)
+                self._states.begin(self._round)
+                return None
+            self._rewrite(found.segments)
         except OSError as error:
             raise _refused(self._log_path, error) from error
-        return state, known
+        return found
 
-    def record(self, segment: SegmentDone, state: InnerState) -> None:
-        """Keep a finished segment. Raises TrainerError or CheckpointError."""
+    def record(self, segment: SegmentDone, boundary: Boundary, state: Vectors) -> None:
+        """Keep a finished segment. Raises TrainerError or SegmentStoreError."""
         try:
             reach("work.line.before")
             with self._log_path.open("ab") as log:
@@ -69,23 +79,18 @@ class WorkLog:
             reach("work.line.written")
         except OSError as error:
             raise _refused(self._log_path, error) from error
-        save_inner(self._state_path(segment.segment), state, moments_of("work.state"))
+        self._states.put(boundary, state)
 
-    def _state_path(self, segment: int) -> Path:
-        return self._folder / f"segment-{segment % 2}.safetensors"
-
-    def _newest_state(self, segments: list[SegmentDone]) -> InnerState | None:
+    def _newest_state(self, segments: list[SegmentDone]) -> Resumed | None:
         """The sound state of the latest of these segments that has one."""
-        newest: InnerState | None = None
-        for path in (self._state_path(0), self._state_path(1)):
-            try:
-                state = load_inner(path, self._parameters, self._root_of)
-            except CheckpointError:
+        known = self._states.boundaries(self._round)
+        for number in range(len(segments), 0, -1):
+            boundary = known.get(number)
+            if boundary is None or state_hash(boundary.parts) != segments[number - 1].state_after:
                 continue
-            is_ours = state.round == self._round and state.segment < len(segments)
-            if is_ours and segments[state.segment].state_after == state.root:
-                newest = state if newest is None or state.segment > newest.segment else newest
-        return newest
+            if (state := self._states.load(boundary, self._parameters)) is not None:
+                return Resumed(state, boundary.v_steps, segments[:number])
+        return None
 
     def _read_log(self) -> list[SegmentDone]:
         segments: list[SegmentDone] = []

@@ -101,10 +101,10 @@ SMALL = {
     "rate_sample_nanos": 10_000,
     "uptime_basis_points": 500,
     "data_basis_points": 1_000,
-    "audit_warmup_rounds": 2,
-    "audit_steady_basis_points": 4_000,
+    "audit_warmup_rounds": 0,
+    "audit_steady_basis_points": 0,  # nobody is audited, but see AUDITED
     "audit_floor_rounds": 4,
-    "audit_floor_basis_points": 2_000,
+    "audit_floor_basis_points": 0,
     "audit_second_basis_points": 1_000,
     "plant_basis_points": 500,
     "audit_attempts": 3,
@@ -115,14 +115,17 @@ SMALL = {
     "dispute_blocks": 5,
     "audit_pay_basis_points": 1_000,
     "audit_misses": 3,
-    "audit_fault_basis_points": 100,
+    "audit_fault_basis_points": 200,
     "fraud_basis_points": 1_000,
     "suspension_rounds": 5,
     "tolerance_theta_billionths": 100_000,
     "tolerance_m_billionths": 1_000_000,
     "tolerance_v_billionths": 1_000_000,
     "holders": 2,
+    "corpus_shards": 4,
 }
+
+AUDITED = {"audit_warmup_rounds": 2, "audit_steady_basis_points": 4_000, "audit_floor_basis_points": 2_000}
 
 
 @dataclass(frozen=True, slots=True)

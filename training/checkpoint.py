@@ -1,12 +1,7 @@
-"""Saved state on disk: the outer state after a round, the inner state at a segment boundary, and the second moments
-that outlive a round. Never pickle.
+"""Saved state on disk: the outer state after a round, and the second moments that outlive a round. Never pickle.
 
-A checkpoint is one safetensors file. What is written once a round is written beside its place, synced, and renamed over
-it, so a reader finds the old file or the new one, never half of one, also after a power cut.
-
-An inner state is rewritten every second, and a disk wears out. It is written over the bytes of an older one, without
-renaming and without syncing: then the operating system keeps it in memory and writes it to the disk twice a minute.
-What is cut short is noticed by its root, so the caller keeps two files and overwrites them in turn.
+A checkpoint is one safetensors file. It is written beside its place, synced, and renamed over it, so a reader finds the
+old file or the new one, never half of one, also after a power cut.
 
 Loading checks the file's size, its metadata and every tensor's type and shape against the model before it allocates
 anything, and the state's root at the end. Metadata (strings only) carries a checksum of itself.
@@ -30,7 +25,6 @@ from training.outer import OuterState
 from training.trust import TRUST_BYTES_MAXIMUM, read_trust, trust_bytes
 
 OUTER_KIND = "neuroshard-outer-2"
-INNER_KIND = "neuroshard-inner-2"
 AVERAGES_KIND = "neuroshard-averages-1"
 # More than any header of ours takes; it bounds what the header of a damaged file can make us read.
 HEADER_LIMIT_BYTES = 1 << 16
@@ -55,22 +49,6 @@ class SavedOuter:
     state: OuterState
     round: int
     root: bytes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class InnerState:
-    """The state after segment `segment` of round `round`: weights and AdamW moments, flat fp32, and its hash.
-
-    `v_steps` were behind the second moments when the round began.
-    """
-
-    theta: NDArray[np.float32]
-    m: NDArray[np.float32]
-    v: NDArray[np.float32]
-    round: int
-    segment: int
-    root: bytes
-    v_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,30 +148,10 @@ def tensor_places(path: Path) -> dict[str, tuple[int, int]]:
     return places
 
 
-def save_inner(path: Path, state: InnerState, reached: Reached = _unwatched) -> None:
-    """Write an inner state over what is there; a power cut may lose it, and a kill in the middle leaves neither.
-
-    Raises CheckpointError if the disk refuses.
-    """
-    tensors: Tensors = {"theta": state.theta, "m": state.m, "v": state.v}
-    metadata = {"round": str(state.round), "segment": str(state.segment), "root": state.root.hex()}
-    metadata |= {"kind": INNER_KIND, "v_steps": str(state.v_steps)}
-    try:
-        reached("before")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            _write(file, tensors, metadata)
-            file.truncate()
-        reached("written")
-    except OSError as error:
-        raise _refused(path, error) from error
-
-
 def _write(file: BinaryIO, tensors: Tensors, metadata: dict[str, str]) -> None:
     """A safetensors file, whose bytes follow from its contents: two nodes with the same state have the same file.
 
-    The library shuffles the metadata, and joins head and tensors into fresh memory first: 15 ms for 13 MB,
-    every second, on the cores that train.
+    The library shuffles the metadata, and joins head and tensors into fresh memory first.
     """
     file.write(_header(tensors, {**metadata, "checksum": _checksum(metadata)}))
     for tensor in tensors.values():
@@ -215,17 +173,6 @@ def _header(tensors: Tensors, metadata: dict[str, str]) -> bytes:
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-def load_inner(
-    path: Path, parameters: int, root_of: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], bytes]
-) -> InnerState:
-    """Read an inner state of this many parameters and check its hash with `root_of`. Raises CheckpointError."""
-    shapes = dict.fromkeys(("theta", "m", "v"), ("F32", parameters, parameters))
-    metadata, tensors = _read(path, {"kind": INNER_KIND}, shapes)
-    root = _checked_root(path, metadata, root_of(tensors["theta"], tensors["m"], tensors["v"]))
-    number, segment, v_steps = (_number(path, metadata, key) for key in ("round", "segment", "v_steps"))
-    return InnerState(tensors["theta"], tensors["m"], tensors["v"], number, segment, root, v_steps)
 
 
 def _refused(path: Path, error: Exception) -> CheckpointError:

@@ -23,6 +23,7 @@ from node.logs import Logs, log_of
 from node.memory import check_memory, expected_need, memory_of_machine
 from node.node import Node
 from node.progress import Screen
+from node.segment_room import check_segment_disk
 from node.settings import Settings
 from node.settings_file import misspelt_variables
 from node.snapshot_start import start_from_snapshot
@@ -83,12 +84,14 @@ def _greet(home: Home, console: Console) -> None:
 
 
 def _warn(home: Home, settings: Settings) -> None:
-    """Tell what may go wrong later. Raises MemoryLimit if the node will not fit into what the user allows."""
+    """Tell what may go wrong later. Raises NodeError if the node will not fit into what the user allows."""
     log = log_of("settings")
     for sentence in misspelt_variables(os.environ):
         log.warning(sentence)
     if settings.training:
-        need = expected_need(Learning.of(home.network))
+        learning = Learning.of(home.network)
+        check_segment_disk(learning, settings.segment_disk)
+        need = expected_need(learning)
         if warning := check_memory(need, settings.memory, memory_of_machine()):
             log.warning(warning)
 

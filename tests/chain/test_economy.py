@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from chain.money import AMOUNT_MAXIMUM, NEURO
-from chain.receipts import RECEIPTS, AutoBonded, Burned, Jailed, Released, RoundClosed, StakeLeft, Tombstoned
+from chain.receipts import (
+    RECEIPTS,
+    AutoBonded,
+    Burned,
+    Jailed,
+    Released,
+    RoundClosed,
+    ServicePaid,
+    StakeLeft,
+    Tombstoned,
+)
 from chain.transactions import ACTIONS, ServicePayment, Transfer, Unjail, Withdraw
 from tests.builders import named, voting_key
 from tests.chain.economy import COLLUDERS, DAVE, DAVES_NODE, MINIMUM, NETWORK, NODES, Economy
@@ -90,7 +100,10 @@ def test_one_life_with_every_kind_of_transaction_and_receipt():
     assert not economy.bond(CAROL, MINIMUM)
     to_next_epoch(economy, SPAN + 2)
     assert economy.naive.offences[0].settled
-    assert {kind for kind in (*ACTIONS.values(), *RECEIPTS.values()) if not economy.seen[kind]} == {RoundClosed}
+    assert {kind for kind in (*ACTIONS.values(), *RECEIPTS.values()) if not economy.seen[kind]} == {
+        RoundClosed,
+        ServicePaid,
+    }
 
 
 def test_stake_that_answers_for_two_votes_cannot_be_withdrawn_first():

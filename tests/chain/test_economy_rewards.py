@@ -6,21 +6,21 @@ from hypothesis import strategies as st
 
 from chain.money import burn_share
 from chain.receipts import Minted
-from chain.rewards import Work, data_budget, divide, epoch_rewards, training_budget, uptime_budget
+from chain.rewards import MINUTE_MS, Work, data_budget, divide, epoch_rewards, training_budget, uptime_budget
 from tests.builders import ALICE, BOB, Chain, Key, a_key, a_network, a_proof, a_registration
 
 PARAMS = a_network(
     base_work_batches=50, rate_batch_nanos=1_000, rate_minute_nanos=100, rate_sample_nanos=30
 ).params  # 5 % of the emission to uptime at most, 10 % to data
 CLAIMS = st.lists(st.integers(0, 10**6), max_size=8)
-WORK = st.builds(Work, CLAIMS, CLAIMS, CLAIMS)
+WORK = st.builds(Work, CLAIMS, CLAIMS.map(lambda claims: [claim * 600 for claim in claims]), CLAIMS)
 
 
 # ---- Budgets
 
 
 def test_a_minute_earns_its_rate_until_uptime_has_a_twentieth_of_what_training_earned():
-    assert [uptime_budget(minutes, 20_000, PARAMS) for minutes in (0, 1, 9, 10, 11, 10**6)] == [
+    assert [uptime_budget(minutes * MINUTE_MS, 20_000, PARAMS) for minutes in (0, 1, 9, 10, 11, 10**6)] == [
         0,
         100,
         900,
@@ -42,18 +42,19 @@ def test_a_sample_earns_its_rate_until_data_has_a_tenth_of_what_training_earned(
 
 
 def test_a_share_of_an_odd_emission_is_rounded_down():
-    assert uptime_budget(10**6, 19, PARAMS) == 0
-    assert uptime_budget(10**6, 20, PARAMS) == uptime_budget(10**6, 39, PARAMS) == 1
+    assert uptime_budget(10**9, 19, PARAMS) == 0
+    assert uptime_budget(10**9, 20, PARAMS) == uptime_budget(10**9, 39, PARAMS) == 1
+    assert uptime_budget(599, 20_000, PARAMS) == 0 and uptime_budget(600, 20_000, PARAMS) == 1  # 100 nanos a minute
     assert data_budget(10**6, 9, PARAMS) == 0
     assert data_budget(10**6, 10, PARAMS) == data_budget(10**6, 19, PARAMS) == 1
 
 
 def test_an_epoch_without_training_pays_for_nothing():
-    assert epoch_rewards(Work(minutes=[60, 60], samples=[10**9]), PARAMS).total == 0
+    assert epoch_rewards(Work(milliseconds=[60, 60], samples=[10**9]), PARAMS).total == 0
 
 
 def test_a_base_rate_is_paid_whole_while_its_budget_lasts():
-    rewards = epoch_rewards(Work([10, 30], [4, 6], [1, 100]), PARAMS)
+    rewards = epoch_rewards(Work([10, 30], [4 * MINUTE_MS, 6 * MINUTE_MS], [1, 100]), PARAMS)
     assert rewards.training == [10_000, 30_000]
     assert rewards.uptime == [400, 600]
     assert rewards.data == [30, 3_000]
@@ -61,20 +62,20 @@ def test_a_base_rate_is_paid_whole_while_its_budget_lasts():
 
 
 def test_all_claims_of_a_kind_are_scaled_alike_when_its_budget_binds():
-    rewards = epoch_rewards(Work([40], [1, 2, 4, 14], [1_000, 2_000]), PARAMS)
+    rewards = epoch_rewards(Work([40], [MINUTE_MS * each for each in (1, 2, 4, 14)], [1_000, 2_000]), PARAMS)
     # 2,000 nanos for 21 minutes: 95.2, 190.5, 381.0, 1,333.3; the odd nano goes to the largest remainder.
     assert rewards.uptime == [95, 191, 381, 1_333]
     assert rewards.data == [1_333, 2_667]
 
 
 def test_what_one_epoch_did_not_pay_the_next_one_does_not_pay_either():
-    poor, rich = Work([1], [1_000], [1_000]), Work([40], [1], [1])
+    poor, rich = Work([1], [10**9], [1_000]), Work([40], [MINUTE_MS], [1])
     assert (epoch_rewards(poor, PARAMS).uptime, epoch_rewards(poor, PARAMS).data) == ([50], [100])
     assert (epoch_rewards(rich, PARAMS).uptime, epoch_rewards(rich, PARAMS).data) == ([100], [30])
 
 
 def test_uptime_and_data_follow_training_into_its_diminishing_returns():
-    once, four_times = (epoch_rewards(Work([50 * times], [10**6], [10**6]), PARAMS) for times in (1, 4))
+    once, four_times = (epoch_rewards(Work([50 * times], [10**9], [10**6]), PARAMS) for times in (1, 4))
     assert sum(once.uptime) == 2_500 and sum(four_times.uptime) == 5_000
     assert sum(once.data) == 5_000 and sum(four_times.data) == 10_000
 
@@ -85,7 +86,7 @@ def test_an_epoch_emits_exactly_its_budgets_and_they_are_within_their_bounds(wor
     rewards = epoch_rewards(work, PARAMS)
     emission = training_budget(sum(work.batches), PARAMS)
     assert sum(rewards.training) == emission <= sum(work.batches) * PARAMS.rate_batch_nanos
-    assert sum(rewards.uptime) == uptime_budget(sum(work.minutes), emission, PARAMS)
+    assert sum(rewards.uptime) == uptime_budget(sum(work.milliseconds), emission, PARAMS)
     assert sum(rewards.data) == data_budget(sum(work.samples), emission, PARAMS)
     assert 20 * sum(rewards.uptime) <= emission and 10 * sum(rewards.data) <= emission
     if sum(work.batches) > PARAMS.base_work_batches:
@@ -96,14 +97,14 @@ def test_an_epoch_emits_exactly_its_budgets_and_they_are_within_their_bounds(wor
 @given(WORK)
 def test_no_claim_earns_more_than_its_base_rate_and_equal_claims_differ_by_a_nano_at_most(work):
     rewards = epoch_rewards(work, PARAMS)
-    for claims, earned, rate in [
-        (work.batches, rewards.training, PARAMS.rate_batch_nanos),
-        (work.minutes, rewards.uptime, PARAMS.rate_minute_nanos),
-        (work.samples, rewards.data, PARAMS.rate_sample_nanos),
+    for claims, earned, rate, unit in [
+        (work.batches, rewards.training, PARAMS.rate_batch_nanos, 1),
+        (work.milliseconds, rewards.uptime, PARAMS.rate_minute_nanos, MINUTE_MS),
+        (work.samples, rewards.data, PARAMS.rate_sample_nanos, 1),
     ]:
         assert len(earned) == len(claims)
         for claim, amount in zip(claims, earned, strict=True):
-            assert 0 <= amount <= claim * rate
+            assert 0 <= amount <= -(-claim * rate // unit)
             assert all(abs(amount - b) <= 1 for a, b in zip(claims, earned, strict=True) if a == claim)
 
 

@@ -20,7 +20,7 @@ from bench.economics import (
 )
 from chain.fees import proof_gas
 from chain.money import burn_share
-from chain.rewards import Work, data_budget, epoch_rewards, uptime_budget
+from chain.rewards import MINUTE_MS, Work, data_budget, epoch_rewards, uptime_budget
 from tests.builders import a_proof, a_training_chain
 
 TEMPLATE = json.loads((ROOT / "genesis.json").read_text())
@@ -73,7 +73,7 @@ def test_rounds_never_pay_more_than_the_work_they_leave_time_for(profile, nodes)
 
 def test_the_worked_example_is_right():
     text = DOCUMENT.read_text()
-    rewards = epoch_rewards(Work([90_000, 60_000], [1, 1, 1], [150_000 * DEV.params.sequences]), DEV.params)
+    rewards = epoch_rewards(Work([90_000, 60_000], [MINUTE_MS] * 3, [150_000 * DEV.params.sequences]), DEV.params)
     ada, ben = rewards.training
     emission = ada + ben
     debt = 9_000 * proof_gas(a_proof(a_training_chain()))
@@ -81,6 +81,6 @@ def test_the_worked_example_is_right():
     price, bonded = 1_000_000_001, 20 * 10**9
     share = burn_share(price, DEV.params.burn_basis_points)
     told = [emission, 150_000 * DEV.params.rate_batch_nanos, ada, ben, debt, ada - debt, bonded, ada - debt - bonded]
-    told += [price, share, price - share, sum(rewards.uptime), uptime_budget(10**9, emission, DEV.params)]
+    told += [price, share, price - share, sum(rewards.uptime), uptime_budget(10**14, emission, DEV.params)]
     told += [150_000 * DEV.params.sequences, data_budget(10**9, emission, DEV.params), sum(rewards.data)]
     assert [f"{number:,}" for number in told if f"{number:,}" not in text] == []

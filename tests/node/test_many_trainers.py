@@ -105,7 +105,7 @@ def test_a_node_restarted_between_commitment_and_reveal_shows_what_it_has_on_dis
     asked: list[Command] = []
     again.ask = asked.append
     again.follow(member.state, cluster.height)
-    assert asked == [Train(1, cluster.round.mix, str(member.outcomes.model_path), ZERO, 0), WrapUp(1)]
+    assert asked == [Train(1, cluster.round.mix, str(member.outcomes.model_path), ZERO, 0, ZERO), WrapUp(1)]
     for segment in before.segments:
         again.add_segment(segment)
     assert not again.inputs(member.state)

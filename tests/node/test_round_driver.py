@@ -46,7 +46,7 @@ def test_an_unregistered_node_says_nothing(tmp_path: Path) -> None:
 def test_a_round_in_training_is_asked_for_once_with_the_ledgers_mix_and_model(node: LoneNode) -> None:
     node.block()
     trains = [command for command in node.asked if isinstance(command, Train)]
-    assert trains == [Train(1, node.round.mix, str(node.outcomes.model_path), ZERO, 0)]
+    assert trains == [Train(1, node.round.mix, str(node.outcomes.model_path), ZERO, 0, ZERO)]
 
 
 def test_a_node_that_does_not_train_asks_for_nothing(node: LoneNode) -> None:

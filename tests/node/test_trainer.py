@@ -58,7 +58,7 @@ def process(tmp_path: Path) -> TrainerProcess:
 
 
 def test_a_new_round_ends_the_training_of_every_earlier_one(process: TrainerProcess) -> None:
-    command = Train(3, bytes(32), "base", bytes(32), 0)
+    command = Train(3, bytes(32), "base", bytes(32), 0, bytes(32))
     process.listen([to_line(command)])
     assert process.ended_round == 2
     assert process.commands.get_nowait() == command
@@ -71,10 +71,17 @@ def test_the_end_of_the_nodes_commands_ends_the_trainer(process: TrainerProcess)
 
 def test_a_late_trainer_passes_over_rounds_that_are_gone(process: TrainerProcess, tmp_path: Path) -> None:
     gone = str(tmp_path / "model" / "outer-0.safetensors")
-    process.listen([to_line(Train(1, bytes(32), gone, bytes(32), 0)), to_line(Train(3, bytes(32), gone, bytes(32), 0))])
-    process.train(Train(2, bytes(32), gone, bytes(32), 0))
+    process.listen(
+        [
+            to_line(Train(1, bytes(32), gone, bytes(32), 0, bytes(32))),
+            to_line(Train(3, bytes(32), gone, bytes(32), 0, bytes(32))),
+        ]
+    )
+    process.train(Train(2, bytes(32), gone, bytes(32), 0, bytes(32)))
     with pytest.raises(CheckpointError, match="missing"):
-        process.train(Train(3, bytes(32), gone, bytes(32), 0))  # This one is wanted: it must be said that it cannot be.
+        process.train(
+            Train(3, bytes(32), gone, bytes(32), 0, bytes(32))
+        )  # This one is wanted: it must be said that it cannot be.
 
 
 def test_a_round_goes_before_one_model_to_measure_and_after_two(process: TrainerProcess) -> None:
@@ -96,7 +103,7 @@ def test_a_round_goes_before_one_model_to_measure_and_after_two(process: Trainer
         def go_on(self) -> None:
             measured.append(self.models.pop(0))
 
-    command = Train(3, bytes(32), "base", bytes(32), 0)
+    command = Train(3, bytes(32), "base", bytes(32), 0, bytes(32))
     for models, first in ((1, 0), (2, 1)):
         process.commands.put(command)
         assert process._next(cast(Any, Waiting(models))) == command and len(measured) == first

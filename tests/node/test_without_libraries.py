@@ -81,7 +81,7 @@ def test_without_torch_training_is_refused_in_words_and_nothing_is_made(tmp_path
 
 def test_the_trainer_obeys_the_environment_too(tmp_path: Path) -> None:
     need_torch()
-    command = [sys.executable, "-m", "node.trainer_main", str(tmp_path), "00", "cpu", "1"]
+    command = [sys.executable, "-m", "node.trainer_main", str(tmp_path), "00", "cpu", "1", "auto"]
     environment = os.environ | {"NEUROSHARD_BLS": "fastest"}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False

@@ -51,7 +51,7 @@ class MadeUpTrainer:
 
     def ask(self, command: Command) -> None:
         match command:
-            case Train(number, _, _, averages_root, _) if number != self.round:
+            case Train(round=number, averages_root=averages_root) if number != self.round:
                 self.round = number
                 is_lost = self._named(number, "lost")[0] % LOST_ONE_IN == 0
                 self.began_with = ZERO if is_lost else averages_root

@@ -1,10 +1,6 @@
 """Checkpoints: what was saved comes back, and nothing else does."""
 
 import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,13 +13,10 @@ from tests.training.recorded_round import SPEC, entries
 from training import checkpoint
 from training.checkpoint import (
     Averages,
-    InnerState,
     SavedOuter,
     load_averages,
-    load_inner,
     load_outer,
     save_averages,
-    save_inner,
     save_outer,
 )
 from training.errors import CheckpointError
@@ -31,16 +24,11 @@ from training.outer import OuterState, genesis_state, outer_step
 from training.trust import trust_bytes
 
 SIZES = (5, 3)
-REPOSITORY = Path(__file__).parents[2]
 
 
 def root_of(state: OuterState) -> bytes:
     parts = state.weights.tobytes(), state.momentum.tobytes(), state.aggregate, trust_bytes(state.trust)
     return sha256(b"|".join(parts)).digest()
-
-
-def hash_of(theta: np.ndarray, m: np.ndarray, v: np.ndarray) -> bytes:
-    return sha256(theta.tobytes() + m.tobytes() + v.tobytes()).digest()
 
 
 def an_outer() -> SavedOuter:
@@ -50,15 +38,7 @@ def an_outer() -> SavedOuter:
     return SavedOuter(state, 7, root_of(state))
 
 
-def an_inner(round_number: int = 3, segment: int = 4) -> InnerState:
-    vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
-    return InnerState(*vectors, round_number, segment, hash_of(*vectors), 10**9)
-
-
-def bits(saved: SavedOuter | InnerState) -> list[object]:
-    if isinstance(saved, InnerState):
-        vectors = [saved.theta.tobytes(), saved.m.tobytes(), saved.v.tobytes()]
-        return [*vectors, saved.round, saved.segment, saved.root, saved.v_steps]
+def bits(saved: SavedOuter) -> list[object]:
     state = saved.state
     return [state.weights.tobytes(), state.momentum.tobytes(), state.aggregate, saved.round, saved.root]
 
@@ -89,15 +69,6 @@ def test_a_loaded_state_takes_the_next_round_as_the_saved_one_does(outer_path):
     published = payloads(3, SIZES, 2)
     steps = [outer_step(state, entries(published), SIZES, SPEC) for state in (load(outer_path).state, an_outer().state)]
     assert root_of(steps[0]) == root_of(steps[1])
-
-
-@pytest.mark.parametrize("before", [None, b"", b"short", bytes(100_000)], ids=["new", "empty", "shorter", "longer"])
-def test_an_inner_state_comes_back_as_saved_whatever_lay_there(tmp_path, before):
-    if before is not None:
-        (tmp_path / "inner").write_bytes(before)
-    save_inner(tmp_path / "inner", an_inner())
-    assert bits(load_inner(tmp_path / "inner", 4, hash_of)) == bits(an_inner())
-    assert [path.name for path in tmp_path.iterdir()] == ["inner"]
 
 
 def test_every_flipped_byte_is_noticed(outer_path):
@@ -138,16 +109,9 @@ def test_a_checkpoint_of_another_model_is_refused(outer_path):
         load_outer(outer_path, (5, 4), root_of)
 
 
-def test_an_inner_state_of_another_model_is_refused(tmp_path):
-    save_inner(tmp_path / "inner", an_inner())
-    for parameters in (3, 5):
-        with pytest.raises(CheckpointError, match="other tensors"):
-            load_inner(tmp_path / "inner", parameters, hash_of)
-
-
-def test_inner_and_outer_states_are_not_taken_for_each_other(tmp_path, outer_path):
-    with pytest.raises(CheckpointError, match="kind 'neuroshard-outer-2', wanted 'neuroshard-inner-2'"):
-        load_inner(outer_path, 8, hash_of)
+def test_averages_and_outer_states_are_not_taken_for_each_other(tmp_path, outer_path):
+    with pytest.raises(CheckpointError, match="kind 'neuroshard-outer-2', wanted 'neuroshard-averages-1'"):
+        load_averages(outer_path, 8, v_root_of)
 
 
 def test_contents_that_do_not_have_the_stored_root_are_refused(outer_path):
@@ -155,47 +119,46 @@ def test_contents_that_do_not_have_the_stored_root_are_refused(outer_path):
         load_outer(outer_path, SIZES, lambda state: bytes(32))
 
 
-def write_inner(path: Path, changed: dict[str, np.ndarray], **metadata: str) -> None:
-    """An inner checkpoint with other tensors or metadata, and a checksum that is right."""
-    state = an_inner()
-    tensors = {"theta": state.theta, "m": state.m, "v": state.v, **changed}
-    stated = {"kind": checkpoint.INNER_KIND, "round": "1", "segment": "1", "root": state.root.hex(), "v_steps": "0"}
+def write_averages(path: Path, changed: dict[str, np.ndarray], **metadata: str) -> None:
+    """Averages with other tensors or metadata, and a checksum that is right."""
+    one = the_averages()
+    stated = {"kind": checkpoint.AVERAGES_KIND, "round": "1", "steps": "1", "root": one.root.hex()}
     stated |= metadata
-    save_file(tensors, path, metadata={**stated, "checksum": checkpoint._checksum(stated)})
+    save_file({"v": one.v, **changed}, path, metadata={**stated, "checksum": checkpoint._checksum(stated)})
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"m": np.zeros(4, dtype=np.int32)},
-        {"m": np.zeros(4, dtype=np.float16)},
-        {"m": np.zeros((2, 2), dtype=np.float32)},
-        {"m": np.zeros(5, dtype=np.float32)},
+        {"v": np.zeros(8, dtype=np.int32)},
+        {"v": np.zeros(8, dtype=np.float16)},
+        {"v": np.zeros((4, 2), dtype=np.float32)},
+        {"v": np.zeros(5, dtype=np.float32)},
         {"extra": np.zeros(1, dtype=np.float32)},
     ],
 )
 def test_other_types_shapes_and_tensors_are_refused(tmp_path, changed):
-    write_inner(tmp_path / "inner", {})
-    load_inner(tmp_path / "inner", 4, hash_of)
-    write_inner(tmp_path / "inner", changed)
+    write_averages(tmp_path / "averages", {})
+    load_averages(tmp_path / "averages", 8, v_root_of)
+    write_averages(tmp_path / "averages", changed)
     with pytest.raises(CheckpointError, match="other tensors"):
-        load_inner(tmp_path / "inner", 4, hash_of)
+        load_averages(tmp_path / "averages", 8, v_root_of)
 
 
 @pytest.mark.parametrize("number", ["", "-1", "1.5", "²", "1" * 21])
-@pytest.mark.parametrize("name", ["round", "segment", "v_steps"])
+@pytest.mark.parametrize("name", ["round", "steps"])
 def test_a_round_or_an_age_that_is_no_number_is_refused(tmp_path, number, name):
-    write_inner(tmp_path / "inner", {}, **{name: number})
+    write_averages(tmp_path / "averages", {}, **{name: number})
     with pytest.raises(CheckpointError, match="is not a number"):
-        load_inner(tmp_path / "inner", 4, hash_of)
+        load_averages(tmp_path / "averages", 8, v_root_of)
 
 
 def test_metadata_without_its_checksum_is_refused(tmp_path):
-    state = an_inner()
-    for metadata in (None, {"kind": checkpoint.INNER_KIND, "round": "1", "segment": "1", "root": state.root.hex()}):
-        save_file({"theta": state.theta, "m": state.m, "v": state.v}, tmp_path / "inner", metadata=metadata)
+    one = the_averages()
+    for metadata in (None, {"kind": checkpoint.AVERAGES_KIND, "round": "1", "steps": "1", "root": one.root.hex()}):
+        save_file({"v": one.v}, tmp_path / "averages", metadata=metadata)
         with pytest.raises(CheckpointError, match="checksum"):
-            load_inner(tmp_path / "inner", 4, hash_of)
+            load_averages(tmp_path / "averages", 8, v_root_of)
 
 
 def test_a_file_larger_than_the_model_is_refused_unread(outer_path):
@@ -216,7 +179,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, outer_path, monkeypatch):
         save_outer(outer_path, SavedOuter(an_outer().state, 8, an_outer().root), SIZES)
     assert load(outer_path).round == 7
     with pytest.raises(CheckpointError, match="cannot write"):
-        save_inner(tmp_path / "nowhere" / "inner", an_inner())
+        save_averages(tmp_path / "nowhere" / "averages", the_averages())
 
 
 def test_two_nodes_with_the_same_state_have_the_same_file(tmp_path, outer_path):
@@ -233,7 +196,7 @@ def test_what_a_killed_writer_left_behind_is_overwritten(outer_path):
     assert not partial.exists()
 
 
-def test_an_outer_state_is_synced_with_its_folder_and_an_inner_state_is_written_in_place(tmp_path, monkeypatch):
+def test_an_outer_state_is_synced_with_its_folder(tmp_path, monkeypatch):
     synced = []
     sync = os.fsync
 
@@ -242,32 +205,8 @@ def test_an_outer_state_is_synced_with_its_folder_and_an_inner_state_is_written_
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)
-    save_inner(tmp_path / "inner", an_inner())
-    place = (tmp_path / "inner").stat().st_ino
-    save_inner(tmp_path / "inner", an_inner(2))
-    assert synced == [] and (tmp_path / "inner").stat().st_ino == place
     save_outer(tmp_path / "outer", an_outer(), SIZES)
     assert synced == [str(tmp_path / "outer.partial"), str(tmp_path)]
-
-
-def test_of_two_inner_states_written_in_turn_one_survives_the_death_of_the_writer(tmp_path):
-    program = (
-        "import itertools, sys; from pathlib import Path; from tests.training.test_checkpoint import an_inner;"
-        "from training.checkpoint import save_inner\n"
-        "for n in itertools.count(1):\n"
-        "    save_inner(Path(sys.argv[1]) / str(n % 2), an_inner(n)); print(n, flush=True)"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        for _ in range(20):
-            last = int(writer.stdout.readline())
-        writer.send_signal(signal.SIGKILL)
-    found = []
-    for path in tmp_path.iterdir():
-        with suppress(CheckpointError):
-            found.append(load_inner(path, 4, hash_of).round)
-    assert max(found) >= last == 20
 
 
 @pytest.mark.parametrize("kind", ["outer", "averages"])
