@@ -94,7 +94,8 @@ class Trainer:
             has_revealed = any(each.node == self.key.node for each in current.revealed)
             if current.phase == REVEALING and has_committed and not has_revealed:
                 inputs.append(self.reveal(self.work[current.number]))
-        return proofs, [*inputs, *self._answers(state)]
+        # Who owes an answer has no seat: the answers go first.
+        return proofs, [*self._answers(state), *inputs]
 
     def _takes_part(self, state: State, current: Round) -> bool:
         record = state.find(NodeRecord, node_key(self.key.node))
@@ -236,11 +237,15 @@ class Trainer:
         return frozenset()
 
     def exposure(self, number: int) -> float:
-        """How likely the draw of a segment of a past round falls on a cheated one: half by number, half by distance."""
+        """How likely the draw of a segment of a past round falls on a cheated one: half by number, half by distance.
+
+        By distance, a segment weighs at least as much as one that went as far as the mean.
+        """
         known = self.history[number]
-        total, segments = sum(known.distances), len(known.distances)
-        forged = sum(known.distances[each] for each in known.cheated)
-        return len(known.cheated) / segments / 2 + forged / total / 2
+        mean = sum(known.distances) / len(known.distances)
+        weights = [max(each, mean) for each in known.distances]
+        forged = sum(weights[each] for each in known.cheated)
+        return len(known.cheated) / len(weights) / 2 + forged / sum(weights) / 2
 
     def _proofs(self, work: Work, current: Round, record: NodeRecord, time_ms: int) -> Iterator[Proof]:
         params, previous = self.school.params, ZERO

@@ -36,6 +36,7 @@ from tests.audits.trainer import Trainer
 from tests.builders import Chain, a_registration
 
 AUDIT_RECEIPTS = (AuditDrawn, AuditEnded, AuditFault, AuditMissed, Forfeited, FraudRewarded, Jailed)
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Village:
         self.receipts: list[tuple[int, Receipt]] = []  # about audits, with the height
         self.bytes: Counter[str] = Counter()  # of round inputs on the ledger, by type
         self.ended_heights: dict[int, int] = {}  # of rounds
-        self._refused_bytes: set[bytes] = set()
+        self._tries: Counter[bytes] = Counter()
         for auditor in auditors:
             auditor.village = self
         staked = [auditor.wallet for auditor in auditors if not auditor.is_founder]
@@ -219,11 +220,13 @@ class Village:
         return Body(tuple(taken), (), tuple(chosen), b"")
 
     def _is_refused(self, item: Proof | RoundInput) -> bool:
-        return item.encode() in self._refused_bytes
+        """Whether it has been tried often enough; some things are only too early."""
+        return self._tries[item.encode()] >= TRIES
 
     def _refuse(self, item: Proof | RoundInput, error: Exception) -> None:
-        self._refused_bytes.add(item.encode())
-        self.refused.append(Refused(self.height + 1, item, str(error)))
+        self._tries[item.encode()] += 1
+        if self._tries[item.encode()] == 1:
+            self.refused.append(Refused(self.height + 1, item, str(error)))
 
     # ---- What came of it
 
