@@ -28,6 +28,7 @@ NAMES = {
     "diloco": "the outer step: bytes on sockets, time without training, and hivemind beside it",
     "aggregate": "combining the payloads of a round: seconds and memory of each rule",
     "drift": "how far two honest machines drift apart on one segment",
+    "audits": "what checking the work costs, and how often and how soon cheats are caught",
     "byzantine": "what liars do to the learning, and what each rule does about it",
 }
 

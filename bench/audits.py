@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
         if file.tell() and not options.out.read_bytes().endswith(b"\n"):
             file.write("\n")
         for name, run in runs(options):
-            if name in done:
+            if name in done or not name.startswith(options.only):
                 continue
             if time.monotonic() > deadline:
                 print("the time is up; call again to go on", flush=True)
@@ -92,4 +92,5 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--steady-rounds", type=int, default=40, help="counted after the warm-up")
     parser.add_argument("--rounds", type=int, default=25, help="of each run with cheats")
     parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--only", default="", help="runs whose name begins so")
     return parser.parse_args(arguments)

@@ -27,7 +27,7 @@ from training.sources import folder_source, package_folder
 
 Record = dict[str, Any]
 AUDIT_INPUTS = ("SegmentOpening", "VerdictCommit", "VerdictReveal", "PlantReveal", "AuditVote")
-NODES, SEGMENTS, SEGMENT_STEPS, WARM_UP_ROUNDS = 8, 20, 2, 20
+NODES, SEGMENTS, SEGMENT_STEPS, WARM_UP_ROUNDS = 6, 20, 2, 20
 
 
 def shipped_tokens() -> NDArray[np.uint16]:
