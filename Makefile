@@ -12,7 +12,7 @@ SEED :=
 SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench byzantine convergence setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
+.PHONY: help bench audits byzantine convergence setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(VENV)/bench.stamp ## install what benchmarks need for their plots; pyth
 byzantine: $(VENV)/bench.stamp ## what liars do to the learning and what the rules do about it: at most 4 hours, goes on where it stopped
 	@test -e build/lab/train.npy || $(BIN)/python -m bench.lab.export build/lab
 	@$(BIN)/python -m bench byzantine $(ARGS) && $(BIN)/python -m bench byzantine --report $(ARGS)
+
+audits: $(VENV)/bench.stamp ## cheats in villages that really train: caught as often as predicted? At most an hour a call, goes on where it stopped
+	@$(BIN)/python -m bench audits $(ARGS) && $(BIN)/python -m bench audits --report docs/results $(ARGS)
 
 setup: $(VENV)/run.stamp ## create the environment only
 

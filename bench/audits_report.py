@@ -30,6 +30,10 @@ def summary(records: Mapping[str, Record]) -> Record:
     parades = _of(records, "parade")
     if parades:
         found["cheats"] = {name: _caught(record["cheats"][name] for record in parades) for name in parades[0]["cheats"]}
+        honest = sum(each["vesting_of_the_honest"] for each in parades)
+        for name, cheat in found["cheats"].items():
+            # Of what honest nodes have vesting at the end; none of it is released yet.
+            cheat["still_vesting"] = sum(each["vesting"][name] for each in parades) / honest
         found["time"] = _times(parades)
         found["honest"] = {
             "audits": sum(each["honest_audits"] for each in parades) + sum(_steady_audits(records)),

@@ -90,6 +90,8 @@ def parade_run(rounds: int, seed: int) -> Record:
     return {
         "cheats": {name: _as_record(tally(village, cheat)) for name, cheat in parade.cheats.items()},
         "rounds_to_conviction": {name: _waits(village, cheat) for name, cheat in parade.cheats.items()},
+        "vesting": {name: village.vesting(cheat) for name, cheat in parade.cheats.items()},
+        "vesting_of_the_honest": sum(map(village.vesting, parade.honest)) // len(parade.honest),
         "blocks_to_forfeit": [
             each.ended_height - village.ended_heights[each.round]
             for each in village.audits.values()

@@ -19,12 +19,13 @@ def collusion(accomplices: int, honest: int, rounds: int, seed: int = 0, plant_b
         audit_floor_rounds=EVER,
         suspension_rounds=0,
         plant_basis_points=plant_basis_points,
-        audit_fault_basis_points=0,
-        audit_misses=EVER,  # nobody is jailed, so that the shares stay
     )
     cheats = [InventedStates(school, a_key(f"cheat {k} of {seed}"), a_key(f"wallet {k}")) for k in range(CHEATS)]
     friends = [an_auditor(school, f"friend {k}", Accomplice, friends=cheats) for k in range(accomplices)]
+    for each in friends:
+        each.fellows = friends
     village = a_village(school, [a_node(school, "honest"), *cheats], friends, accomplices + honest - 1).run(rounds)
+    assert not village.named("AuditFault", "Jailed")
     of_cheats = {cheat.key.node for cheat in cheats}
     found = Tally()
     for watched in village.audits.values():

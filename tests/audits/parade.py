@@ -29,6 +29,7 @@ def a_parade(names: Sequence[str], rate_basis_points: int, rounds: int, seed: in
         audit_steady_basis_points=rate_basis_points,
         audit_floor_rounds=EVER,
         suspension_rounds=0,
+        vest_rounds=40,
     )
     honest = [a_node(school, f"honest {place} of {seed}") for place in range(HONEST)]
     cheats = {name: a_cheat(school, name, honest[0], seed) for name in names}

@@ -122,7 +122,7 @@ class Village:
         last = self.state.ledger.ended_round + rounds
         while self.state.ledger.ended_round < last:
             self.block()
-        while any(name.round <= last for name in self.state.open_audits):
+        while self.state.ledger.drawn_round < last or any(name.round <= last for name in self.state.open_audits):
             self.block()
         return self
 

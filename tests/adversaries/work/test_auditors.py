@@ -8,6 +8,7 @@ from tests.adversaries.work.colluding_pair import Accomplice
 from tests.adversaries.work.invented_states import InventedStates
 from tests.adversaries.work.lazy_auditor import Copier, RubberStamp
 from tests.adversaries.work.lying_auditor import Accuser, Whitewasher
+from tests.adversaries.work.selective_refusal import ServesFriends
 from tests.audits.auditor import Auditor
 from tests.audits.collusion import collusion
 from tests.audits.people import a_node, a_school, a_village, an_auditor
@@ -124,3 +125,15 @@ def test_accomplices_below_a_third_cannot_turn_a_dispute():
     friends = [an_auditor(school, f"friend {place}", Accomplice, friends=[cheat]) for place in range(2)]
     village = a_village(school, [a_node(school, "one"), a_node(school, "two"), cheat], friends, validators=7)
     village.until_convicted(cheat, 6)
+
+
+def test_who_serves_only_friends_gets_through_with_their_word_alone_and_loses_else():
+    school = a_school(**ALWAYS, plant_basis_points=0, audit_second_basis_points=0)
+    friend = an_auditor(school, "friend", Accomplice)
+    cheat = ServesFriends(school, a_key("cheat"), a_key("its wallet"), friends=frozenset({friend.public_key}))
+    friend.friends.append(cheat)
+    village = a_village(school, [a_node(school, "one"), a_node(school, "two"), cheat], [friend]).run(8)
+    ended = [each for each in village.audits.values() if each.node == cheat.key.node]
+    alone = {each.round for each in village.blind(friend) if each.node == cheat.key.node}
+    assert {each.outcome for each in ended if each.round in alone} <= {"passed"}
+    assert {each.outcome for each in ended if each.round not in alone} == {"withheld"}
