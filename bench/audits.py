@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from bench.audits_report import figures, summary, write_report
-from bench.audits_runs import collusion_run, parade_run, share_run, stamps_run
+from bench.audits_runs import collusion_run, disk_run, parade_run, share_run, stamps_run
 from bench.figure import report
 from tests.audits.school import remembered_signatures
 
@@ -28,6 +28,7 @@ SHARES = ((1, 4), (1, 3), (2, 5), (3, 7), (3, 4))
 
 def runs(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Record]]]:
     """All runs by name, those that every figure needs first."""
+    yield "disk", disk_run
     yield "share 0", lambda: share_run(options.steady_rounds, 0)
     for seed in range(options.seeds):
         yield f"parade {seed}", lambda seed=seed: parade_run(options.rounds, seed)  # type: ignore[misc]

@@ -27,6 +27,8 @@ def summary(records: Mapping[str, Record]) -> Record:
             }
             for name in ("dev", "main")
         }
+    if "disk" in records:
+        found["disk"] = {name: records["disk"][name] for name in records["disk"] if name not in ("run", "seconds")}
     parades = _of(records, "parade")
     if parades:
         found["cheats"] = {name: _caught(record["cheats"][name] for record in parades) for name in parades[0]["cheats"]}
@@ -139,6 +141,11 @@ def figures(found: Record) -> Iterator[Figure]:
         yield "verification_share_warm_up", share["warm_up"]["share"], "", share["warm_up"]["predicted"], "at a = 1"
         yield "fetched_bytes_per_parameter", share["fetched_per_parameter"], "B", None, "of one replay"
         yield "ledger_bytes_per_audit", share["steady"]["ledger_bytes_per_audit"], "B", None, f"k = {SEGMENT_STEPS}"
+    if "disk" in found:
+        disk = found["disk"]
+        for name in ("until_drawn", "until_settled"):
+            per = disk[name] / disk["parameters"]
+            yield f"disk_{name}", per, "B a parameter", round(disk[f"{name}_by_rule"] / disk["parameters"], 1), "S = 20"
     for group in ("cheats", "collusion", "stamps"):
         for name, cheat in found.get(group, {}).items():
             note = f"{cheat['caught']} of {cheat['lots']}, {cheat['deviations']:+.1f} deviations"

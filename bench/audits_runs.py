@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.corpus_choice import shipped_manifest, tokenizer_path
+from node.segment_store import Boundary, SegmentStore, Vectors
 from node.template import read_template, template_path
 from tests.adversaries.work.lazy_auditor import RubberStamp
 from tests.adversaries.work.suite import AUDITED
@@ -160,3 +161,33 @@ def stamps_run(rounds: int, seed: int) -> Record:
         "expected": chance * stamped,
         "variance": chance * (1 - chance) * stamped,
     }
+
+
+def disk_run() -> Record:
+    """What a node's own store takes for a round: until the draw, and then for the drawn segment."""
+    school = lab_school()
+    node = a_node(school, "keeper")
+    village = a_village(school, [node, a_node(school, "other")])
+    while 1 not in node.work:
+        village.block()
+    work = node.work[1]
+    with TemporaryDirectory() as folder:
+        store = SegmentStore(Path(folder))
+        for number, (state, parts) in enumerate(zip(work.states, work.parts, strict=True)):
+            store.put(Boundary(1, number, parts, state.v_steps), Vectors(state.theta, state.m, state.v))
+        whole = _bytes_in(Path(folder))
+        store.prune({1: (SEGMENTS // 2, SEGMENTS // 2 + 1)})
+        drawn = _bytes_in(Path(folder))
+        store.prune({2: ()})
+        return {
+            "parameters": school.learning.parameters,
+            "until_drawn": whole,
+            "until_settled": drawn,
+            "after": _bytes_in(Path(folder)),
+            "until_drawn_by_rule": (SEGMENTS + 1) * 12 * school.learning.parameters,
+            "until_settled_by_rule": 24 * school.learning.parameters,
+        }
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -134,6 +134,14 @@ class Village:
             self.block()
         return self
 
+    def until_faulty(self, auditor: Auditor, rounds: int) -> "Village":
+        """Until an auditor is found at fault; fails if it has not been within so many rounds."""
+        last = self.state.ledger.ended_round + rounds
+        while all(each.public_key != auditor.public_key for _, each in self.named("AuditFault")):
+            assert self.state.ledger.ended_round <= last, f"no fault in {rounds} rounds"
+            self.block()
+        return self
+
     def end_epoch(self) -> None:
         """To the next block that pays."""
         length = self.network.params.epoch_blocks
