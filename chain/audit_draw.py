@@ -65,14 +65,13 @@ def wallets_of(state: State, public_key: bytes, network: Network) -> list[bytes]
     return founder + ([key.wallet] if key else [])
 
 
-def lot(tag: str, mix: bytes, name: AuditName, *more: int) -> int:
-    """128 bits that depend on the mix, the round, the node, and what is drawn."""
-    places = [number.to_bytes(1, "big") for number in more]
-    return int.from_bytes(tagged_hash(tag, mix, name.encode(), *places)[:16], "big")
+def chance(digest: bytes) -> int:
+    """128 bits of a lot."""
+    return int.from_bytes(digest[:16], "big")
 
 
-def falls_within(chance: int, basis_points: int) -> bool:
-    return chance * 10_000 < basis_points << 128
+def falls_within(lot: int, basis_points: int) -> bool:
+    return lot * 10_000 < basis_points << 128
 
 
 def audit_share(record: NodeRecord, params: Params) -> int:
@@ -85,7 +84,7 @@ def audit_share(record: NodeRecord, params: Params) -> int:
 
 
 def is_drawn(mix: bytes, name: AuditName, record: NodeRecord, params: Params) -> bool:
-    return falls_within(lot("audit", mix, name), audit_share(record, params))
+    return falls_within(chance(tagged_hash("audit", mix, name.encode())), audit_share(record, params))
 
 
 def draw_segment(mix: bytes, name: AuditName, claim: Claim) -> int:
@@ -94,14 +93,14 @@ def draw_segment(mix: bytes, name: AuditName, claim: Claim) -> int:
     Who says that a segment went nowhere is not passed over: it weighs as much as one of the usual way.
     """
     way, weights = sum(claim.distances), [1] * len(claim.states)
-    if lot("audit-kind", mix, name) % 2 == 0 and way:
+    if chance(tagged_hash("audit-kind", mix, name.encode())) % 2 == 0 and way:
         weights = [max(len(claim.distances) * distance, way) for distance in claim.distances]
-    return _pick(lot("audit-segment", mix, name), weights)
+    return _pick(chance(tagged_hash("audit-segment", mix, name.encode())), weights)
 
 
-def _pick(chance: int, weights: Sequence[int]) -> int:
+def _pick(lot: int, weights: Sequence[int]) -> int:
     """The place that a lot of 128 bits falls on."""
-    point = chance * sum(weights) >> 128
+    point = lot * sum(weights) >> 128
     for place, weight in enumerate(weights):
         if point < weight:
             return place
@@ -123,9 +122,10 @@ def draw_auditors(
 ) -> tuple[int, ...]:
     """One of the eligible by power, now and then two: their places in the audit's set. Empty if there is none."""
     left = [each for each in left if each.power]
-    number = 2 if falls_within(lot("second-auditor", mix, name, attempt), params.audit_second_basis_points) else 1
+    place = mix, name.encode(), bytes((attempt,))
+    is_double = falls_within(chance(tagged_hash("second-auditor", *place)), params.audit_second_basis_points)
     drawn: list[int] = []
-    while left and len(drawn) < number:
-        chosen = left.pop(_pick(lot("auditor", mix, name, attempt, len(drawn)), [each.power for each in left]))
-        drawn.append(chosen.place)
+    for index in range(min(1 + is_double, len(left))):
+        lot = chance(tagged_hash("auditor", *place, bytes((index,))))
+        drawn.append(left.pop(_pick(lot, [each.power for each in left])).place)
     return tuple(drawn)

@@ -62,7 +62,9 @@ def provider_of(state: State, number: int, trainer: bytes) -> bytes | None:
 def has_fetched(state: State, trainer: bytes, shard: int) -> bool:
     """Whether the ledger has a receipt of this trainer for this shard."""
     known = state.find(Fetched, fetched_key(trainer))
-    return known is not None and bool(known.shards[shard >> 3] >> (shard & 7) & 1)
+    if known is None or shard >> 3 >= len(known.shards):
+        return False
+    return bool(known.shards[shard >> 3] >> (shard & 7) & 1)
 
 
 def apply_data_receipt(state: State, item: DataReceipt, chain_id: bytes, params: Params) -> None:

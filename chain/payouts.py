@@ -12,10 +12,18 @@ from chain.audit_records import AUDIT_PAY_KEY, AuditDue, audit_dues, hold_back, 
 from chain.crypto.hashing import ZERO
 from chain.genesis import Params
 from chain.money import Balance, VestingReward, burn, holdings, mint, move
-from chain.receipts import PROOF_FEE, AuditPaid, Burned, Minted, Receipt, Released
+from chain.receipts import (
+    PROOF_FEE,
+    AuditPaid,
+    Burned,
+    Minted,
+    Receipt,
+    Released,
+    ServicePaid,
+)
 from chain.rewards import Work, epoch_rewards
 from chain.rounds import earning
-from chain.service_pay import bond_reward, pay_services, take_services
+from chain.service_pay import bond_reward, service_dues, take_services
 from chain.state import Claim, Round, State, audit_key, claim_key, round_key
 
 
@@ -40,7 +48,7 @@ def settle_epoch(state: State, epoch: int, time_ms: int, params: Params) -> list
     dues = audit_dues(state)
     replays = [due.batches for due in dues]
     rewards = epoch_rewards(Work(list(paid.values()), services.milliseconds, services.samples, replays), params)
-    receipts: list[Receipt] = pay_services(state, epoch, services, rewards, params)
+    receipts = _pay_services(state, service_dues(epoch, services, rewards), params)
     for (number, node, claim), amount in zip(payable, rewards.training, strict=True):
         receipts += _pay(state, VestingReward(number, node, claim.wallet), claim.debt, amount)
     receipts += _pay_auditors(state, dues, rewards.audits)
@@ -59,6 +67,15 @@ def _pay(state: State, pot: VestingReward, debt: int, amount: int) -> list[Recei
     fee = min(debt, amount)
     burn(state, pot, fee)
     return [Minted(pot.round, pot.node, pot.wallet, amount), Burned(PROOF_FEE, pot.wallet, fee)]
+
+
+def _pay_services(state: State, dues: Sequence[ServicePaid], params: Params) -> list[Receipt]:
+    """At once into the balance: a storage proof proves itself, and data have done their work."""
+    receipts: list[Receipt] = []
+    for due in dues:
+        mint(state, Balance(due.wallet), due.amount)
+        receipts += [due, *bond_reward(state, due.node, due.wallet, due.amount, params)]
+    return receipts
 
 
 def _pay_auditors(state: State, dues: Sequence[AuditDue], amounts: Sequence[int]) -> list[Receipt]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from chain.data_receipts import Provided, take_served
 from chain.genesis import Params
-from chain.money import Balance, mint
 from chain.receipts import DATA, UPTIME, AutoBonded, Receipt, ServicePaid
 from chain.rewards import Rewards
 from chain.services import holder_key
@@ -44,20 +43,13 @@ def take_services(state: State, trained: Sequence[tuple[int, bytes, int]], time_
     return Services(holders, epoch_ms(state, time_ms, params), [each for each in taken if each is not None])
 
 
-def pay_services(state: State, epoch: int, services: Services, rewards: Rewards, params: Params) -> list[Receipt]:
-    receipts: list[Receipt] = []
-    for (node, wallet), amount in zip(services.holders, rewards.uptime, strict=True):
-        receipts += _pay(state, ServicePaid(UPTIME, epoch, node, wallet, amount), params)
-    for each, amount in zip(services.provided, rewards.data, strict=True):
-        receipts += _pay(state, ServicePaid(DATA, epoch, each.node, each.wallet, amount), params)
-    return receipts
-
-
-def _pay(state: State, paid: ServicePaid, params: Params) -> list[Receipt]:
-    if not paid.amount:
-        return []
-    mint(state, Balance(paid.wallet), paid.amount)
-    return [paid, *bond_reward(state, paid.node, paid.wallet, paid.amount, params)]
+def service_dues(epoch: int, services: Services, rewards: Rewards) -> list[ServicePaid]:
+    """What is to be minted: nothing of it is zero."""
+    holders = zip(services.holders, rewards.uptime, strict=True)
+    provided = zip(services.provided, rewards.data, strict=True)
+    dues = [ServicePaid(UPTIME, epoch, node, wallet, amount) for (node, wallet), amount in holders]
+    dues += [ServicePaid(DATA, epoch, each.node, each.wallet, amount) for each, amount in provided]
+    return [due for due in dues if due.amount]
 
 
 def bond_reward(state: State, node: bytes, wallet: bytes, amount: int, params: Params) -> list[Receipt]:

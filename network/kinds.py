@@ -30,7 +30,7 @@ class Kind:
 (STATUS, RANGE_REQUEST, RANGE, EPOCHS_REQUEST, EPOCHS, STATE_REQUEST, STATE, SNAPSHOT_REQUEST, SNAPSHOT) = range(40, 49)
 (ANNOUNCE, TRANSACTION_REQUEST, TRANSACTION) = range(50, 53)
 (ADDRESSES_REQUEST, ADDRESSES) = range(60, 62)
-(PAGES_REQUEST, PAGES, PAGE_REQUEST, PAGE) = range(70, 74)
+(PAGES_REQUEST, PAGES, PAGE_REQUEST, PAGE, CORPUS_REQUEST, CORPUS) = range(70, 76)
 
 KINDS = {
     kind.number: kind
@@ -63,5 +63,7 @@ KINDS = {
         Kind(PAGES, "page hashes", SYNC, 2 * MIB, 1_200, 64 * MIB),
         Kind(PAGE_REQUEST, "page request", SYNC, 64, 12_000, 1 * MIB),
         Kind(PAGE, "page", SYNC, 1 * MIB + KIB, 12_000, 2048 * MIB),
+        Kind(CORPUS_REQUEST, "request of a corpus", SYNC, 64, 60, 8 * KIB),
+        Kind(CORPUS, "corpus", SYNC, 128, 60, 8 * KIB),
     )
 }

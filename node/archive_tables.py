@@ -11,16 +11,21 @@ from chain.block import Block, Proof
 from chain.crypto.votes import Evidence
 from chain.receipts import (
     BASE_FEE,
+    DATA,
     PROOF_FEE,
     SERVICE_SHARE,
     SLASHED,
+    UPTIME,
+    AuditPaid,
     AutoBonded,
     Burned,
+    FraudRewarded,
     Minted,
     Receipt,
     Released,
     RoundClosed,
     RoundVoid,
+    ServicePaid,
     Tombstoned,
     TransactionApplied,
 )
@@ -60,6 +65,8 @@ KINDS: dict[type, str] = {
     ServicePayment: "service_payment",
 }
 REASONS = {BASE_FEE: "base_fee", SERVICE_SHARE: "service_share", PROOF_FEE: "proof_fee", SLASHED: "slashed"}
+
+SERVICES = {UPTIME: "uptime", DATA: "data"}
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -200,6 +207,12 @@ def _reward(receipt: Receipt) -> Row | None:
             found = {"kind": "released", "round": receipt.round, "node": receipt.node.hex()}
         case Burned():
             return {"kind": "burned", "reason": REASONS[receipt.reason], **_paid(receipt.payer, receipt.amount)}
+        case ServicePaid():
+            found = {"kind": "minted", "reason": SERVICES[receipt.service], "node": receipt.node.hex()}
+        case AuditPaid():
+            found = {"kind": "minted", "reason": "audit"}
+        case FraudRewarded():
+            found = {"kind": "reporter_reward", "round": receipt.round, "node": receipt.node.hex()}
         case AutoBonded():
             found = {"kind": "auto_bonded"}
         case Tombstoned():

@@ -16,15 +16,11 @@ from pathlib import Path
 from threading import Lock
 
 from chain.crypto.hashing import ZERO
-from chain.state import Audit, Claim
 from network.blob_server import BlobSource
 from network.pages import PAGE_BYTES, Wanted
 from node.blob_source import FileSource
 from node.errors import NodeError, disk_advice
-from node.model_blobs import VALUE_BYTES
 from node.model_fetch import Fetcher
-from node.template import Learning
-from training.payload import payload_size
 
 AGAIN_SECONDS = 1.0  # after a time in which nobody had a blob
 
@@ -40,14 +36,6 @@ class Unserved(NodeError):
 
 class NoRoom(NodeError):
     """This machine cannot keep what an audit needs."""
-
-
-def wanted_of(audit: Audit, claim: Claim, base_weights: bytes, learning: Learning) -> tuple[Wanted, ...]:
-    """The blobs that an audit needs once its segment has been opened, each once; zeros are no blob."""
-    vector, payload = VALUE_BYTES * learning.parameters, payload_size(learning.fragment_sizes)
-    states = [root for p in (audit.before, audit.after) for root in (p.theta_root, p.m_root, p.v_root)]
-    sizes = dict.fromkeys([*states, claim.theta_root, base_weights], vector) | {claim.payload_root: payload}
-    return tuple(Wanted(root, size, size) for root, size in sizes.items() if root != ZERO)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ over, so nothing here waits for the round in training, nor that for anything her
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from chain.attestations import has_voted
@@ -47,6 +48,7 @@ from node.audit_slots import assigned_in
 from node.audit_words import WordKey, Words
 from node.errors import SegmentStoreError
 from node.identity import EMPTY, EMPTY_BLS, Identity, NodeWord, ValidatorWord
+from node.logs import log_of
 from node.once import Once
 
 ANSWERS = {
@@ -56,11 +58,15 @@ ANSWERS = {
     (DISPUTED, MISMATCH): FRAUD,
 }
 
+LOG = log_of("audits")
+
 
 class Segments(Protocol):
     """What this node knows of the states of its own rounds: `node.segment_store`."""
 
     def parts(self, round_number: int, boundary: int) -> StateParts | None: ...
+
+    def find(self, root: bytes) -> Path | None: ...
 
 
 class AuditDriver:
@@ -164,31 +170,39 @@ class AuditDriver:
     # ---- As the audited node
 
     def _prepare(self, state: State, name: AuditName, audit: Audit) -> None:
-        """Look up what the drawn segment's states are made of, once: that reads a file."""
-        if audit.phase != OPENING or name in self._openings or self.segments is None:
+        """Look up what the drawn segment's states are made of, until they are here: that reads a small file."""
+        if audit.phase != OPENING or self._openings.get(name) is not None or self.segments is None:
             return
         claim = state.find(Claim, claim_key(name.round, name.node))
-        self._openings[name] = None if claim is None else self._find_opening(self.segments, name, audit, claim)
-        where = f"segment {audit.segment} of our round {name.round} is audited"
-        if self._openings[name] is None:
-            self.watch(f"{where}, and its states are no longer here: this round will not be paid")
-        else:
-            self.watch(f"{where}: its states can be fetched here until that is over")
+        found = None if claim is None else self._find_opening(self.segments, name, audit, claim)
+        if found is None and name not in self._openings:
+            LOG.warning("the states that an audit of ours wants are not here", round=name.round, segment=audit.segment)
+        elif found is not None:
+            LOG.info("a round of ours is audited", round=name.round, segment=audit.segment)
+        self._openings[name] = found
 
     def _find_opening(
         self, segments: Segments, name: AuditName, audit: Audit, claim: Claim
     ) -> tuple[StateParts, StateParts] | None:
-        """The parts of the two states, if they are those that the ledger knows."""
+        """The parts of the two states, if they are those that the ledger knows and all files are here.
+
+        What is gone may be made again (`node.remake`); once we have opened, auditors do not wait for long.
+        """
         try:
             before, after = (segments.parts(name.round, audit.segment + offset) for offset in (0, 1))
         except SegmentStoreError as error:
-            self.watch(str(error))
+            LOG.warning("the index of our states cannot be read", reason=str(error))
             return None
         if before is None or after is None or audit.segment >= len(claim.states):
             return None
         begun = claim.start if audit.segment == 0 else claim.states[audit.segment - 1]
-        is_ours = (hash_of(before), hash_of(after)) == (begun, claim.states[audit.segment])
-        return (before, after) if is_ours else None
+        if (hash_of(before), hash_of(after)) != (begun, claim.states[audit.segment]):
+            return None
+        # Where a round begins, the weights are its base, which is kept elsewhere.
+        files = {before.m_root, before.v_root, after.theta_root, after.m_root, after.v_root, claim.theta_root, ZERO}
+        files |= {before.theta_root} if audit.segment else set()
+        is_here = all(segments.find(root) is not None for root in files - {ZERO})
+        return (before, after) if is_here else None
 
     # ---- What there is to say
 

@@ -1,21 +1,40 @@
 """All that a running node does for audits, wired together: what it says, what it finds out, and what its user reads."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from chain.state import OPENING, State
+from chain.receipts import AuditEnded, AuditFault, AuditMissed
+from chain.state import ACQUITTED, AUDIT_PHASES, OPENING, PASSED, PROVEN, UNCHECKED, WITHHELD, State
+from chain.transition import Applied
 from node.audit_driver import AuditDriver
 from node.audit_words import Words
 from node.audit_work import AuditWork
 from node.auditor import Auditor
 from node.home import Home
+from node.logs import log_of
 from node.membership import Membership
 from node.round_now import duration
 from node.segment_store import SegmentStore
 from node.template import Learning
 
 WORDS = "verdicts"  # the folder
+
+ENDINGS = {
+    PROVEN: "fraud is proven; what this node had not been paid yet is lost, with a part of its wallet's stake",
+    WITHHELD: "its states were not to be had in time, and what this node had not been paid yet is lost",
+    ACQUITTED: "the validators could not agree, so nobody pays; the next rounds are all audited",
+    UNCHECKED: "nobody could check it",
+}
+LOG = log_of("audits")
+
+
+def _fault_words(receipt: AuditMissed | AuditFault) -> str:
+    where = f"the audit of round {receipt.round} of node {receipt.node.hex()[:16]}"
+    if isinstance(receipt, AuditMissed):
+        return f"This validator gave no verdict in {where}: {receipt.misses} in a row; too many of them lead to jail"
+    return f"This validator was wrong in {where}: that leads to jail and costs {receipt.lost} nanos of its stake"
 
 
 class AuditPart:
@@ -37,6 +56,8 @@ class AuditPart:
         self.driver = AuditDriver(home.network, home.identity, self.words, segments)
         self.driver.watch = watch
         self.work: AuditWork | None = None  # while the node runs
+        self.ended: Counter[int] = Counter()  # audits of anybody since the start, by how they ended
+        self.faults = 0  # of this validator, since the start
         self._height = 0
 
     def start(self, membership: Membership) -> "asyncio.Future[None]":
@@ -53,6 +74,19 @@ class AuditPart:
     def follow(self, state: State, height: int) -> None:
         self._height = height
         self.driver.follow(state, height)
+
+    def hear_block(self, applied: Applied) -> None:
+        """What the block says of audits: of ours in a sentence to the user, of all into the log."""
+        for receipt in applied.receipts:
+            if isinstance(receipt, AuditEnded):
+                self.ended[receipt.outcome] += 1
+                outcome = AUDIT_PHASES[receipt.outcome]
+                LOG.info("an audit has ended", round=receipt.round, node=receipt.node.hex()[:16], outcome=outcome)
+                if receipt.node == self.driver.node and receipt.outcome != PASSED:
+                    self.watch(f"The audit of our round {receipt.round} has ended: {ENDINGS[receipt.outcome]}")
+            elif isinstance(receipt, AuditMissed | AuditFault) and receipt.public_key == self.driver.validator_key:
+                self.faults += 1
+                self.watch(_fault_words(receipt))
 
     def tidy(self, state: State) -> None:
         """Forget words about audits that are over. Not for the event loop."""

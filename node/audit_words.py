@@ -83,7 +83,7 @@ class Words:
             self._remove(key)
 
     def _write(self, word: Word) -> None:
-        write_atomically(self._path(word.key), to_line(word), "audit.word")
+        write_atomically(self._path(word.key), to_line(word))
 
     def _remove(self, key: WordKey) -> None:
         try:

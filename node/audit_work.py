@@ -27,6 +27,7 @@ from training.payload import payload_size
 
 AT_ONCE = 4  # audits that wait for blobs
 SLICE_SECONDS = 10.0  # after which what is missing so far is noted, and asked for again
+PAUSE_SECONDS = 1.0
 AGAIN_SECONDS = 5.0, 15.0, 60.0  # after a fault of this machine
 LOG = log_of("audits")
 
@@ -154,6 +155,7 @@ class AuditWork:
             except Unserved as error:
                 begun.missing = error.roots
                 LOG.debug("an audit waits for blobs", reason=str(error), **_place(begun.job))
+                await asyncio.sleep(PAUSE_SECONDS)  # Without peers the answer comes at once.
             else:
                 begun.is_fetching = False
                 return files
@@ -201,8 +203,10 @@ class AuditWork:
             return False
         self._begun.pop(job.key, None)
         self.given += 1
-        where = f"segment {job.segment} of round {job.round} of node {job.node.hex()[:16]}"
-        self.watch(f"Audit of {where}: {FINDINGS[word.finding]}, {word.reason}")
+        LOG.info("found in an audit", finding=FINDINGS[word.finding], reason=word.reason, **_place(job))
+        if word.finding != PASS:
+            where = f"segment {job.segment} of round {job.round} of node {job.node.hex()[:16]}"
+            self.watch(f"Audit of {where}: {FINDINGS[word.finding]}, {word.reason}")
         self.news()
         return True
 

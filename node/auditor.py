@@ -26,7 +26,7 @@ class Auditor:
         self.idle_seconds = idle_seconds
         self.starts = 0
         self._process: asyncio.subprocess.Process | None = None
-        self._output: asyncio.Task[None] | None = None
+        self._lives: set[asyncio.Task[None]] = set()  # each listens to a child until its end
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
 
@@ -50,13 +50,8 @@ class Auditor:
         """End the child; nothing is lost with it."""
         if self._idle is not None:
             self._idle.cancel()
-        process = self._process
         self.kill()
-        if process is not None:
-            await process.wait()
-        if self._output is not None:
-            self._output.cancel()
-            await asyncio.gather(self._output, return_exceptions=True)
+        await asyncio.gather(*self._lives, return_exceptions=True)
 
     def kill(self) -> None:
         """End the child at once."""
@@ -108,6 +103,14 @@ class Auditor:
             limit=LINE_MAXIMUM,
             env={**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": "1"},
         )
-        assert process.stderr is not None
-        self._output = asyncio.create_task(log_output(process.stderr))
+        life = asyncio.create_task(_listen(process))
+        self._lives.add(life)
+        life.add_done_callback(self._lives.discard)
         return process
+
+
+async def _listen(process: asyncio.subprocess.Process) -> None:
+    """What it writes to its stderr goes to the log, until it has ended."""
+    assert process.stderr is not None
+    await log_output(process.stderr)
+    await process.wait()

@@ -3,7 +3,7 @@ otherwise. Start reading at `Blobs.want`."""
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 
 import aiohttp
@@ -114,6 +114,7 @@ class Blobs:
         # Peers with whom HTTPS does not work, or gave false pages: for that they are not blamed, since it could be
         # somebody on the way. They are asked over their connection from then on.
         self.without_https = Recent(256)
+        self.hear_page: Callable[[bytes, bytes], None] = lambda root, key: None  # told who has given a page of what
         self._session: aiohttp.ClientSession | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0  # blobs that wait for their turn
@@ -218,9 +219,13 @@ class Blobs:
                 liars[source.key] = reason
                 self.runtime.blame(source.key, INVALID, f"blob {wanted.root.hex()[:16]}: {reason}")
 
+        def given(source: Source, index: int) -> None:
+            assert isinstance(source, PeerSource)
+            self.hear_page(wanted.root, source.key)
+
         peers = [key for key in order_of(self.runtime, holders) if key not in liars][:SOURCES_MAXIMUM]
         sources = [self._source(key) for key in peers]
-        await BlobFetcher(HASHING, self.limits, lied).fetch(wanted, sources, path)
+        await BlobFetcher(HASHING, self.limits, lied, given).fetch(wanted, sources, path)
 
     def _source(self, key: bytes) -> PeerSource:
         address = None if key in self.without_https else https_address(self.runtime.peers()[key])

@@ -7,10 +7,10 @@ from chain.genesis import Network
 from node.corpus_store import OwnCorpus
 from node.errors import disk_advice
 from node.failpoints import reach
-from training.corpus import Corpus, Progress
+from training.corpus import Corpus, Progress, is_cached
 from training.errors import CorpusError
 from training.manifest import Manifest, read_manifest
-from training.pieces import stored_pieces
+from training.pieces import sizes, stored_pieces
 from training.sources import Source, folder_source, package_folder, shipped_file
 
 
@@ -33,20 +33,81 @@ def tokenizer_of(network: Network, root: Path) -> Path:
     return own if own.exists() else tokenizer_path()
 
 
+def tokenizer_to_be(network: Network, root: Path) -> Path:
+    """Where a tokenizer that others gave is kept."""
+    return OwnCorpus(root / "corpus").tokenizer_path(network.tokenizer_hash)
+
+
+def fetched_path(network: Network, root: Path) -> Path:
+    """The manifest of a corpus of which others gave the tokens: its shards name no documents."""
+    return root / "tokens" / f"{network.corpus_root.hex()[:16]}-manifest.json"
+
+
+def known_manifest(network: Network, root: Path) -> Manifest | None:
+    """The network's manifest, wherever it comes from. Raises CorpusError if one of ours is damaged."""
+    if (shipped := shipped_manifest()).root == network.corpus_root:
+        return shipped
+    own = OwnCorpus(root / "corpus").manifest()
+    return own if own is not None and own.root == network.corpus_root else _fetched_manifest(network, root)
+
+
+def _fetched_manifest(network: Network, root: Path) -> Manifest | None:
+    try:
+        found = read_manifest(fetched_path(network, root).read_text())
+    except (OSError, UnicodeError, CorpusError):
+        return None  # it can be fetched again
+    return found if found.root == network.corpus_root else None
+
+
+def is_here(network: Network, root: Path) -> bool:
+    """Whether the trainer will have a corpus: its tokens, or all of its text. Reads all tokens."""
+    try:
+        manifest = known_manifest(network, root)
+        if manifest is None:
+            return False
+        return is_cached(manifest, root / "tokens") or _has_text(manifest, root)
+    except CorpusError:
+        return False
+
+
+def _has_text(manifest: Manifest, root: Path) -> bool:
+    """Raises CorpusError if the package that holds it is not installed."""
+    if manifest.root == shipped_manifest().root:
+        return package_folder().is_dir()
+    documents = [name for shard in manifest.shards for name in shard.documents]
+    return bool(documents) and all((root / "corpus" / digest).is_file() for digest in sizes(documents))
+
+
 def chosen_manifest(network: Network, root: Path) -> tuple[Manifest, Source]:
-    """The network's manifest, shipped or the operator's own, and where its documents are. Raises CorpusError."""
-    shipped = shipped_manifest()
-    if shipped.root == network.corpus_root:
-        return shipped, folder_source(package_folder())
-    folder = root / "corpus"
-    own = OwnCorpus(folder).manifest()
-    if own is not None and own.root == network.corpus_root:
-        return own, stored_pieces(folder)
-    here = f"{shipped.root.hex()[:16]} (shipped)" + ("" if own is None else f" and {own.root.hex()[:16]} (your own)")
-    raise CorpusError(
-        f"the network trains on the corpus {network.corpus_root.hex()[:16]}, here are {here}: add the network's own "
-        "text files, all of them, with `neuroshard data add`, or install the version of the program that made it"
-    )
+    """The network's manifest and where its documents are. Raises CorpusError."""
+    manifest = known_manifest(network, root)
+    if manifest is None:
+        own = OwnCorpus(root / "corpus").manifest()
+        here = f"{shipped_manifest().root.hex()[:16]} (shipped)"
+        here += "" if own is None else f" and {own.root.hex()[:16]} (your own)"
+        raise CorpusError(
+            f"the network trains on the corpus {network.corpus_root.hex()[:16]}, here are {here}: start with "
+            "--peer HOST:PORT to be given it by other nodes, or add the network's own text files, all of them, with "
+            "`neuroshard data add`"
+        )
+    if manifest.root == shipped_manifest().root:
+        return manifest, _package_text
+    if not any(shard.documents for shard in manifest.shards):
+        if not is_cached(manifest, root / "tokens"):
+            raise CorpusError(
+                "the tokens that other nodes gave are lost or damaged: start with --peer HOST:PORT to get them again"
+            )
+        return manifest, _no_text
+    return manifest, stored_pieces(root / "corpus")
+
+
+def _package_text(name: str) -> bytes:
+    """Looked for when it is read: who has all tokens needs no package."""
+    return folder_source(package_folder())(name)
+
+
+def _no_text(name: str) -> bytes:
+    raise CorpusError(f"the text {name[:100]} was never here: only its tokens were fetched")
 
 
 def with_own_corpus(template: dict[str, Any], root: Path) -> dict[str, Any]:
@@ -60,7 +121,9 @@ def with_own_corpus(template: dict[str, Any], root: Path) -> dict[str, Any]:
             f"your text was cut with {own.vocabulary} tokens, this profile's model knows {vocabulary}: "
             "add it again with --profile, or start with the profile it was added for"
         )
-    return {**template, "tokenizer_sha256": own.tokenizer_sha256.hex(), "corpus_root": own.root.hex()}
+    numbers = {**template["parameters"], "chain.corpus_shards": len(own.shards)}
+    named = {"tokenizer_sha256": own.tokenizer_sha256.hex(), "corpus_root": own.root.hex()}
+    return {**template, **named, "parameters": numbers}
 
 
 def open_corpus(network: Network, root: Path, progress: Progress) -> Corpus:

@@ -22,6 +22,7 @@ from chain.transition import Applied
 from node.accepted_prune import AcceptedPruning
 from node.archive_prune import Pruned, prune_beside
 from node.data_directory import FOLDERS, read_json, write_atomically
+from node.errors import StoreError
 from node.housekeeping import Housekeeping
 from node.logs import log_of
 from node.node import Node
@@ -171,7 +172,11 @@ class Jobs:
         """Forget the states that no audit wants any more."""
         keep = self._kept = self._wanted_segments()
         # Not behind a walk over the disk: the trainer may be waiting for the room.
-        files, size = await asyncio.to_thread(self.node.segments.prune, keep)
+        try:
+            files, size = await asyncio.to_thread(self.node.segments.prune, keep)
+        except StoreError:
+            self._kept = {}  # once more after the next block
+            raise
         if files:
             log.debug("removed states of segments", count=files, bytes=size)
         if self.node.membership is not None:

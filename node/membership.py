@@ -24,6 +24,10 @@ from node.audit_blobs import AuditBlobs
 from node.blob_source import FileSource, Sources
 from node.blobs import Blobs
 from node.checkpoint import Trust
+from node.corpus_fetch import INCOMING as CORPUS_INCOMING
+from node.corpus_fetch import CorpusFetch
+from node.corpus_receipts import Provider, ServedShards
+from node.corpus_source import CorpusSource
 from node.errors import NodeError
 from node.home import Home
 from node.journal import program_version
@@ -109,10 +113,12 @@ class Membership:
             hooks = replace(hooks, on_final=_both(hooks.on_final, keeper.hear_block))
         limit = limit_of(outcomes.models.learning, settings.segment_disk)
         self.audit_blobs = AuditBlobs(home.directory / "audits", Sources(sources), limit)
-        source = Sources([*sources, FileSource(self.audit_blobs.find)])
-        self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper))
+        corpus = CorpusSource(home.network, home.directory.root)
+        source = Sources([*sources, FileSource(self.audit_blobs.find), corpus])
+        self.protocols = Protocols(self.runtime, own, hooks, Services(self.trust, source, keeper, corpus))
         self.switch: Switch | None = None
         self._blobs: list[Blobs] = []
+        self._corpus_blobs: Blobs | None = None
         self._server: BlobServer | None = None
         if meets_others(settings):
             config = switch_config(home, settings, self.runtime.fail, self._is_validator)
@@ -142,6 +148,17 @@ class Membership:
             await self.switch.start()
         except NetworkError as error:
             raise NodeError(str(error)) from error
+
+    async def bring_corpus(self, provider: Callable[[], Provider | None], tell: Callable[[str], None]) -> ServedShards:
+        """Fetch the network's corpus if it is not here; returns what was served by whom. Raises CorpusError."""
+        network, root = self.home.network, self.home.directory.root
+        if self.switch is None or self.protocols.corpus is None:
+            return ServedShards(root, network.corpus_root)
+        if self._corpus_blobs is None:
+            self._corpus_blobs = self._blobs_into(self.home.directory / "tokens" / CORPUS_INCOMING)
+        fetch = CorpusFetch(network, root, (self.protocols.corpus, self._corpus_blobs), provider, tell)
+        await fetch.bring()
+        return fetch.served
 
     def _blobs_into(self, folder: Path) -> Blobs:
         assert self.protocols.blobs is not None

@@ -79,6 +79,15 @@ class ModelStore:
                 return saved
         return None
 
+    def base_of(self, round_number: int, root: bytes) -> Path | None:
+        """The file of the state with this root from which a round began, if it is here and sound."""
+        number = max((each for each in self._rounds() if each < round_number), default=0)
+        try:
+            saved = load_base(self.path(number), self.learning)
+        except CheckpointError:
+            return None
+        return self.path(number) if saved.root == root else None
+
     def newest_sound(self, round_number: int) -> SavedOuter | None:
         """The newest accepted state up to this round, if there is a sound file of one."""
         for number in reversed(self._rounds()):

@@ -20,6 +20,7 @@ from node.attendance import Attendance
 from node.audit_part import AuditPart
 from node.checkpoint import checkpoint_text, newest_checkpoint
 from node.consistency import open_sign_state
+from node.corpus_receipts import ReceiptDriver, drawn_provider
 from node.counted import Counted
 from node.declarations import Candidacy, Declarations, Registration
 from node.errors import StoreError
@@ -37,14 +38,16 @@ from node.past_rounds import closed_round
 from node.payload_store import PayloadStore
 from node.producer import Producer
 from node.readings import Readings
+from node.remake_asking import RemakeAsking, Shelf
 from node.round_driver import RoundDriver
 from node.round_history import Measured, RoundHistory
-from node.round_now import closed_words
+from node.round_now import closed_words, pace_ms
 from node.round_traffic import RoundTraffic
 from node.round_weights import RoundWeights
 from node.segment_keep import audited_rounds
 from node.segment_store import SegmentStore
 from node.settings import Settings
+from node.storage_driver import StorageDriver
 from node.store import Store
 from node.template import Learning
 from node.trainer import Trainer, TrainerOptions
@@ -52,6 +55,7 @@ from node.trainer_messages import (
     BegunFresh,
     Failed,
     Ready,
+    Remade,
     RoundDone,
     SegmentDone,
     Stepped,
@@ -60,6 +64,7 @@ from node.trainer_messages import (
     Validate,
     Validated,
 )
+from training.errors import CorpusError
 
 
 @dataclass(slots=True)
@@ -101,7 +106,8 @@ class Node:
         self.driver = RoundDriver(home.network, home.identity, self.outcomes)
         self.attendance = Attendance(self.outcomes, self.driver.attests, self.news, self._adopted)
         self.audits = AuditPart(home, self.learning, self.segments, self.news, watch)
-        self.driver.also.append(self.audits.driver.inputs)
+        self.storage = StorageDriver(home.network, home.identity, self.outcomes.models, self.news)
+        self.driver.also += [self.audits.driver.inputs, self.storage.inputs]
         self.mempool = Mempool(home.network)
         self.declarations = Declarations(home.identity, home.network, self.mempool)
         self.producer = Producer(home.network, self.driver, self.mempool)
@@ -117,12 +123,14 @@ class Node:
         # Told of every finalized block and of everything that the trainer says, after the node has acted on it.
         self.hear_block: list[Callable[[Applied], None]] = [
             *(self.readings.hear_block, self.weights.hear_block, self.traffic.hear_block),
+            self.audits.hear_block,
         ]
         self.hear_trainer: list[Callable[[TrainerEvent], None]] = [self.readings.hear_trainer]
         self.address_text = home.address_text
         self.facts = self._facts(self.store.state())
-        self.outcomes.models.audited = audited_rounds(self.store.state())
+        self.outcomes.models.audited = audited_rounds(self.store.state(), home.identity.node)
         self.checkpoint = newest_checkpoint(self.store) or ""
+        self.remaking: RemakeAsking | None = None  # where a trainer could
         self.trainer = self._make_trainer() if settings.training else None
         self._reached = asyncio.Event()
 
@@ -140,6 +148,8 @@ class Node:
         )
         trainer = Trainer(options, self._on_trainer)
         self.driver.ask = trainer.ask
+        shelf = Shelf(self.segments, self.outcomes.models, self.home.directory / "work")
+        self.remaking = RemakeAsking(self.home.identity.node, shelf, trainer.ask, self.watch)
         return trainer
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -162,7 +172,7 @@ class Node:
             if self.settings.archive:
                 tasks.append(asyncio.create_task(self._keep_archive()))
             if self.trainer is not None:
-                tasks.append(asyncio.create_task(self.trainer.run()))
+                tasks.append(asyncio.create_task(self._train(self.trainer, membership)))
             tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._reached.wait())]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -170,11 +180,29 @@ class Node:
         finally:
             if self.trainer is not None:
                 await self.trainer.stop()
+            if self.remaking is not None:
+                await self.remaking.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.storage.stop()
             await self.audits.stop()
+            if farewell := self.audits.farewell(pace_ms(tuple(self.readings.block_times_ms), self.network.params)):
+                self.watch(farewell)
             await membership.stop()
+
+    async def _train(self, trainer: Trainer, membership: Membership) -> None:
+        """The trainer opens the corpus: what is missing of it is brought before."""
+        state, node = self.store.state, self.home.identity.node
+        while True:
+            try:
+                served = await membership.bring_corpus(lambda: drawn_provider(state(), node), self.watch)
+                break
+            except CorpusError as error:
+                self._on_trainer(Failed(f"{error}; the node goes on without training, and tries again in a minute"))
+                await asyncio.sleep(60)
+        self.driver.also.append(ReceiptDriver(self.network, self.home.identity, served).inputs)
+        await trainer.run()
 
     async def _keep_archive(self) -> None:
         keeper = ArchiveKeeper(self.store, self.outcomes)
@@ -249,11 +277,14 @@ class Node:
 
     def _react(self, state: State) -> None:
         self.facts = self._facts(state)
-        self.outcomes.models.audited = audited_rounds(state)
+        self.outcomes.models.audited = audited_rounds(state, self.home.identity.node)
         self.driver.follow(state, self.view.tip.height)
         self.audits.follow(state, self.view.tip.height)
+        self.storage.follow(state)
         self.declarations.follow(state)
         self.attendance.follow(state)
+        if self.remaking is not None:
+            self.remaking.follow(state, self.driver.plant_secret_of)
         wanted = self.settings.until_round
         if wanted is not None and state.ledger.closed_rounds >= wanted:
             self._reached.set()
@@ -291,6 +322,9 @@ class Node:
                 self._foresee(event)
             case BegunFresh(number, reason):
                 self.watch(f"Round {number} begins without the averages of earlier rounds, and learns less: {reason}")
+            case Remade(number, reason):
+                came = f"could not be made again: {reason}" if reason else "are here again"
+                self.watch(f"The states of round {number} {came}")
             case Validated(round_number, loss):
                 self._on_validated(round_number, loss)
             case Failed(message):

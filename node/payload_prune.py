@@ -1,7 +1,7 @@
 """Pruning by rounds: a node that is no archive forgets payloads that only a replay from the genesis would want.
 
-Kept are those of the last rounds, as many as the user wants; those of every round whose rewards are not released, since
-it can still be disputed; and those that lead to a model that is not on this disk yet. Blocks stay (but for
+Kept are those of the last rounds, as many as the user wants; those of every round whose rewards are not released, or of
+which an audit is open; and those that lead to a model that is not on this disk yet. Blocks stay (but for
 `node.archive_prune`). The ledger notes what is to go before it goes: a run that is cut short is ended by the next.
 """
 
@@ -21,7 +21,8 @@ ROUNDS_A_RUN = 256
 def last_spent(state: State, models: ModelStore, keep_rounds: int) -> int:
     """The newest round whose payloads a node can do without; 0 if there is none."""
     ledger = state.ledger
-    return max(0, min(ledger.released_round, ledger.ended_round - keep_rounds, models.newest_round()))
+    audited = (name.round - 1 for name in state.open_audits)
+    return max(0, min(ledger.released_round, ledger.ended_round - keep_rounds, models.newest_round(), *audited))
 
 
 def prune_payloads(store: Store, payloads: PayloadStore, last: int, aggregates: PayloadStore | None = None) -> Pruned:
@@ -67,7 +68,8 @@ def inputs_of(store: Store, number: int) -> Iterator[RoundInput]:
 
 
 def needed_roots(state: State) -> set[bytes]:
-    """Payloads of rounds that are not released: one of them may be the copy of an older one."""
+    """Payloads of rounds that are not released or audited: one of them may be the copy of an older one."""
     ledger = state.ledger
-    rounds = (state.round(number) for number in range(ledger.released_round + 1, ledger.round + 1))
+    numbers = {*range(ledger.released_round + 1, ledger.round + 1), *(name.round for name in state.open_audits)}
+    rounds = (state.round(number) for number in numbers)
     return {revealed.payload_root for current in rounds if current is not None for revealed in current.revealed}

@@ -15,6 +15,8 @@ from node.block_exchange import BlockExchange
 from node.block_sync import BlockSync
 from node.checkpoint import Trust
 from node.claims import Claims
+from node.corpus_exchange import CorpusExchange
+from node.corpus_source import CorpusSource
 from node.own import Hooks, Own
 from node.parts import Part, Parts
 from node.relay import Relay
@@ -33,6 +35,7 @@ class Services:
     trust: Trust | None = None
     source: BlobSource | None = None
     keeper: SnapshotKeeper | None = None
+    corpus: CorpusSource | None = None
 
 
 class Protocols:
@@ -58,6 +61,9 @@ class Protocols:
         self.blobs = None if services.source is None else BlobExchange(runtime, services.source)
         if self.blobs is not None:
             parts.append(self.blobs)
+        self.corpus = None if services.corpus is None else CorpusExchange(runtime, network.corpus_root, services.corpus)
+        if self.corpus is not None:
+            parts.append(self.corpus)
         self.parts = Parts(runtime, parts)
 
     def start(self) -> None:

@@ -86,15 +86,14 @@ class RoundDriver:
             self.ask(Abandon(current.number))
 
     def _plant_secret(self, state: State, record: NodeRecord) -> bytes:
-        """What decides which segments of the newest round read other data; ZERO: nothing that we could show later.
-
-        The promise in force is that of the claim, if the round has one; the claim takes it from the record, which
-        changes only when we reveal, after the training.
-        """
+        """Of the newest round: the claim took the promise from the record, which changes only when we reveal."""
         claim = state.find(Claim, claim_key(state.ledger.round, self.node))
-        promise, promised_in = (record.plant, record.plant_round) if claim is None else (claim.plant, claim.plant_round)
-        secret = self.identity.plant_secret(promised_in, self.network.chain_id)
-        return secret if promise == plant_promise(secret) else ZERO
+        return self.plant_secret_of(record if claim is None else claim)
+
+    def plant_secret_of(self, promised: NodeRecord | Claim) -> bytes:
+        """What decides which segments read other data; ZERO: nothing that we could show later."""
+        secret = self.identity.plant_secret(promised.plant_round, self.network.chain_id)
+        return secret if promised.plant == plant_promise(secret) else ZERO
 
     def _is_late(self, current: Round, height: int) -> bool:
         """Whether to end the round with the segments that we have: another one would miss the deadline.

@@ -12,7 +12,7 @@ from chain.crypto.hashing import ZERO
 from chain.state import OPENED, Audit, Claim, State, claim_key
 from node.segment_store import Keep
 
-AUDITED_ROUNDS_MAXIMUM = 32  # whose base is kept
+OTHERS_ROUNDS_MAXIMUM = 32  # whose base is kept although this node has no audit in them
 
 
 def kept_segments(state: State, node: bytes) -> Keep:
@@ -29,10 +29,16 @@ def kept_segments(state: State, node: bytes) -> Keep:
     return keep
 
 
-def audited_rounds(state: State) -> frozenset[int]:
-    """Rounds from whose base an auditor replays, as many as are kept; the audits of the last one may be drawn yet."""
-    rounds = {number for number, _, _ in _open_audits(state)} | {state.ledger.ended_round} - {0}
-    return frozenset(sorted(rounds)[-AUDITED_ROUNDS_MAXIMUM:])
+def audited_rounds(state: State, node: bytes) -> frozenset[int]:
+    """Rounds whose base this node keeps for their audits: all of its own, and the newest of others.
+
+    An audited node must be able to serve the base; an auditor that lacks it asks others. The audits of the last round
+    that has ended may not be drawn yet.
+    """
+    rounds = {number: of == node for number, of, _ in sorted(_open_audits(state), key=lambda each: each[1] == node)}
+    others = [number for number, is_own in rounds.items() if not is_own]
+    newest = {state.ledger.ended_round, *sorted(others)[-OTHERS_ROUNDS_MAXIMUM:]} - {0}
+    return frozenset(newest | {number for number, is_own in rounds.items() if is_own})
 
 
 def audited_roots(state: State) -> frozenset[bytes]:

@@ -7,8 +7,8 @@ Boundary 0 is where a round begins, boundary j where its segment j - 1 ends. A s
 the next lies here once. The weights at boundary 0 are the round's base, which `node.model_store` keeps.
 
 The trainer writes and the node removes, each while it holds the lock. A line is written before its files: a kill leaves
-at most a line whose files are not there. Nothing is synced (a round's states are mostly gone before the operating
-system writes them); what a power cut spoils is noticed by its root.
+at most a line whose files are not there. A round's states are not synced, since most are gone before the operating
+system writes them; those that an audit has drawn are. What a power cut spoils is noticed by its root.
 """
 
 import fcntl
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from chain.audit_messages import StateParts
 from chain.crypto.hashing import ZERO, merkle_root
+from node.data_directory import sync_folder
 from node.errors import SegmentStoreError, disk_advice
 from node.failpoints import reach
 from training.pages import pages_root
@@ -64,6 +65,7 @@ class SegmentStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._synced: set[str] = set()  # names of files
 
     # ---- For the node
 
@@ -78,7 +80,10 @@ class SegmentStore:
         return path if root != ZERO and path.exists() else None
 
     def prune(self, keep: Keep) -> tuple[int, int]:
-        """Remove what is not wanted; how many files and bytes went. Takes a moment: not for the event loop."""
+        """Remove what is not wanted; how many files and bytes went. Takes a moment: not for the event loop.
+
+        Of a round of which only some states are wanted, an audit is open, and these are synced.
+        """
         files = size = 0
         try:
             with self._locked():
@@ -92,6 +97,7 @@ class SegmentStore:
                 for path in spent:
                     path.unlink(missing_ok=True)
                 reach("segments.prune.done")
+            self._sync(keep)
         except OSError as error:
             raise self._refused(error) from error
         return files, size
@@ -161,6 +167,22 @@ class SegmentStore:
                 if boundaries is None or each.number in boundaries:
                     wanted |= set(_hex(each.parts).values())
         return wanted, spent
+
+    def _sync(self, keep: Keep) -> None:
+        """What an audit has asked for must outlive a power cut: without it the node loses its rewards."""
+        drawn = {number: boundaries for number, boundaries in keep.items() if boundaries is not None}
+        names = {self._index(number).name for number in drawn}
+        for number, boundaries in drawn.items():
+            for each in self._lines(number):
+                names |= set(_hex(each.parts).values()) if each.number in boundaries else set()
+        self._synced &= names
+        paths = [self.folder / name for name in names - self._synced]
+        if found := [path for path in paths if path.is_file()]:
+            for path in found:
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            sync_folder(self.folder)
+            self._synced |= {path.name for path in found}
 
     def _files(self) -> Iterator[tuple[Path, int]]:
         """Everything but the lock and the indices, with its size."""

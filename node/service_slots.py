@@ -1,7 +1,9 @@
 """Places in the pool of claims for proofs of storage and receipts for data: one of a kind for a node at a time."""
 
 from chain.audit_messages import DataReceipt, StorageProof
+from chain.data_receipts import has_fetched
 from chain.state import NodeRecord, State, node_key, set_key
+from chain.storage import has_proven, storage
 
 ServiceClaim = StorageProof | DataReceipt
 
@@ -15,10 +17,12 @@ def place_of(claim: ServiceClaim) -> tuple[int, bytes]:
 
 
 def is_past(claim: ServiceClaim, state: State) -> bool:
-    """Whether its epoch, or the round after its own, is over."""
+    """Whether the ledger has it, or can never take it any more."""
     if isinstance(claim, StorageProof):
-        return _has_begun(state, claim.epoch + 2)
-    return claim.round + 1 < state.ledger.round
+        now = storage(state).epoch
+        return claim.epoch < now or (claim.epoch == now and has_proven(state, claim.node))
+    # A trainer has one place, for one receipt after another: it must be free again as soon as the ledger has the first.
+    return claim.round < state.ledger.round or has_fetched(state, claim.trainer, claim.shard)
 
 
 def is_early(claim: ServiceClaim, state: State) -> bool:

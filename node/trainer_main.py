@@ -29,6 +29,7 @@ from node.errors import NodeError
 from node.measuring import Measuring
 from node.model_store import load_base
 from node.payload_store import PayloadStore
+from node.remake import Remaking
 from node.segment_room import RoomFor
 from node.segment_store import Boundary, SegmentStore, Vectors
 from node.template import Learning
@@ -39,6 +40,8 @@ from node.trainer_messages import (
     Command,
     Failed,
     Ready,
+    Remade,
+    Remake,
     RoundDone,
     SegmentDone,
     Stepped,
@@ -113,6 +116,9 @@ class TrainerProcess:
                 case Train():
                     measuring.disturbed()
                     self.train(command)
+                case Remake():
+                    measuring.disturbed()
+                    self.remake(command)
                 case Validate():
                     measuring.ask(command)
                 case _:
@@ -205,6 +211,19 @@ class TrainerProcess:
         self.states.put(Boundary(command.round, 0, parts, begun.v_steps), state)
         return parts.v_root
 
+    def remake(self, command: Remake) -> None:
+        """Train a past round again, for the states that an audit wants of it."""
+        remaking = Remaking(command, self.loop, self.states, self._set_threads, lambda: self.closing)
+        try:
+            base = load_base(Path(command.base), self.learning).state.weights
+            kept = self.averages.find(command.averages_root, command.averages_steps)
+            remaking.run(base, kept, self._draw(command), self.threads.choose())
+        except (CheckpointError, NodeError) as error:
+            self.say(Remade(command.round, str(error)))
+        else:
+            if not self.closing:
+                self.say(Remade(command.round, ""))
+
     def is_over(self, command: Train) -> bool:
         """Whether nobody wants this work any more: while we started or were busy, the network has gone on."""
         return self.ended_round >= command.round
@@ -214,7 +233,7 @@ class TrainerProcess:
         self.threads_now = count
         return count
 
-    def _draw(self, command: Train) -> Any:
+    def _draw(self, command: Train | Remake) -> Any:
         """The batches of a round: a planted segment reads others than the public draw says."""
         inner, tokens, node = self.learning.inner, self.corpus.train, self.settings.node
         secret = None if command.plant_secret == ZERO else command.plant_secret

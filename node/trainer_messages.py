@@ -34,6 +34,26 @@ class Validate:
 
 
 @dataclass(frozen=True, slots=True)
+class Remake:
+    """Train a past round again and keep the states around `segment` and the last one: an audit wants them.
+
+    The first six fields are as in `Train`. `segments` were proven; `first` and `last` are the state hashes of the
+    first and the last of them.
+    """
+
+    round: int
+    mix: bytes
+    base: str
+    averages_root: bytes
+    averages_steps: int
+    plant_secret: bytes
+    segment: int
+    segments: int
+    first: bytes
+    last: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class WrapUp:
     """The deadline is near: end the round at the next segment boundary."""
 
@@ -116,19 +136,28 @@ class BegunFresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Remade:
+    """What came of `Remake`; an empty `reason`: the states are here again."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The trainer cannot go on; `message` says what to do."""
 
     message: str
 
 
-Command = Train | Validate | WrapUp | Abandon
-TrainerEvent = Ready | Tokenising | Validated | Stepped | SegmentDone | RoundDone | BegunFresh | Failed
+Command = Train | Validate | Remake | WrapUp | Abandon
+TrainerEvent = Ready | Tokenising | Validated | Stepped | SegmentDone | RoundDone | BegunFresh | Remade | Failed
 KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         Train,
         Validate,
+        Remake,
         WrapUp,
         Abandon,
         Ready,
@@ -138,6 +167,7 @@ KINDS: dict[str, type] = {
         SegmentDone,
         RoundDone,
         BegunFresh,
+        Remade,
         Failed,
     )
 }

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from chain import block
 from chain.audit_messages import StateParts
-from chain.crypto.hashing import tagged_hash
 from node.errors import TrainerError, disk_advice
 from node.failpoints import reach
 from node.segment_store import Boundary, SegmentStore, Vectors
@@ -33,8 +33,8 @@ class Resumed(NamedTuple):
 
 
 def state_hash(parts: StateParts) -> bytes:
-    """What proofs call a state (`training.pages.inner_root`)."""
-    return tagged_hash("inner-state", parts.theta_root, parts.m_root, parts.v_root)
+    """What proofs call a state."""
+    return block.state_hash(parts.theta_root, parts.m_root, parts.v_root)
 
 
 class WorkLog:

@@ -32,6 +32,7 @@ from chain.crypto.hashing import ZERO, merkle_root
 from chain.crypto.votes import NOTARIZE, Certificate, Evidence, Vote, evidence_of, vote_message
 from chain.genesis import BootstrapValidator, Network, Parameter, genesis_state, parse_network
 from chain.money import NEURO, Balance, BondedStake, mint
+from chain.plants import plant_promise
 from chain.receipts import Receipt
 from chain.round_inputs import write_bitmap
 from chain.rounds import counted_root
@@ -118,7 +119,7 @@ SMALL = {
     "audit_fault_basis_points": 200,
     "fraud_basis_points": 1_000,
     "suspension_rounds": 5,
-    "tolerance_theta_billionths": 100_000,
+    "tolerance_theta_billionths": 200_000,
     "tolerance_m_billionths": 1_000_000,
     "tolerance_v_billionths": 1_000_000,
     "holders": 2,
@@ -559,6 +560,11 @@ def a_proof(chain: Chain, node: Key = NODE, signer: Key | None = None, **changes
     return replace(proof, signature=(signer or node).sign(proof.id(chain.network.chain_id)))
 
 
+def plant_secret(node: Key, number: int) -> bytes:
+    """What a node promises in its reveal of a round."""
+    return named(f"plant {node.node.hex()} {number}")
+
+
 def a_reveal(chain: Chain, node: Key = NODE, signer: Key | None = None, **changes: Any) -> PayloadReveal:
     number = changes.get("round", chain.round.number)
     claim = chain.state.find(Claim, claim_key(number, node.node))
@@ -576,7 +582,7 @@ def a_reveal(chain: Chain, node: Key = NODE, signer: Key | None = None, **change
         v_root=v_root,
         steps=len(states) * chain.network.params.segment_steps,
         distances=tuple(range(1, len(states) + 1)),
-        plant=named(f"plant {node.node.hex()} {number}"),
+        plant=plant_promise(plant_secret(node, number)),
         signature=NO_SIGNATURE,
     )
     reveal = replace(reveal, **changes)

@@ -13,7 +13,7 @@ from network.kinds import KIB, KINDS, MIB
 from tests.test_docs_protocol import fixed_size, layout_of, table_after
 
 TEXT = (Path(__file__).parent.parent / "docs/network.md").read_text()
-MODULES = ("standing", "relay_messages", "blob_messages", "sync_messages")
+MODULES = ("standing", "relay_messages", "blob_messages", "sync_messages", "corpus_messages")
 PRIORITIES = ("consensus", "blocks", "evidence", "sync", "transactions", "exchange")
 
 

@@ -207,6 +207,8 @@ def test_gas_is_as_documented():
 def test_phases_are_as_documented():
     documented = {int(row[0]): row[1] for row in table_after("### Phases of a round")}
     assert documented == {number: state.ROUND_PHASES[number] for number in range(rounds.OPENED, rounds.VOID + 1)}
+    documented = {int(row[0]): row[1] for row in table_after("### Phases of an audit")}
+    assert documented == {n: state.AUDIT_PHASES[n] for n in range(state.OPENING, state.UNCHECKED + 1)}
 
 
 def test_state_keys_are_as_documented():
@@ -225,6 +227,16 @@ def test_state_keys_are_as_documented():
         "y": "ValidatorKey",
         "k": "Staking",
         "p": "Participation",
+        "q": "Audit",
+        "o": "AuditQueue",
+        "m": "Misses",
+        "w": "AuditPay",
+        "j": "Held",
+        "x": "Suspensions",
+        "h": "Storage, Holder",
+        "g": "Fragments",
+        "d": "Fetched",
+        "e": "Served",
     }
 
 

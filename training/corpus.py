@@ -6,7 +6,7 @@ tokens and map them into memory. A cache that does not match is rebuilt; texts t
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -59,9 +59,19 @@ class Corpus:
         return cls(manifest, train, validation)
 
 
-def cache_path(manifest: Manifest, split: Split, cache_dir: Path) -> Path:
+def cache_path(root: bytes, split: Split, cache_dir: Path) -> Path:
     """The file of one split's tokens. The manifest's root is in its name, so corpora never mix."""
-    return cache_dir / f"{manifest.root.hex()[:16]}-{split}.u16"
+    return cache_dir / f"{root.hex()[:16]}-{split}.u16"
+
+
+def is_cached(manifest: Manifest, cache_dir: Path) -> bool:
+    """Whether the tokens of both splits are here, whole."""
+    return all(_map_cache(manifest, split, cache_dir) is not None for split in SPLITS)
+
+
+def write_cache(root: bytes, split: Split, cache_dir: Path, shards: Iterable[bytes]) -> None:
+    """Keep the tokens of a split's shards, u16 little-endian, that came from elsewhere. Raises OSError."""
+    _write_atomically(cache_path(root, split, cache_dir), shards)
 
 
 def _pinned_tokenizer(manifest: Manifest, path: Path) -> Tokenizer:
@@ -77,7 +87,7 @@ def _pinned_tokenizer(manifest: Manifest, path: Path) -> Tokenizer:
 
 def _map_cache(manifest: Manifest, split: Split, cache_dir: Path) -> Tokens | None:
     """The cached tokens of a split if every shard's hash is right, else None."""
-    path = cache_path(manifest, split, cache_dir)
+    path = cache_path(manifest.root, split, cache_dir)
     count = manifest.token_count(split)
     if not path.is_file() or path.stat().st_size != 2 * count:
         return None
@@ -100,7 +110,7 @@ def _tokenise(manifest: Manifest, source: Source, tokenizer: Tokenizer, cache_di
         pieces[shard.split].append(_shard_tokens(shard, source, tokenizer))
     cache_dir.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
-        _write_atomically(cache_path(manifest, split, cache_dir), np.concatenate(pieces[split]).tobytes())
+        _write_atomically(cache_path(manifest.root, split, cache_dir), [np.concatenate(pieces[split]).tobytes()])
     progress(len(manifest.shards), len(manifest.shards))
 
 
@@ -127,12 +137,12 @@ def _shard_tokens(shard: Shard, source: Source, tokenizer: Tokenizer) -> Tokens:
     return tokens
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def _write_atomically(path: Path, parts: Iterable[bytes]) -> None:
     """Replace a file as a whole: after a crash the old one or the new one is there, never half of one."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

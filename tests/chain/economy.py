@@ -7,11 +7,14 @@ than before, and that whoever did nothing owns no less.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from chain.block import Block, Body, Proof
+from chain.block import Block, Body, Proof, RoundInput
+from chain.crypto.hashing import ZERO
 from chain.crypto.votes import evidence_of
-from chain.errors import BadSignature, InvalidProof, InvalidTransaction, NotEnoughFunds
+from chain.errors import BadSignature, InvalidProof, InvalidRoundInput, InvalidTransaction, NotEnoughFunds
 from chain.fees import proof_gas, transaction_gas
+from chain.progress import Progress
 from chain.receipts import (
     PROOF_FEE,
     SLASHED,
@@ -25,7 +28,7 @@ from chain.receipts import (
     Tombstoned,
 )
 from chain.stakes import Stake, Unbonding
-from chain.state import Account, Supply, Vesting
+from chain.state import REVEALING, TRAINING, Account, Claim, Supply, Vesting, claim_key
 from chain.transactions import (
     Action,
     MultiTransfer,
@@ -41,12 +44,14 @@ from tests.builders import (
     Key,
     a_bond,
     a_certificate,
+    a_commit,
     a_key,
     a_network,
     a_possession,
     a_proof,
     a_registration,
     a_retirement,
+    a_reveal,
     a_transaction,
     a_vote,
     named,
@@ -59,7 +64,10 @@ MINIMUM = 10**7  # of a bond
 NETWORK = a_network(
     epoch_blocks=4,
     vest_rounds=1,
+    inner_steps=4,  # two segments
     train_blocks=3,
+    reveal_blocks=2,
+    hold_blocks=1,
     base_work_batches=5,
     base_fee_initial=11,
     block_gas_maximum=500_000,
@@ -117,10 +125,35 @@ class Economy:
         return a_certificate(self.chain, [i for i, m in enumerate(members) if m.public_key not in self.silent])
 
     def build(self, transactions: Iterable[Transaction], proofs: Iterable[Proof]) -> Applied:
-        chain, body = self.chain, Body(tuple(proofs), tuple(transactions), (), self.certificate())
+        chain = self.chain
+        busy = {proof.node for proof in proofs}
+        body = Body(tuple(proofs), tuple(transactions), self.round_inputs(busy), self.certificate())
         built = build_block(chain.state, chain.parent, self.proposal(), body, NETWORK, chain.nodes.get)
         received = Block.decode(built.block.encode())
         return apply_block(chain.state, chain.parent, received, NETWORK, chain.nodes.get, True)
+
+    def round_inputs(self, busy: set[bytes]) -> tuple[RoundInput, ...]:
+        """Whoever works shows its payload, and nobody holds one: each round is void, and pays what can be audited."""
+        state = self.chain.state
+        current = state.round(state.ledger.round)
+        progress = Progress(state.fork(), self.chain.height + 1, self.chain.epoch, NETWORK)
+        progress.begin()
+        taken: list[RoundInput] = []
+        for node in (*NODES, DAVES_NODE) if current else ():
+            claim = state.find(Claim, claim_key(current.number, node.node))
+            if claim is None or node.node in busy:
+                continue
+            is_last = self.chain.height + 2 >= current.deadline_height
+            if current.phase == TRAINING and claim.commitment == ZERO and is_last:
+                item: RoundInput = a_commit(self.chain, node)
+            elif current.phase == REVEALING and claim.commitment != ZERO and claim.payload_root == ZERO:
+                item = a_reveal(self.chain, node)
+            else:
+                continue
+            with suppress(InvalidRoundInput):  # the phase may end before
+                progress.take(item)
+                taken.append(item)
+        return tuple(taken)
 
     def keep(self, applied: Applied) -> None:
         """Go on with a block whose body the naive ledger has followed; it now follows the rest, and all is compared."""
@@ -132,7 +165,9 @@ class Economy:
         self.seen.update(map(type, receipts))
         for receipt in receipts:
             if isinstance(receipt, RoundVoid):
-                naive.end_round(receipt.round, True)
+                ended = chain.state.round(receipt.round)
+                assert ended is not None
+                naive.end_round(receipt.round, {revealed.node for revealed in ended.revealed})
         if ends:
             emission = naive.settle()
             assert emission == sum(r.amount for r in receipts if isinstance(r, Minted))

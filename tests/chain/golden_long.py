@@ -20,6 +20,7 @@ from chain.codec import Hash, Var, Wire
 from chain.crypto.votes import FINALIZE, NULLIFY, Certificate
 from chain.genesis import parse_network
 from chain.money import NEURO
+from chain.state import HOLDING
 from chain.transactions import (
     MultiTransfer,
     Payment,
@@ -32,7 +33,7 @@ from chain.transactions import (
 from consensus.certificate import verify_certificate
 from consensus.committee import Committee, Member
 from node.backends import choose
-from tests.builders import BOB, CAROL, Chain, a_network, a_registration, named
+from tests.builders import AUDITED, BOB, CAROL, Chain, a_network, a_registration, named
 from tests.chain.played_chain import PlayedChain, stakers
 
 FILE = Path(__file__).parents[1] / "vectors" / "golden_chain.bin.xz"
@@ -73,17 +74,22 @@ def golden_history() -> PlayedChain:
         block_gas_maximum=600_000,
         lane_gas_maximum=60_000,
         stake_target_nanos=400 * NEURO,
+        plant_basis_points=0,
+        **AUDITED,
     )
     network = replace(numbers, created_ms=CREATED_MS)
     chain = PlayedChain(network, people=stakers(9))
     _begin_to_work(chain)
+    chain.forgers.add(chain.people[4].node.node)
     _hand_over(chain)
     _jail_and_return(chain)
     _vote_twice(chain)
     _leave(chain)
+    chain.until(lambda: chain.round.phase == HOLDING)  # a farewell can end a training phase before all have committed
     for person in chain.people[3:8]:
         chain.step(chain.farewell(person))
     chain.steps(BLOCKS - chain.height)
+    assert chain.record_of(chain.people[4]).suspended_round > 0  # an audit has found its forgery
     return chain
 
 

@@ -4,6 +4,7 @@ It is written from the words of the protocol, not from the code, and for the rea
 by others are facts that are no money: which rounds ended and how, who was jailed, and how much stake the set let go.
 """
 
+from collections.abc import Iterable
 from copy import deepcopy
 from fractions import Fraction
 from math import isqrt
@@ -49,7 +50,6 @@ class NaiveLedger:
         self.nodes: dict[bytes, tuple[bytes, bool, bool]] = {}  # wallet, wants to validate, retired
         self.claims: dict[tuple[int, bytes], tuple[bytes, int, int]] = {}  # round, node: wallet, batches, debt
         self.counted: set[tuple[int, bytes]] = set()
-        self.void: set[int] = set()
         self.ended = self.settled = 0
 
     # ---- Pots
@@ -196,10 +196,10 @@ class NaiveLedger:
         wallet, before, owed = self.claims.get((number, node), (self.nodes[node][0], 0, 0))
         self.claims[number, node] = (wallet, before + batches, owed + debt)
 
-    def end_round(self, number: int, void: bool) -> None:
+    def end_round(self, number: int, paid: Iterable[bytes]) -> None:
+        """`paid`: nodes whose payload was counted, or shown in a void round."""
         self.ended = number
-        if void:
-            self.void.add(number)
+        self.counted |= {(number, node) for node in paid}
 
     def settle(self) -> int:
         """Mint for the rounds that ended; returns how much."""
@@ -207,7 +207,7 @@ class NaiveLedger:
             (number, node, *claim)
             for (number, node), claim in sorted(self.claims.items())
             if self.settled < number <= self.ended
-            if number in self.void or (number, node) in self.counted
+            if (number, node) in self.counted
         ]
         self.settled = self.ended
         work, base = sum(batches for _, _, _, batches, _ in paid), self.rules.base_work_batches

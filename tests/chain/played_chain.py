@@ -45,6 +45,7 @@ from tests.builders import (
     named,
     validator_secrets,
 )
+from tests.chain.played_audits import PlayedAudits
 
 SECRETS_FROM = 101  # BLS secrets of stakers; bootstrap validators have 1, 2, …
 
@@ -69,12 +70,13 @@ def stakers(number: int) -> list[Staker]:
 @dataclass
 class PlayedChain(Chain):
     """`step` makes one block. Who is in `absent` neither votes nor proposes; rounds in `unfinished` get no commits, in
-    `disputed` every validator finds a result of its own."""
+    `disputed` every validator finds a result of its own. Auditors find the nodes in `forgers` out."""
 
     people: list[Staker] = field(default_factory=list)
     absent: set[bytes] = field(default_factory=set)  # BLS keys
     unfinished: set[int] = field(default_factory=set)
     disputed: set[int] = field(default_factory=set)
+    forgers: set[bytes] = field(default_factory=set)  # node ids
 
     def set_of(self, epoch: int | None = None) -> tuple[Validator, ...]:
         """The set of an epoch, by default the next block's."""
@@ -87,6 +89,9 @@ class PlayedChain(Chain):
     def stake_by(self, person: Staker) -> Stake:
         return stake_of(self.state, person.wallet.address)
 
+    def record_of(self, person: Staker) -> NodeRecord:
+        return self.state.need(NodeRecord, node_key(person.node.node))
+
     def place(self, public_key: bytes, epoch: int | None = None) -> int | None:
         """Where a key stands in the set of an epoch."""
         keys = [member.public_key for member in self.set_of(epoch)]
@@ -98,7 +103,8 @@ class PlayedChain(Chain):
         """The next block. It is not judged again: that costs two pairings more."""
         leaving = {t.action.node_key for t in transactions if isinstance(t.action, RetireNode)}
         proofs = [proof for person, proof in self._proofs() if person.node.public not in leaving]
-        body = Body(tuple(proofs), transactions, tuple(self._round_inputs()), self.certificate())
+        audited = PlayedAudits(self, [person.node for person in self.people], self.secret_of, self.forgers).inputs()
+        body = Body(tuple(proofs), transactions, (*self._round_inputs(), *audited), self.certificate())
         return self._append(self._built(body, **chosen))
 
     def steps(self, number: int) -> None:

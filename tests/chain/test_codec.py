@@ -189,6 +189,13 @@ def test_type_numbers_are_as_they_were_published():
         3: "PayloadReveal",
         4: "AvailabilityVote",
         5: "ResultVote",
+        6: "SegmentOpening",
+        7: "VerdictCommit",
+        8: "VerdictReveal",
+        9: "PlantReveal",
+        10: "AuditVote",
+        11: "StorageProof",
+        12: "DataReceipt",
     }
 
 

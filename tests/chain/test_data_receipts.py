@@ -41,7 +41,11 @@ from tests.builders import (
     a_proof,
     a_registration,
     a_training_chain,
+    commit,
+    everybody_agrees,
+    everybody_holds,
     named,
+    reveal,
 )
 
 NETWORK = a_network(corpus_shards=10)
@@ -215,19 +219,27 @@ def test_a_drawn_provider_is_paid_when_the_round_is_settled():
     a_full_round(chain, NODE)
     while not (chain.round.phase == TRAINING and chain.round.participants == 2):
         chain.empty_blocks(1)
-    number = chain.round.number
+    number, params = chain.round.number, chain.network.params
     chain.block(proofs=[a_proof(chain, OTHER_NODE)])
     assert provider_of(chain.state, number, OTHER_NODE.node) == NODE.node
     draft = DataReceipt(number, OTHER_NODE.node, NODE.node, 1, NO_SIGNATURE)
     receipt = replace(draft, signature=OTHER_NODE.sign(draft.digest(chain.network.chain_id)))
     chain.block(rounds=[receipt])
     with pytest.raises(InvalidRoundInput, match="before"):
-        apply_round_input(chain.state, receipt, chain.network.chain_id, chain.network.params)
+        apply_round_input(chain.state, receipt, chain.network.chain_id, params)
+    for _ in range(1, params.segments):
+        chain.block(proofs=[a_proof(chain, OTHER_NODE)])
+    commit(chain, OTHER_NODE)
+    while chain.round.phase == TRAINING:
+        chain.empty_blocks(1)
+    reveal(chain, OTHER_NODE)
+    everybody_holds(chain)
+    everybody_agrees(chain)
+    earlier = chain.balance(ALICE)
     while chain.height % 40:
         chain.empty_blocks(1)
     paid = [each for each in chain.receipts if isinstance(each, ServicePaid)]
     assert [(each.service, each.node, each.wallet) for each in paid] == [(2, NODE.node, ALICE.address)]
-    params = chain.network.params
-    samples = params.segment_steps * params.sequences // 2  # one of two shards, one segment
-    assert paid[0].amount == samples * params.rate_sample_nanos
+    samples = params.inner_steps * params.sequences // 2  # one of two shards
+    assert paid[0].amount == samples * params.rate_sample_nanos <= chain.balance(ALICE) - earlier
     assert chain.state.get(served_key(number, OTHER_NODE.node)) is None

@@ -11,8 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from chain.money import AMOUNT_MAXIMUM, NEURO
 from chain.receipts import (
     RECEIPTS,
+    AuditDrawn,
+    AuditEnded,
+    AuditFault,
+    AuditMissed,
+    AuditPaid,
     AutoBonded,
     Burned,
+    Forfeited,
+    FraudRewarded,
     Jailed,
     Released,
     RoundClosed,
@@ -25,6 +32,7 @@ from tests.builders import named, voting_key
 from tests.chain.economy import COLLUDERS, DAVE, DAVES_NODE, MINIMUM, NETWORK, NODES, Economy
 
 ALICE, BOB, CAROL, ERIN, FRANK = COLLUDERS
+OF_AUDITS = {AuditDrawn, AuditEnded, AuditMissed, AuditFault, AuditPaid, Forfeited, FraudRewarded}
 EPOCH = NETWORK.params.epoch_blocks
 SPAN = NETWORK.params.unbonding_epochs
 
@@ -102,6 +110,7 @@ def test_one_life_with_every_kind_of_transaction_and_receipt():
     assert economy.naive.offences[0].settled
     assert {kind for kind in (*ACTIONS.values(), *RECEIPTS.values()) if not economy.seen[kind]} == {
         RoundClosed,
+        *OF_AUDITS,
         ServicePaid,
     }
 

@@ -86,6 +86,11 @@ ACCEPTED = [
     {"base_fee_minimum": 0},
     {"block_interval_ms": 10_000},
     {"inner_steps": 1024, "segment_steps": 1},
+    {"inner_steps": 256, "segment_steps": 256},
+    {"audit_attempts": 7},
+    {"fraud_basis_points": 9_999},
+    {"audit_fault_basis_points": 9_999},
+    {"epoch_blocks": 1, "opening_blocks": 8_190 - 49},  # the other deadlines: 4 · (4 + 3 + 4) + 5
     {"stake_minimum_nanos": PARAMETER_MAXIMUM},
     {"base_fee_initial": 10},
     {"reveal_blocks": (SETS_KEPT - 2) * 8 - 6},
@@ -93,7 +98,7 @@ ACCEPTED = [
     {"lane_gas_maximum": 99_999},
     {"equivocation_basis_points": 10_000},
     {"equivocation_basis_points": 0, "reporter_maximum_nanos": 0},
-    {"inner_steps": 2**20, "segment_steps": 2**20, "sequences": 2**22, "sequence_length": 2**22 - 1},
+    {"inner_steps": 2**18, "segment_steps": 256, "sequences": 2**24, "sequence_length": 2**22 - 1},
 ]
 REFUSED = [
     {"seats": 1025},
@@ -108,6 +113,11 @@ REFUSED = [
     {"block_interval_ms": 999},
     {"block_interval_ms": 10_001},
     {"inner_steps": 7},
+    {"inner_steps": 257, "segment_steps": 257},
+    {"audit_attempts": 8},
+    {"fraud_basis_points": 10_000},
+    {"audit_fault_basis_points": 10_000},
+    {"epoch_blocks": 1, "opening_blocks": 8_190 - 49 + 1},
     {"inner_steps": 1025, "segment_steps": 1},
     {"inner_steps": 2**32, "segment_steps": 2**32},
     {"stake_minimum_nanos": PARAMETER_MAXIMUM + 1},
@@ -118,7 +128,7 @@ REFUSED = [
     {"lane_gas_maximum": 100_000},
     {"equivocation_basis_points": 10_001},
     {"stake_target_nanos": 0},
-    {"inner_steps": 2**20, "segment_steps": 2**20, "sequences": 2**22, "sequence_length": 2**22},
+    {"inner_steps": 2**18, "segment_steps": 256, "sequences": 2**24, "sequence_length": 2**22},
 ]
 
 

@@ -5,13 +5,14 @@ import pytest
 from chain.money import NEURO, VestingReward, holdings
 from chain.receipts import PROOF_FEE, Burned, Minted, Released
 from chain.rewards import training_budget
-from chain.state import REVEALING, Claim, claim_key, round_key
+from chain.state import REVEALING, TRAINING, Claim, claim_key, round_key
 from tests.builders import (
     ALICE,
     BOB,
     NODE,
     OTHER_NODE,
     Chain,
+    Key,
     a_full_round,
     a_key,
     a_network,
@@ -36,9 +37,14 @@ def debt_of(chain: Chain, number: int = 1, node=NODE) -> int:
     return chain.state.need(Claim, claim_key(number, node.node)).debt
 
 
-def void_round(chain: Chain) -> None:
-    """Let the newest round pass without a commit, to the next one's training."""
+def void_round(chain: Chain, *nodes: Key) -> None:
+    """Let the newest round pass with what these nodes reveal, which nobody holds, to the next one's training."""
     number = chain.round.number
+    if nodes:
+        commit(chain, *nodes)
+        while chain.round.phase == TRAINING:
+            chain.empty_blocks(1)
+        reveal(chain, *nodes)
     while chain.round.number == number:
         chain.empty_blocks(1)
     chain.empty_blocks(1)
@@ -95,12 +101,13 @@ def test_a_part_of_the_segments_earns_that_part():
     assert chain.state.supply.minted == 6 * RATE
 
 
-def test_a_void_round_pays_its_segments_also_without_a_commit():
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_void_round_pays_the_segments_of_who_revealed_and_of_nobody_else(is_shown):
     chain = a_training_chain()
-    train(chain, segments=1)
-    void_round(chain)
+    train(chain, segments=2)
+    void_round(chain, *([NODE] if is_shown else []))
     chain.end_epoch()
-    assert chain.state.supply.minted == 2 * RATE
+    assert chain.state.supply.minted == (4 * RATE if is_shown else 0)
 
 
 def test_a_closed_round_pays_nobody_whose_payload_was_not_counted():
@@ -128,7 +135,7 @@ def test_what_an_epoch_earns_above_the_base_work_is_shared_to_the_last_nano():
     chain.register(nodes[2])
     void_round(chain)
     train(chain, *nodes, segments=3)
-    void_round(chain)
+    void_round(chain, *nodes)
     chain.end_epoch()
     budget = training_budget(18, network.params)
     assert budget == 10 * RATE * 13 // 10  # isqrt(180) = 13
@@ -139,12 +146,12 @@ def test_what_an_epoch_earns_above_the_base_work_is_shared_to_the_last_nano():
 
 def test_a_fee_debt_above_the_reward_burns_all_of_it_and_no_more():
     chain = a_training_chain(network=a_network(rate_batch_nanos=1_000))
-    train(chain, segments=1)
-    assert debt_of(chain) > 2_000
-    void_round(chain)
+    train(chain, segments=2)
+    assert debt_of(chain) > 4_000
+    void_round(chain, NODE)
     chain.end_epoch()
     supply = chain.state.supply
-    assert (supply.minted, supply.burned, supply.vesting) == (2_000, 2_000, 0)
+    assert (supply.minted, supply.burned, supply.vesting) == (4_000, 4_000, 0)
     chain.empty_blocks(30)
     assert chain.balance(ALICE) == 0
 
@@ -152,11 +159,11 @@ def test_a_fee_debt_above_the_reward_burns_all_of_it_and_no_more():
 @pytest.mark.parametrize("vest_rounds", [0, 1, 2, 3])
 def test_a_reward_is_released_whole_when_exactly_so_many_further_rounds_have_ended(vest_rounds):
     chain = a_training_chain(network=a_network(vest_rounds=vest_rounds, epoch_blocks=1))
-    train(chain, segments=1)
-    void_round(chain)  # ends round 1, which is settled in the same block
+    train(chain, segments=2)
+    void_round(chain, NODE)  # ends round 1, which is settled in the same block
     ended = chain.state.ledger.ended_round
     assert ended == 1
-    reward = 2 * RATE
+    reward = 4 * RATE
     while chain.state.ledger.ended_round - 1 < vest_rounds:
         assert chain.balance(ALICE) == 0
         assert vesting(chain) > 0
@@ -173,8 +180,9 @@ def test_a_reward_is_released_whole_when_exactly_so_many_further_rounds_have_end
 
 def test_a_round_that_was_not_settled_is_not_released_however_many_rounds_have_ended():
     chain = a_training_chain(network=a_network(vest_rounds=1, epoch_blocks=60))
-    train(chain, segments=1)
-    for _ in range(4):
+    train(chain, segments=2)
+    void_round(chain, NODE)
+    for _ in range(3):
         void_round(chain)
     assert chain.state.ledger.released_round == 0
     chain.end_epoch()
@@ -185,23 +193,23 @@ def test_the_reward_belongs_to_the_wallet_of_the_node():
     chain = Chain(a_network(epoch_blocks=1, vest_rounds=0))
     chain.block([a_registration(chain, wallet=BOB)])
     chain.block()
-    train(chain, segments=1)
-    void_round(chain)
+    train(chain, segments=2)
+    void_round(chain, NODE)
     assert chain.balance(BOB) > 0
     assert chain.balance(ALICE) == 0
 
 
 def test_two_nodes_of_one_wallet_are_paid_into_one_balance():
     chain = a_training_chain(NODE, OTHER_NODE, network=a_network(epoch_blocks=1, vest_rounds=0))
-    train(chain, NODE, OTHER_NODE, segments=1)
-    void_round(chain)
-    assert chain.balance(ALICE) == 4 * RATE - chain.state.supply.burned
+    train(chain, NODE, OTHER_NODE, segments=2)
+    void_round(chain, NODE, OTHER_NODE)
+    assert chain.balance(ALICE) == 8 * RATE - chain.state.supply.burned
 
 
 def test_what_is_earned_can_be_spent():
     chain = a_training_chain(network=a_network(epoch_blocks=1, vest_rounds=0))
     train(chain)
-    void_round(chain)
+    void_round(chain, NODE)
     chain.block([a_transfer(chain, RATE)])
     assert chain.balance(BOB) == RATE
     assert chain.state.supply.circulating == chain.balance(ALICE) + chain.balance(BOB)

@@ -7,7 +7,8 @@ from tests.crash.lives import Lives
 
 # Only in the first life of a directory.
 FIRST = ("schema.", "network.", "password.", "keystore.", "node-key.", "ledger.genesis.", "sign-state.new.")
-TRAINER = ("payload.", "averages.", "work.", "tokens.")  # The trainer passes these, the node goes on.
+# The trainer passes these, the node goes on.
+TRAINER = ("payload.", "averages.", "work.", "segments.line.", "segments.part.", "tokens.")
 ATTEMPTS = 8
 
 

@@ -59,8 +59,10 @@ TABLE: dict[str, tuple[str, ...]] = {
     "aggregates/*": (FINE,) * 6,
     "work/averages-*": (FINE,) * 6,
     "work/round-*": (FINE,) * 6,
-    "work/segment-*": (FINE,) * 6,
     "work/lock": (FINE,) * 6,
+    "segments/[0-9a-f]*": (FINE,) * 6,
+    "segments/round-*": (FINE,) * 6,
+    "segments/lock": (FINE,) * 6,
     "rounds.jsonl": (FINE,) * 6,
     "api.json": (FINE,) * 6,
     "tokens/*": (FINE,) * 6,
@@ -175,7 +177,7 @@ def assert_only_this_file_differs(before: Path, after: Path, spoilt: str) -> Non
 def test_a_node_whose_recoverable_files_are_all_spoilt_goes_on(home: Home, tmp_path: Path) -> None:
     lives = Lives(tmp_path)
     copy_of(home.folder, lives.home)
-    for pattern in ("tokens/*", "work/segment-*", "work/round-*", "model/*", "rounds.jsonl", "api.json", *MADE_AGAIN):
+    for pattern in ("tokens/*", "segments/*", "work/round-*", "model/*", "rounds.jsonl", "api.json", *MADE_AGAIN):
         for path in lives.home.glob(pattern):
             path.write_bytes(path.read_bytes()[:-7] + b"\xff")
     try:

@@ -100,7 +100,6 @@ def places_in_the_source() -> set[str]:
     """Every place that the source passes, directly or through a function that is told the name of the file."""
     told = {
         "keystore": ("before", "written", "synced", "named", "durable"),
-        "work.state": ("before", "written"),
     }
     found: set[str] = set()
     for path in sorted((ROOT / "node").rglob("*.py")):

@@ -70,6 +70,8 @@ class Member:
     runner: asyncio.Runner
     asked: list[Command] = field(default_factory=list)
     fetch: Fetch | None = None
+    began_with: dict[int, bytes] = field(default_factory=dict)  # averages, by round
+    extend: Callable[["Member"], None] = lambda member: None  # what else belongs to this node, after every start
 
     def __post_init__(self) -> None:
         for name in ("payloads", "aggregates", "model"):
@@ -99,6 +101,8 @@ class Member:
         self.claims = Claims(self.runtime, network, self.pool, self.store.state, self.driver.claims)
         self.attendance = Attendance(self.outcomes, self.driver.attests, lambda: None, self._follow)
         self.runtime.runs(self.relay, self.claims)
+        self.hear: list[Callable[[State, int], None]] = []  # told of every final block
+        self.extend(self)
 
     @property
     def state(self) -> State:
@@ -134,6 +138,8 @@ class Member:
 
     def _follow(self) -> None:
         self.driver.follow(self.state, self.view.tip.height)
+        for hear in self.hear:
+            hear(self.state, self.view.tip.height)
 
     def attend(self) -> bool:
         """One pass of its attendance, and what it then has to say."""
@@ -151,6 +157,7 @@ class Member:
         """Made-up segments and a payload of steps of its own, as the trainer would report them; returns the payload."""
         work, weights = self.driver.work, self.outcomes.model.weights  # type: ignore[union-attr]
         name, now, began = f"{self.identity.node.hex()} {work.round}", self.view.tip.time_ms, began_with(self.asked)
+        self.began_with[work.round] = began
         for index in range(segments):
             root = state_hash(*state_parts(f"{name} {index}"))
             self.driver.add_segment(SegmentDone(work.round, index, root, 9_000, 1 << 20, now, 1, began))

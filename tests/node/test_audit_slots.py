@@ -23,6 +23,7 @@ from chain.audit_messages import (
 from chain.block import PayloadCommit
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO
+from chain.services import Fetched, fetched_key
 from chain.state import (
     AUDITING,
     CHALLENGED,
@@ -33,7 +34,6 @@ from chain.state import (
     Assigned,
     Audit,
     audit_key,
-    set_key,
 )
 from network.kinds import CLAIM, KINDS
 from node.audit_slots import AuditClaim
@@ -251,7 +251,7 @@ def test_a_node_has_one_place_for_a_storage_proof_of_an_epoch() -> None:
     chain = a_chain(None)
     proof = a_proof(0)(chain)  # type: ignore[operator]
     assert not is_past(proof, chain.state)
-    chain.records[set_key(1)] = chain.records[set_key(2)] = chain.records[set_key(0)]
+    chain.end_epoch()
     assert is_past(proof, chain.state) and signer_of(proof, chain.state, chain.network.params) is None
 
 
@@ -264,6 +264,11 @@ def test_a_trainer_has_one_place_for_a_receipt_of_a_round() -> None:
 
     assert len(hears(None, a_receipt(1), a_receipt(1, 1))) == 1
     assert hears(None, a_receipt(2)) == []
+    chain = a_chain(None)
+    first, far = (a_receipt(1, shard)(chain) for shard in (0, 2**32 - 1))  # type: ignore[operator]
+    assert not is_past(first, chain.state)
+    chain.records[fetched_key(NODE.node)] = Fetched(b"\x01").encode()
+    assert is_past(first, chain.state) and not is_past(far, chain.state)  # its place is free for the next one
 
 
 def test_the_largest_verdict_and_storage_proof_fit_their_kind() -> None:

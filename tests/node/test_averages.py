@@ -11,6 +11,7 @@ import pytest
 
 from chain.block import Proof
 from chain.crypto.hashing import ZERO
+from chain.genesis import Network
 from chain.state import NodeRecord, node_key
 from node import averages as kept
 from node.averages import AveragesStore, averages_root
@@ -105,9 +106,10 @@ class Training:
 
     folder: Path
     said: list[TrainerEvent] = field(default_factory=list)
+    network: Network = field(default_factory=tiny_network)
 
     def __post_init__(self) -> None:
-        self.node = LoneNode(self.folder, tiny_network())
+        self.node = LoneNode(self.folder, self.network)
         (self.folder / "network").write_bytes(self.node.network.file_bytes())
         (self.folder / "work").mkdir()
         self.restart()

@@ -69,7 +69,7 @@ def test_the_first_start_makes_everything_for_its_owner_only(root: Path) -> None
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
     assert {path.name for path in root.iterdir()} == {
         "schema", "lock", "network", "keystore.json", "keystore.password", "node-key",
-        "ledger", "model", "payloads", "aggregates", "work", "segments", "audits", "tokens",
+        "ledger", "model", "payloads", "aggregates", "work", "segments", "audits", "verdicts", "tokens",
     }  # fmt: skip
     for path in root.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path.name

@@ -8,17 +8,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from node import jobs as jobs_module
 from node.archive import Replay
+from node.errors import SegmentStoreError
+from node.failpoints import arm
 from node.housekeeping import NOTE, Housekeeping
 from node.jobs import Jobs, folder_bytes, measure_process, read_uptime
 from node.node import Node
+from node.segment_store import Keep
 from tests.node.lone_node import LoneNode, with_rounds
 from tests.node.served import PATIENCE_SECONDS, make_past, open_node
+from tests.node.test_segment_store import put
 
 
 @asynccontextmanager
@@ -320,3 +324,36 @@ async def test_a_running_node_keeps_its_house(tmp_path: Path) -> None:
         await until(lambda: jobs.run_soon("tidy") or not (tmp_path / "model" / "x.partial").exists())
         await until(lambda: node.readings.disk_bytes and node.readings.memory_bytes)
     assert (tmp_path / "uptime.json").exists()
+
+
+# ---- States of segments
+
+
+async def test_states_that_no_audit_wants_go_as_soon_as_the_ledger_says_so(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (node, jobs):
+        first, second = put(node.segments, 1, 1), put(node.segments, 2, 1)
+        await jobs.start()
+        wanted: Keep = {1: None, 2: None}
+        jobs._wanted_segments = lambda: wanted  # type: ignore[method-assign]
+        jobs._hear_audits(cast(Any, None))
+        await until(lambda: jobs._kept == wanted)
+        assert node.segments.find(first[0].parts.v_root) is not None
+        wanted = {2: None}
+        jobs._hear_audits(cast(Any, None))
+        await until(lambda: node.segments.find(first[0].parts.v_root) is None)
+        assert node.segments.find(second[0].parts.v_root) is not None
+
+
+async def test_states_that_could_not_be_removed_are_tried_again_after_the_next_block(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (node, jobs):
+        [state] = put(node.segments, 1, 1)
+        jobs._wanted_segments = lambda: {2: None}  # type: ignore[method-assign]
+        arm("segments.prune.before=eio")
+        try:
+            with pytest.raises(SegmentStoreError, match="the disk is failing"):
+                await jobs.prune_segments()
+        finally:
+            arm(None)
+        assert jobs._kept == {} and node.segments.find(state.parts.v_root) is not None
+        await jobs.prune_segments()
+        assert node.segments.find(state.parts.v_root) is None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from chain.crypto.votes import Certificate, Evidence
 from chain.transactions import Transaction
 from chain.transition import Applied
+from node.audit_driver import AuditDriver
 from node.consistency import open_sign_state
 from node.declarations import Candidacy, Declarations, Registration
 from node.ledger_view import LedgerView
@@ -15,6 +16,7 @@ from node.protocols import Protocols
 from node.round_driver import RoundDriver
 from node.standing import make_voucher
 from node.store import Store
+from tests.simulator.audits import MadeUpExaminer, SimSegments, SimWords, unjust
 from tests.simulator.disk import SimKeyValue, SimPath
 from tests.simulator.runtime import SimRuntime
 from tests.simulator.training import MadeUpOutcomes, MadeUpTrainer
@@ -42,6 +44,12 @@ class Assembly:
         self.protocols = Protocols(runtime, own, Hooks(self._on_final, self._report, self._accuse))
         self.parts, self.replica = self.protocols.parts, self.protocols.replica
         machine.voucher = make_voucher(self.network.chain_id, machine.key, identity.validator_secret)
+        self.words = SimWords(machine.disk)
+        segments = SimSegments(machine, self.store.state) if machine.trains else None
+        self.audits = AuditDriver(self.network, identity, self.words, segments)
+        self.audits.examiner = examiner = MadeUpExaminer(machine, runtime, self.words, self.store.state)
+        examiner.news = self.protocols.speak
+        self.driver.also.append(self.audits.inputs)
         if machine.trains:
             MadeUpTrainer(machine, runtime, self.driver, self.protocols.speak)
             self.declarations.registration = Registration(identity, 0, True)
@@ -52,6 +60,8 @@ class Assembly:
         self.protocols.start()
 
     def _on_final(self, applied: Applied) -> None:
+        if fault := unjust(applied.receipts):
+            self.machine.world.fail(fault)
         self._react()
 
     def _report(self, evidence: Evidence) -> None:
@@ -66,6 +76,8 @@ class Assembly:
     def _react(self) -> None:
         state = self.store.state()
         self.driver.follow(state, self.view.tip.height)
+        self.audits.follow(state, self.view.tip.height)
+        self.words.prune(state.open_audits)
         self.declarations.follow(state)
 
     def submit(self, transaction: Transaction) -> None:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import node.sign_state as sign_state_module
+from node.audit_words import Word, WordKey
 
 
 class PowerCut(BaseException):
@@ -38,6 +39,8 @@ class Disk:
         self.records: dict[bytes, bytes] = {}  # of the key-value store
         self.names: dict[str, File] = {}  # as processes see the folder
         self.durable_names: dict[str, File] = {}
+        self.words: dict[WordKey, Word] = {}  # that were found in audits
+        self.averages: dict[int, bytes] = {}  # with which the rounds of this machine's trainer began
         self.undo: list[dict[bytes, bytes | None]] = []  # of batches that are not synced: newest last
         self.syncs_records = True  # false: an injected bug
         self.writes = 0

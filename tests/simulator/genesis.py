@@ -36,6 +36,14 @@ PARAMS = {
     # Block sync believes old validators for no longer than their stake is bound.
     "unbonding_epochs": 4_000,
     "jail_epochs": 2,
+    # Who is down for a while comes back in time: the honest would lose their rewards by chaos alone.
+    "opening_blocks": 40,
+    "audit_blocks": 20,
+    "showing_blocks": 12,
+    "challenge_blocks": 8,
+    "dispute_blocks": 8,
+    "plant_basis_points": 2_000,
+    "audit_second_basis_points": 3_000,
     # Who was down for half an epoch is not jailed: the honest would become too few by chaos alone.
     "downtime_basis_points": 0,
 }

@@ -55,6 +55,7 @@ class MadeUpTrainer:
                 self.round = number
                 is_lost = self._named(number, "lost")[0] % LOST_ONE_IN == 0
                 self.began_with = ZERO if is_lost else averages_root
+                self.machine.disk.averages[number] = self.began_with
                 self._next(number, 0)
             case Abandon():
                 self.round = 0
@@ -79,9 +80,17 @@ class MadeUpTrainer:
         self.news()
 
     def _parts(self, number: int, segment: int) -> tuple[bytes, bytes, bytes]:
-        """Roots of the weights and moments after a segment."""
-        theta, m, v = (self._named(number, f"{what} {segment}") for what in ("theta", "m", "v"))
-        return theta, m, v
+        return parts_of(self.machine.name, number, segment)
 
     def _named(self, number: int, what: str) -> bytes:
-        return sha256(f"{self.machine.name} {number} {what}".encode()).digest()
+        return named(self.machine.name, number, what)
+
+
+def named(machine: str, number: int, what: str) -> bytes:
+    return sha256(f"{machine} {number} {what}".encode()).digest()
+
+
+def parts_of(machine: str, number: int, segment: int) -> tuple[bytes, bytes, bytes]:
+    """Roots of the weights and moments after a segment."""
+    theta, m, v = (named(machine, number, f"{what} {segment}") for what in ("theta", "m", "v"))
+    return theta, m, v

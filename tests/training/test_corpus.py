@@ -75,7 +75,7 @@ def test_cached_tokens_cannot_be_written_to(texts):
 @pytest.mark.parametrize("harm", ["flip", "shorten", "lengthen", "remove"])
 def test_a_wrong_cache_is_rebuilt(texts, split, harm):
     right = opened(texts)
-    path = cache_path(right.manifest, split, texts.parent / "cache")
+    path = cache_path(right.manifest.root, split, texts.parent / "cache")
     content = path.read_bytes()
     wanted = np.frombuffer(content, dtype="<u2")
     path.unlink()
