@@ -281,9 +281,8 @@ class Trainer:
     # ---- What it shows
 
     def _keep(self, work: Work) -> None:
-        for state in work.states:
-            for vector in (state.theta, state.m, state.v):
-                self.blobs[root_of(vector)] = vector
+        for state, parts in zip(work.states, work.parts, strict=True):
+            self.blobs |= {parts.theta_root: state.theta, parts.m_root: state.m, parts.v_root: state.v}
         self.blobs[work.payload_root] = work.payload
         last = work.states[-1]
         self.averages[work.parts[-1].v_root] = last.v
