@@ -171,7 +171,9 @@ def _next(scene: Scene, name: AuditName, audit: Audit, receipts: list[Receipt]) 
             silent = [assigned for assigned in bound if assigned.finding == NO_FINDING]
             claim = scene.state.need(Claim, claim_key(name.round, name.node))
             is_hidden = claim.plant != ZERO and audit.secret == ZERO
-            if (silent or is_hidden) and not late:
+            # A node that is away for a while must not lose all for it: its secret may come as late as an opening.
+            is_waiting = is_hidden and scene.height < audit.deadline_height + scene.params.opening_blocks
+            if is_waiting or (silent and not late):
                 return None
             receipts += note_missed(scene, name, audit, silent)
             return replace(audit, phase=WITHHELD) if is_hidden else _decide(scene, name, audit)

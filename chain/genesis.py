@@ -279,9 +279,9 @@ def _check_audit_params(params: Params) -> None:
 
 
 def audit_lifetime(params: Params) -> int:
-    """The most blocks for which an audit can be open: the sum of its deadlines."""
+    """The most blocks for which an audit can be open: the sum of its deadlines. A node opens, and shows its secret."""
     attempt = params.audit_blocks + params.showing_blocks + params.challenge_blocks
-    return params.opening_blocks + (params.audit_attempts + 1) * attempt + params.dispute_blocks
+    return 2 * params.opening_blocks + (params.audit_attempts + 1) * attempt + params.dispute_blocks
 
 
 def genesis_state(network: Network) -> State:

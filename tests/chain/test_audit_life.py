@@ -228,8 +228,9 @@ def test_a_secret_that_is_not_shown_is_withheld():
     place = audits.assigned()[0].validator
     audits.block(audits.commit(place))
     audits.take(audits.verdict(place))
+    audits.blocks(audits.params.showing_blocks + audits.params.opening_blocks - 1)
     assert audits.audit().phase == SHOWING
-    audits.blocks(audits.params.showing_blocks)
+    audits.block()
     assert audits.audit().phase == WITHHELD
 
 
@@ -316,7 +317,9 @@ def test_every_audit_ends_within_the_sum_of_its_deadlines(serve):
     while audits.state.open_audits:
         audit = audits.audit()
         left = audit.deadline_height - audits.height
-        audits.blocks(left - 1)
+        audits.blocks(
+            left - 1 + (audits.params.opening_blocks if audit.phase == SHOWING and audit.secret == ZERO else 0)
+        )
         if audit.phase == OPENING:
             audits.take(audits.opening())
         elif audit.phase == AUDITING and serve % 2:
@@ -324,9 +327,9 @@ def test_every_audit_ends_within_the_sum_of_its_deadlines(serve):
                 *(audits.commit(each.validator, UNSERVED if serve > 2 else MISMATCH) for each in audits.assigned())
             )
         elif audit.phase == SHOWING:
+            audits.take(*(audits.verdict(each.validator, finding) for each in audits.assigned()))
             if audit.secret == ZERO:
                 audits.take(audits.plant_reveal())
-            audits.take(*(audits.verdict(each.validator, finding) for each in audits.assigned()))
         else:
             audits.block()
     assert audits.height - begin <= lifetime

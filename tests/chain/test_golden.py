@@ -48,7 +48,7 @@ def test_the_short_history_has_every_kind_of_record_and_receipt_of_work_and_paym
     reasons = {r.reason for applied in chain.blocks for r in applied.receipts if isinstance(r, receipts.Burned)}
     assert reasons == {receipts.BASE_FEE, receipts.SERVICE_SHARE, receipts.PROOF_FEE}
     kinds = {key[:1] for applied in chain.blocks for key in applied.state.changes}
-    assert kinds == {b"a", b"n", b"r", b"c", b"v", b"s", b"l", b"$", b"k", b"p"}
+    assert kinds == {b"a", b"n", b"r", b"c", b"v", b"s", b"l", b"$", b"k", b"p", b"h"}
 
 
 @pytest.mark.parametrize("name", GOLDEN["objects"])
