@@ -180,7 +180,7 @@ class Auditor:
         question = self.question(state, name, audit, audit.secret)
         if audit.phase == CHALLENGED:
             return MISSING if self.replay(question, "challenge").finding == UNSERVED else HERE
-        found = self.replay(question, "dispute").finding
-        if found == UNSERVED:
-            return None
-        return FRAUD if found == MISMATCH else CLEAN
+        found = self.replay(question, "dispute")
+        if found.finding == UNSERVED or not found.clear:
+            return None  # what may be rounding convicts nobody and clears nobody
+        return FRAUD if found.finding == MISMATCH else CLEAN

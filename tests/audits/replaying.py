@@ -20,6 +20,8 @@ from tests.audits.trainer import Blob
 from training.inner import InnerState
 from training.replay import Tolerances, compare, distance_holds, payload_linked, replay_segment
 
+EDGE = 4  # bounds: up to so many, a dispute convicts nobody
+
 Fetch = Callable[[bytes], Blob | None]
 
 
@@ -47,6 +49,7 @@ class Judged:
 
     finding: int
     inner: tuple[bytes, ...] = ()
+    clear: bool = True  # a mismatch beyond what may be rounding at its worst: enough to convict
 
 
 class Unserved(Exception):
@@ -95,13 +98,13 @@ def _judge(school: School, question: Question, fetch: Fetch, purpose: str) -> Ju
     params = school.params
     bounds = Tolerances(params.tolerance_theta_billionths, params.tolerance_m_billionths, params.tolerance_v_billionths)
     same = (found.theta_root, found.m_root, found.v_root) == _roots(question.after)
-    fits = same or compare(before, after, replayed, bounds).within
-    honest = (
-        fits
-        and distance_holds(before.theta, after.theta, question.distance)
-        and payload_linked(question.base, end, school.learning.fragment_sizes, payload)
+    told = distance_holds(before.theta, after.theta, question.distance) and payload_linked(
+        question.base, end, school.learning.fragment_sizes, payload
     )
-    return Judged(PASS if honest else MISMATCH, inner)
+    if told and (same or compare(before, after, replayed, bounds).within):
+        return Judged(PASS, inner)
+    wide = Tolerances(EDGE * bounds.theta_billionths, EDGE * bounds.m_billionths, EDGE * bounds.v_billionths)
+    return Judged(MISMATCH, inner, clear=not (told and compare(before, after, replayed, wide).within))
 
 
 def _replayed(

@@ -4,7 +4,7 @@ import pytest
 
 from chain.audit_messages import MISMATCH, PASS
 from tests.adversaries.work.suite import AUDITED, a_cheat
-from tests.audits.other_machine import OtherMachine
+from tests.audits.other_machine import EdgeMachine, OtherMachine
 from tests.audits.people import a_node, a_school, a_village
 from tests.audits.questions import findings
 from tests.audits.trainer import Trainer
@@ -39,3 +39,13 @@ def test_an_honest_machine_with_other_last_bits_is_never_contradicted():
     usual = Trainer(school, other.key, other.wallet)
     after = [each.segment(begun, village.chain.round, 0, draw).theta for each in (usual, other)]
     assert (after[0] != after[1]).any()
+
+
+@pytest.mark.parametrize(("bounds", "end"), [(0.5, "passed"), (2.0, "acquitted"), (8.0, "fraud")])
+def test_what_may_be_rounding_at_its_worst_convicts_nobody(bounds, end):
+    school = a_school(audit_warmup_rounds=100, audit_floor_rounds=1_000)
+    edge = EdgeMachine(school, a_key("edge machine"), a_key("its wallet"), bounds=bounds)
+    village = a_village(school, [a_node(school, "one"), a_node(school, "two"), edge]).run(2)
+    ended = {each.outcome for each in village.audits.values() if each.node == edge.key.node and each.outcome}
+    assert ended == {end}
+    assert not village.named("AuditFault")
