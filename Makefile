@@ -12,7 +12,7 @@ SEED :=
 SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench byzantine calibrate convergence setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
+.PHONY: help bench audits byzantine calibrate convergence setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ byzantine: $(VENV)/bench.stamp ## what liars do to the learning and what the rul
 calibrate: $(VENV)/bench.stamp ## how far honest replays and cheats lie apart: hours, goes on where it stopped; results in build/calibrate
 	@test -e build/lab/train.npy || $(BIN)/python -m bench.lab.export build/lab
 	@$(BIN)/python -m bench calibrate $(ARGS) && $(BIN)/python -m bench calibrate --report
+
+audits: $(VENV)/bench.stamp ## cheats in villages that really train: caught as often as predicted? At most an hour a call, goes on where it stopped
+	@$(BIN)/python -m bench audits $(ARGS) && $(BIN)/python -m bench audits --report docs/results $(ARGS)
 
 setup: $(VENV)/run.stamp ## create the environment only
 

@@ -30,6 +30,7 @@ NAMES = {
     "aggregate": "combining the payloads of a round: seconds and memory of each rule",
     "drift": "how far two honest machines drift apart on one segment",
     "calibrate": "how far honest replays and cheats lie apart: the bounds of an audit; needs hours or many cores",
+    "audits": "what checking the work costs, and how often and how soon cheats are caught",
     "byzantine": "what liars do to the learning, and what each rule does about it",
 }
 

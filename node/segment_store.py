@@ -79,6 +79,11 @@ class SegmentStore:
         path = self.folder / root.hex()
         return path if root != ZERO and path.exists() else None
 
+    def has(self, parts: StateParts, boundary: int) -> bool:
+        """Whether files with these names are here, sound or not. The weights at boundary 0 are the model's."""
+        roots = (parts.m_root, parts.v_root) if boundary == 0 else (parts.theta_root, parts.m_root, parts.v_root)
+        return all(root == ZERO or self.find(root) is not None for root in roots)
+
     def prune(self, keep: Keep) -> tuple[int, int]:
         """Remove what is not wanted; how many files and bytes went. Takes a moment: not for the event loop.
 
