@@ -60,6 +60,7 @@ KINDS: dict[type, int] = {
 PHASES = (TRAINING, TRAINING, REVEALING, HOLDING, RESULT)
 
 RoundClaim = Proof | PayloadCommit | PayloadReveal | AvailabilityVote | ResultVote  # of the running round
+ASKED = AuditClaim | AvailabilityVote | ResultVote  # places of those that the ledger has drawn or that vote
 Slot = tuple[int, int, bytes, int]  # round, kind, who, segment
 
 
@@ -187,7 +188,9 @@ class ClaimPool:
         """Whether `put` would keep it: its place is free, or taken by a proof that is soon too old for any block."""
         held = self._held.get(slot_of(claim))
         if held is None:
-            return len(self._held) < CLAIMS_MAXIMUM and self._bytes < BYTES_MAXIMUM
+            # Registrations cost little. Whom an audit or a poll asks is drawn or has stake: names cannot crowd it out.
+            reserve = 2 if isinstance(claim, ASKED) else 1
+            return len(self._held) < reserve * CLAIMS_MAXIMUM and self._bytes < reserve * BYTES_MAXIMUM
         if not isinstance(claim, Proof) or not isinstance(held.claim, Proof):
             return False
         return claim.time_ms >= held.claim.time_ms + self.params.proof_window_ms // 2
@@ -245,16 +248,16 @@ class ClaimPool:
     def inputs(self, state: State) -> list[RoundInput]:
         """Of the running round, in the order of its phases, and then what concerns others.
 
-        Who commits after whom goes by arrival.
+        Who commits after whom goes by arrival. What blocks have refused comes last: it must not stand before the rest.
         """
         number = state.ledger.round
-        items = [
-            held.claim
+        waits = [
+            (held.failures, held.claim)
             for held in self._held.values()
             if not isinstance(held.claim, Proof)
             and (held.claim.round == number or not isinstance(held.claim, RoundClaim))
         ]
-        return sorted(items, key=lambda item: KINDS[type(item)])
+        return [claim for _, claim in sorted(waits, key=lambda wait: (wait[0], KINDS[type(wait[1])]))]
 
     def has_news(self, state: State) -> bool:
         """Whether the next block should hold something from here."""

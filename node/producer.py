@@ -209,10 +209,14 @@ class Producer:
         draft = progress.state
         items: Sequence[RoundInput] = waits or self.driver.inputs(draft)
         while items:
-            before = len(taken)
-            for item in items[: INPUTS_PER_BLOCK - before]:
+            before, tries = len(taken), 2 * INPUTS_PER_BLOCK  # what is refused costs as much, and is never the end
+            for item in items:
+                if len(taken) >= INPUTS_PER_BLOCK or not tries:
+                    break
+                # Nobody may fill a block with words that it cannot take: of names there are many.
                 if is_past(item, draft) or is_early(item, draft):
                     continue
+                tries -= 1
                 try:
                     progress.take(item)
                 except NeuroError:
