@@ -52,8 +52,10 @@ def storage(state: State) -> Storage:
 def storage_seat(state: State, node: bytes, params: Params) -> StorageSeat | None:
     """The seat that a node has in this epoch, if it has drawn one."""
     record, opened = state.find(NodeRecord, node_key(node)), storage(state)
-    # Who registers later would choose its name to suit the mix.
-    if record is None or record.retired_height or record.registered_height > opened.opened_height or not opened.taken:
+    if record is None or record.retired_height or not opened.taken:
+        return None
+    # Who registers later would choose its name to suit the mix, which the proposer of that block knows as it makes it.
+    if record.registered_height >= opened.opened_height:
         return None
     digest = tagged_hash("storage", opened.mix, node)
     lot, place = (int.from_bytes(digest[at : at + 8], "big") for at in (0, 8))

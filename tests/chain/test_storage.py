@@ -99,7 +99,7 @@ def test_a_seat_is_for_who_was_registered_before_the_mix_was_known():
     state = with_nodes(NETWORK, MANY[:2], [])
     record = state.need(NodeRecord, node_key(MANY[0].node))
     at = opened(state).opened_height
-    for height, has_seat in [(at, True), (at + 1, False)]:
+    for height, has_seat in [(at - 1, True), (at, False), (at + 1, False)]:  # its proposer knows the mix
         state.put(node_key(MANY[0].node), replace(record, registered_height=height))
         assert (storage_seat(state, MANY[0].node, PARAMS) is not None) == has_seat
 
