@@ -73,11 +73,16 @@ def _let_go(scene: Scene, name: AuditName) -> list[Receipt]:
 
 
 def at_fault(scene: Scene, name: AuditName, audit: Audit) -> tuple[Assigned, ...]:
-    """Who reproduced what cannot be reproduced, and who was wrong in a dispute that the validators have settled."""
+    """Who reproduced what cannot be reproduced, and who was wrong in a dispute that the validators have settled.
+
+    A node may have promised a plant and read the public data all the same, to have an honest auditor fined. So a pass
+    on a plant is a fault only if somebody who knew the secret has found that the node kept its promise.
+    """
     mix = scene.state.need(Round, round_key(name.round)).mix
     wrong = {PASSED: MISMATCH, PROVEN: PASS}.get(audit.phase)
     lost = () if wrong is None else on_true_order(audit, wrong, mix, scene.params)
-    return *caught(audit, mix, scene.params), *lost
+    unseen = caught(audit, mix, scene.params) if audit.phase == PASSED else ()
+    return *unseen, *lost
 
 
 def _credit(scene: Scene, audit: Audit, guilty: tuple[Assigned, ...]) -> None:

@@ -219,9 +219,23 @@ def test_whatever_anybody_says_nothing_is_made_of_nothing_and_the_audit_ends(sai
 def test_a_founder_without_stake_loses_nothing_but_its_faults_are_counted():
     audits = Audits(plant=True, plant_basis_points=10_000)
     founder = Validator(audits.network.validators[0].public_key, STAKE)
-    audits.state.put(set_key(0), ValidatorSet((founder,)))
+    founder, other = replace(founder, power=2**40 * STAKE), audits.state.validators(0).members[0]
+    members = sorted((founder, other), key=lambda member: member.public_key)
+    audits.state.put(set_key(0), ValidatorSet(tuple(members)))
     audits.secrets[founder.public_key] = 1
     audits.open()
     audits.find(PASS)
+    audits.find(PASS)  # who knows the secret
     assert [each.lost for each in audits.told(AuditFault)] == [0]
     assert misses_of(audits.state, founder.public_key) == audits.params.audit_misses
+
+
+def test_a_node_that_promises_a_plant_and_reads_the_public_data_cannot_have_an_honest_auditor_fined():
+    audits = Audits(plant=True, plant_basis_points=10_000)
+    audits.open()
+    audits.find(PASS)  # It replayed the public order, and the node had trained on that.
+    audits.find(MISMATCH)  # Who knows the secret finds that the node has not kept its promise.
+    audits.find(MISMATCH)
+    audits.all_vote(FRAUD)
+    assert audits.audit().phase == PROVEN
+    assert audits.told(AuditFault) == []
