@@ -564,7 +564,7 @@ def test_a_long_sync_from_the_genesis_may_be_interrupted() -> None:
     """The founders vouch for the beginning; what stands on it is old and trusted, for the trusting period."""
     trust = Trust(grown().network.params)
     node = Syncing(World(), 0, trust)
-    node.meet(Serving(node.world, "peer"), 160)
+    node.meet(Serving(node.world, "peer"), 240)
     node.reach(staked() + 1)
     records, now = node.view.store.database, node.wall_ms()
     assert records.get(TRUSTED) is not None
@@ -573,10 +573,10 @@ def test_a_long_sync_from_the_genesis_may_be_interrupted() -> None:
         copy = Records(dict(records.items(b"")))
         again = Syncing(World(started_ms=now + after_ms), 0, trust)
         again.view = again.sync.view = LedgerView(Store(copy, grown().network), grown().network)
-        again.meet(Serving(again.world, "peer"), 160)
+        again.meet(Serving(again.world, "peer"), 240)
         return again
 
-    restarted(trust.period_ms - 5_000).reach(160)
+    restarted(trust.period_ms - 5_000).reach(240)
     late = restarted(trust.period_ms + 1)
     late.world.run(HOUR)
-    assert late.sync.refusal and late.view.tip.height < 160
+    assert late.sync.refusal and late.view.tip.height < 240

@@ -119,7 +119,7 @@ def test_an_end_of_another_epoch_or_with_another_set_is_refused() -> None:
 
 
 def test_a_header_far_ahead_needs_more_than_a_third_of_the_believed_power_and_two_thirds_of_its_own() -> None:
-    full, target = grown(), 14
+    full, target = grown(), 16
     end, members = end_of(target), full.sets[target]
     keys = [member.public_key for member in members]
     known = [k for k, key in enumerate(keys) if key in {m.public_key for m in full.sets[9]}]
