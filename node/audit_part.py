@@ -25,7 +25,7 @@ ENDINGS = {
     PROVEN: "fraud is proven; what this node had not been paid yet is lost, with a part of its wallet's stake",
     WITHHELD: "its states were not to be had in time, and what this node had not been paid yet is lost",
     ACQUITTED: "the validators could not agree, so nobody pays; the next rounds are all audited",
-    UNCHECKED: "nobody could check it",
+    UNCHECKED: "nobody could check it (said once: `neuroshard audit show` tells of others)",
 }
 LOG = log_of("audits")
 
@@ -59,6 +59,8 @@ class AuditPart:
         self.ended: Counter[int] = Counter()  # audits of anybody since the start, by how they ended
         self.faults = 0  # of this validator, since the start
         self._height = 0
+        # Endings of which the user hears nothing more: a network of one would say so in every round.
+        self._told = {PASSED}
 
     def start(self, membership: Membership) -> "asyncio.Future[None]":
         """Audit others from now on. Returns what ends with the error that ends the node."""
@@ -82,8 +84,10 @@ class AuditPart:
                 self.ended[receipt.outcome] += 1
                 outcome = AUDIT_PHASES[receipt.outcome]
                 LOG.info("an audit has ended", round=receipt.round, node=receipt.node.hex()[:16], outcome=outcome)
-                if receipt.node == self.driver.node and receipt.outcome != PASSED:
+                if receipt.node == self.driver.node and receipt.outcome not in self._told:
                     self.watch(f"The audit of our round {receipt.round} has ended: {ENDINGS[receipt.outcome]}")
+                    if receipt.outcome == UNCHECKED:
+                        self._told.add(UNCHECKED)
             elif isinstance(receipt, AuditMissed | AuditFault) and receipt.public_key == self.driver.validator_key:
                 self.faults += 1
                 self.watch(_fault_words(receipt))

@@ -85,6 +85,7 @@ class Words:
             self._remove(key)
 
     def _write(self, word: Word) -> None:
+        self.folder.mkdir(exist_ok=True)  # Who has removed it would silence this node until its next start.
         write_atomically(self._path(word.key), to_line(word))
 
     def _remove(self, key: WordKey) -> None:

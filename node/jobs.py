@@ -67,7 +67,10 @@ class Jobs:
             *([(self.prune, TIDY_SECONDS)] if node.settings.keep_epochs else []),
             *([] if node.settings.archive else [(self.prune_payloads, TIDY_SECONDS)]),
         ):
-            self.scheduler.add_job(job, "interval", seconds=seconds, id=job.__name__)
+            name = job.__name__
+            self.scheduler.add_job(self._run, "interval", seconds=seconds, args=[name], id=name, name=name)
+        self._running: set[str] = set()
+        self._again: set[str] = set()  # wanted anew while they ran
         self._kept: Keep = {}  # what of our segments was wanted at the last look
         node.hear_block.append(self._hear_audits)
         if not node.settings.archive:
@@ -97,8 +100,21 @@ class Jobs:
         await asyncio.to_thread(self._thread.shutdown, wait=True)
 
     def run_soon(self, name: str) -> None:
-        """At the scheduler's next turn."""
-        self.scheduler.get_job(name).modify(next_run_time=now_of(self.scheduler))
+        """At the scheduler's next turn, or once more if it runs already: the scheduler would skip it with a warning."""
+        if name in self._running:
+            self._again.add(name)
+        else:
+            self.scheduler.get_job(name).modify(next_run_time=now_of(self.scheduler))
+
+    async def _run(self, name: str) -> None:
+        self._running.add(name)
+        self._again.add(name)
+        try:
+            while name in self._again:
+                self._again.discard(name)
+                await getattr(self, name)()
+        finally:
+            self._running.discard(name)
 
     async def _follow_clock(self, offset: float) -> None:
         """The scheduler goes by the wall clock. When that has been set, every job is timed anew."""

@@ -64,8 +64,16 @@ def test_a_word_that_is_kept_while_others_are_forgotten_stays(tmp_path: Path) ->
     assert words.find(WORD.key) is None and words.find(newer.key) == newer
 
 
+def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "verdicts"
+    folder.mkdir()
+    words = Words(folder)
+    folder.rmdir()
+    assert words.keep(WORD) == WORD and Words(folder).find(WORD.key) == WORD
+
+
 def test_a_word_that_the_disk_refuses_is_none(tmp_path: Path) -> None:
-    words = Words(tmp_path / "missing")
+    words = Words(tmp_path / "missing" / "verdicts")
     with pytest.raises(OSError, match="missing"):
         words.keep(WORD)
     assert words.find(WORD.key) is None

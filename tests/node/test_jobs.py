@@ -126,6 +126,28 @@ async def test_a_job_that_fails_is_logged_and_runs_again(
         assert node.readings.open_files == 8
 
 
+async def test_a_job_wanted_while_it_runs_runs_once_more_and_nobody_is_warned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with watched(tmp_path) as (_, jobs):
+        runs, may_end = [], asyncio.Event()
+
+        async def slow() -> None:
+            runs.append(1)
+            await may_end.wait()
+
+        monkeypatch.setattr(jobs, "prune_segments", slow)
+        await jobs.start()
+        await until(lambda: runs)
+        for _ in range(3):
+            jobs.run_soon("prune_segments")
+            await asyncio.sleep(0.01)
+        may_end.set()
+        await until(lambda: len(runs) == 2)
+        await asyncio.sleep(0.05)
+        assert len(runs) == 2 and "maximum number" not in caplog.text
+
+
 async def test_jobs_that_were_missed_run_once_and_never_twice_at_a_time(tmp_path: Path) -> None:
     async with watched(tmp_path) as (_, jobs):
         await jobs.start()
@@ -320,7 +342,6 @@ async def test_a_running_node_keeps_its_house(tmp_path: Path) -> None:
         (tmp_path / "model" / "x.partial").write_bytes(b"x")
         await jobs.start()
         await until((tmp_path / NOTE).exists)
-        # A second look while the first one lasts is passed over.
         await until(lambda: jobs.run_soon("tidy") or not (tmp_path / "model" / "x.partial").exists())
         await until(lambda: node.readings.disk_bytes and node.readings.memory_bytes)
     assert (tmp_path / "uptime.json").exists()
