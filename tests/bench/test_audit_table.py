@@ -129,8 +129,8 @@ def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> 
         f"`opening_blocks` ({hours:g} hours in `main`)",
         f"no seat for {main.suspension_rounds} rounds",
         f"with a chance of {main.plant_basis_points / 100:g} %",
-        f"In {main.plant_basis_points / 100:g} % of its audits the segment is planted: if the next one finds that the node "
-        f"kept its promise, it loses {main.audit_fault_basis_points / 100:g} % of its stake",
+        f"In {main.plant_basis_points / 100:g} % of its audits the segment is planted: if the next one finds that the "
+        f"node kept its promise, it loses {main.audit_fault_basis_points / 100:g} % of its stake",
         f"The fine alone is {lazy_ratio(main, stake):g} times (`main`) or {lazy_ratio(dev, stake):g} times (`dev`)",
         f"a node's first {main.audit_warmup_rounds} audits, then, and from {main.audit_floor_rounds} on",
     ):

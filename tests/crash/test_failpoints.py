@@ -76,7 +76,8 @@ def test_a_first_start_that_dies_is_gone_on_with(tmp_path: Path, name: str) -> N
 # short, as a restore is (tests/node/test_archive_snapshot.py and test_snapshot_sync.py end them in the middle).
 WITHOUT_PLACES = {"housekeeping.py", "jobs.py", "home.py", "wallet_files.py", "plan.py"}
 WITHOUT_PLACES |= {"corpus_store.py", "snapshot_restore.py", "snapshot_sync.py", "light_store.py"}
-WITHOUT_PLACES |= {"audit_words.py"}  # a life alone, which is what is killed here, audits nobody
+# A life alone, which is what is killed here, audits nobody and fetches no corpus.
+WITHOUT_PLACES |= {"audit_words.py", "corpus_fetch.py"}
 TOLD = {"home.py", "wallet_files.py"}
 
 
