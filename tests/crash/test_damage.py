@@ -16,7 +16,7 @@ from node.cli import cli
 from node.key_value import open_key_value
 from node.store import TIP
 from node.template import read_template, template_path
-from tests.crash.damage import DAMAGES, Opened, Way, as_nobody, copy_of, opened, removed
+from tests.crash.damage import DAMAGES, Opened, Way, as_nobody, copy_of, flipped, opened, removed
 from tests.crash.lives import Lives
 from tests.crash.promises import broken, verified
 from tests.crash.strikes import go_on
@@ -152,7 +152,9 @@ def test_a_spoilt_file_is_made_good_or_told_in_words_and_nothing_else_is_lost(
         way(path)
         with as_nobody(copy):
             found = opened(copy)
-        if said == FINE:
+        # A start does not read every block of an old table: a bit in another one is found when that is read.
+        unread = pattern == "ledger/*.ldb" and way is flipped and not found.refusal
+        if said == FINE or unread:
             assert found == home.found
         else:
             assert said in found.refusal and "Errno" not in found.refusal and found.refusal.count("\n") == 0

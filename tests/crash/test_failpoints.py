@@ -77,7 +77,7 @@ def test_a_first_start_that_dies_is_gone_on_with(tmp_path: Path, name: str) -> N
 WITHOUT_PLACES = {"housekeeping.py", "jobs.py", "home.py", "wallet_files.py", "plan.py"}
 WITHOUT_PLACES |= {"corpus_store.py", "snapshot_restore.py", "snapshot_sync.py", "light_store.py"}
 # A life alone, which is what is killed here, audits nobody and fetches no corpus.
-WITHOUT_PLACES |= {"audit_words.py", "corpus_fetch.py"}
+WITHOUT_PLACES |= {"audit_words.py", "corpus_fetch.py", "corpus_receipts.py"}
 TOLD = {"home.py", "wallet_files.py"}
 
 
