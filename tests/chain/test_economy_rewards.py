@@ -1,12 +1,16 @@
 """What an epoch pays for training, uptime and data: never more than its budgets, and never more for being many."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chain.attestations import open_poll
 from chain.money import burn_share
 from chain.receipts import Minted
 from chain.rewards import MINUTE_MS, Work, data_budget, divide, epoch_rewards, training_budget, uptime_budget
+from chain.state import HOLDING, Revealed, round_key
 from tests.builders import ALICE, BOB, Chain, Key, a_key, a_network, a_proof, a_registration
 
 PARAMS = a_network(
@@ -162,6 +166,16 @@ def set_base_fee(chain: Chain, base_fee: int) -> None:
     chain._keep_outside_of_blocks(draft)
 
 
+def show_payloads_that_nobody_holds(chain: Chain, nodes: list[Key]) -> None:
+    """As if all had revealed, also those with too few segments for a seat: the round ends void and pays them."""
+    draft, current = chain.state.fork(), chain.round
+    shown = tuple(Revealed(node.node, node.node, 1, 1, 1) for node in sorted(nodes, key=lambda each: each.node))
+    poll = open_poll(0, (revealed.payload_root for revealed in shown))
+    held = replace(current, phase=HOLDING, deadline_height=chain.parent.height + 2, revealed=shown, availability=poll)
+    draft.put(round_key(current.number), held)
+    chain._keep_outside_of_blocks(draft)
+
+
 def a_void_round(owners: list[tuple[Key, Key]], turns: list[Key], fees: tuple[int, ...] = (), **params: int) -> Chain:
     """One round in which nodes prove a segment each time it is their turn; (wallet, node) are registered before."""
     numbers = {"epoch_blocks": 20, "vest_rounds": 0, "train_blocks": 8, "base_fee_initial": 10, "base_fee_minimum": 10}
@@ -175,6 +189,7 @@ def a_void_round(owners: list[tuple[Key, Key]], turns: list[Key], fees: tuple[in
         if fees:
             set_base_fee(chain, fees[turn])
         chain.block(proofs=[a_proof(chain, node)])
+    show_payloads_that_nobody_holds(chain, list(dict.fromkeys(turns)))
     while not chain.state.supply.minted:
         chain.end_epoch()
     return chain
