@@ -68,7 +68,8 @@ class BlobRequests:
 
     def _timed_out(self, name: Name) -> None:
         self._late.add(_text(name))
-        self.runtime.blame(name[0], SLOW, "did not answer a request of pages")
+        if name[0] in self.runtime.peers():  # Who was cut off meanwhile could not answer.
+            self.runtime.blame(name[0], SLOW, "did not answer a request of pages")
         self._close(name, SourceFailed("does not answer"))
 
     def _close(self, name: Name, answer: bytes | BlobError) -> None:
