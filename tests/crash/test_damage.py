@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from consensus.messages import FINALIZE
 from node.cli import cli
+from node.errors import StoreError
 from node.key_value import open_key_value
 from node.store import TIP
 from node.template import read_template, template_path
@@ -156,6 +157,8 @@ def test_a_spoilt_file_is_made_good_or_told_in_words_and_nothing_else_is_lost(
         unread = pattern == "ledger/*.ldb" and way is flipped and not found.refusal
         if said == FINE or unread:
             assert found == home.found
+            # Whoever reads all of it is told at once.
+            assert not unread or said in whole_read(copy)
         else:
             assert said in found.refusal and "Errno" not in found.refusal and found.refusal.count("\n") == 0
         assert_only_this_file_differs(home.folder, copy, home.file(pattern))
@@ -166,6 +169,17 @@ def test_a_spoilt_file_is_made_good_or_told_in_words_and_nothing_else_is_lost(
             assert opened(copy) == home.found
     finally:
         shutil.rmtree(copy)
+
+
+def whole_read(home: Path) -> str:
+    """What reading every record of the ledger says."""
+    records = open_key_value(home / "ledger")
+    try:
+        with pytest.raises(StoreError) as told:
+            sum(len(value) for _, value in records.items(b""))
+    finally:
+        records.close()
+    return str(told.value)
 
 
 def assert_only_this_file_differs(before: Path, after: Path, spoilt: str) -> None:
