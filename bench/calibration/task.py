@@ -13,11 +13,13 @@ from bench.calibration.auditor import Auditor
 from bench.calibration.cheats import TRAINED, UNTRAINED, Case
 from bench.calibration.numerics import SETTINGS, apply_environment
 from bench.calibration.records import append, distances
-from bench.calibration.trajectory import Size, Start, segments
+from bench.calibration.trajectory import LENGTHS, Size, Start, segments
 from training.inner import InnerState
 
 # Cheats that train, of each segment.
 AT_A_TIME = 4
+# Segments of another length than the profile's own cost three times as much to replay at this size.
+HONEST_LENGTHS = {"lab": LENGTHS, "dev": (10,)}
 
 
 def honest(size: Size, trajectory: int, data: Path, out: Path, until: float, auditors: int) -> None:
@@ -34,7 +36,7 @@ def honest(size: Size, trajectory: int, data: Path, out: Path, until: float, aud
                 found = distances(start.before, claimed, child.answer())
                 append(out, {"kind": "honest", "setting": child.setting, **start.words(size), **found})
 
-    for start, ended in segments(size, size.loop(), trajectory):
+    for start, ended in segments(size, size.loop(), trajectory, HONEST_LENGTHS[size.name]):
         settle()
         asked = (start, ended)
         if time.time() > until:
