@@ -6,7 +6,8 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
 from node.api import schemas
-from node.api.routes import JSON, ROUTES, Route
+from node.api.route import JSON, Route
+from node.api.routes import ROUTES
 
 VERSION = "1"
 # What any route may answer beside its own statuses: a wrong question, a foreign page, too much at once.

@@ -1,57 +1,16 @@
 """The one table of routes: the router, the OpenAPI document and `docs/api.md` follow it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
-from marshmallow import Schema
 
 from node.api import audit_schemas, questions, round_schemas, schemas
+from node.api.account_routes import ACCOUNT_ROUTES
 from node.api.desk import Asked, Desk, checked
 from node.api.faults import Refusal
-
-EXPLORER = Path(__file__).parent.parent / "explorer"
-JSON, TEXT, STREAM = "application/json", "text/plain", "text/event-stream"
-Handler = Callable[[Desk, Asked], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One method of one path. `refusals` are the statuses that belong to it beside those of every route."""
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    handler: Handler
-    answer: type[Schema] | None = None
-    place: type[Schema] = questions.Nothing
-    query: type[Schema] = questions.Nothing
-    body: type[Schema] | None = None
-    produces: str = JSON
-    successes: tuple[int, ...] = (200,)
-    refusals: tuple[int, ...] = ()
-
-
-def page_of(name: str, content_type: str) -> Handler:
-    """One of our own files."""
-
-    async def serve(_: Desk, __: Asked) -> web.StreamResponse:
-        # Said here, because what a machine makes of a file's name differs.
-        return web.FileResponse(EXPLORER / name, headers={"Content-Type": f"{content_type}; charset=utf-8"})
-
-    return serve
-
-
-def get(path: str, name: str, summary: str, handler: Handler, **more: object) -> Route:
-    return Route("GET", path, name, summary, handler, **more)  # type: ignore[arg-type]
-
-
-def file(path: str, name: str, content_type: str) -> Route:
-    handler = page_of(name, content_type)
-    return get(path, name.replace(".", "_"), f"The explorer: {name}.", handler, produces=content_type)
-
+from node.api.operator_routes import OPERATOR_ROUTES
+from node.api.page_routes import PAGE_ROUTES
+from node.api.route import STREAM, TEXT, Route, get
 
 ROUTES: tuple[Route, ...] = (
     get("/v1/status", "status", "How the node is, in one flat object.", Desk.status, answer=schemas.Status),
@@ -173,11 +132,9 @@ ROUTES: tuple[Route, ...] = (
     get("/v1/events", "events", "What happens, as Server-Sent Events.", Desk.stream, produces=STREAM, refusals=(503,)),
     get("/metrics", "metrics", "For Prometheus.", Desk.show_metrics, produces=TEXT),
     get("/openapi.json", "openapi", "This document.", Desk.show_document),
-    file("/", "index.html", "text/html"),
-    file("/explorer.js", "explorer.js", "text/javascript"),
-    file("/explorer.css", "explorer.css", "text/css"),
-    file("/proof.html", "proof.html", "text/html"),
-    file("/proof.js", "proof.js", "text/javascript"),
+    *ACCOUNT_ROUTES,
+    *OPERATOR_ROUTES,
+    *PAGE_ROUTES,
 )
 
 

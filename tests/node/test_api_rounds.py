@@ -20,7 +20,8 @@ from node.api import round_nodes
 from node.api.round_answers import Local, RoundAnswers
 from node.api.round_nodes import RESULTS_TOLD, nodes_of, results_of
 from node.api.round_schemas import Round, Rounds
-from node.api.routes import EXPLORER, ROUTES
+from node.api.page_routes import EXPLORER
+from node.api.routes import ROUTES
 from node.localnet.table import row, table_of
 from node.progress import Screen
 from node.round_history import Measured

@@ -20,7 +20,8 @@ from node.api.events import CHANGES_TOLD, HEARTBEAT_SECONDS, KINDS, PROOFS_TOLD,
 from node.api.fields import LIMIT_MAXIMUM, LIMIT_USUAL
 from node.api.limits import BODY_BYTES_MAXIMUM, Limits
 from node.api.round_nodes import NODES_TOLD, RESULTS_TOLD
-from node.api.routes import JSON, ROUTES, STREAM
+from node.api.route import JSON, STREAM
+from node.api.routes import ROUTES
 from node.api.server import HEAD_BYTES_MAXIMUM
 from node.mempool import Caps
 from node.mempool_checks import NONCE_WINDOW
