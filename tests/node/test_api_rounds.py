@@ -17,10 +17,10 @@ from chain.receipts import RoundClosed, RoundOpened
 from chain.state import HOLDING, RESULT, REVEALING, ROUND_PHASES, Tally
 from network.traffic import Traffic
 from node.api import round_nodes
+from node.api.page_routes import EXPLORER
 from node.api.round_answers import Local, RoundAnswers
 from node.api.round_nodes import RESULTS_TOLD, nodes_of, results_of
 from node.api.round_schemas import Round, Rounds
-from node.api.page_routes import EXPLORER
 from node.api.routes import ROUTES
 from node.localnet.table import row, table_of
 from node.progress import Screen
