@@ -6,11 +6,9 @@
 All figures are exact formulas (`bench.audit_odds`); `tests/bench/test_audit_table.py` plays them out by chance.
 """
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.audit_odds import (
     Forgery,
@@ -27,14 +25,12 @@ from bench.audit_odds import (
     veteran_profit,
     veteran_ratio,
 )
-from bench.economics import Profile, table
+from bench.economics import Profile
 from bench.figure import report
+from bench.tables import ROOT, Tables, table
 from chain.genesis import Params
 from chain.money import NEURO
 
-ROOT = Path(__file__).parent.parent
-DOCUMENT = ROOT / "docs" / "security.md"
-BEGIN, END = "<!-- computed: bench audit_table -->\n", "<!-- end of the computed part -->\n"
 PROFILES = ("dev", "main")
 GOAL = 5  # times that a cheat should lose what it saves
 HONEST_ROUNDS = (0, 6, 20, 40, 1_000)
@@ -280,19 +276,11 @@ def document() -> str:
     return "\n" + "".join(parts) + "\n"
 
 
-def rewritten(text: str) -> str:
-    """The document with its computed part made anew."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return before + BEGIN + document() + END + after
+TABLES = Tables("audit_table", "security.md", document)
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench audit_table")
-    parser.add_argument("--write", action="store_true", help="rewrite the tables in docs/security.md")
-    options = parser.parse_args(arguments)
-    if options.write:
-        DOCUMENT.write_text(rewritten(DOCUMENT.read_text()))
+    TABLES.follow(arguments)
     for profile in profiles_of_genesis():
         params, terms = profile.params, terms_of(profile.params)
         for name, rate in (("warmup", 1.0), ("steady", terms.steady), ("floor", terms.floor)):

@@ -20,8 +20,8 @@ from bench.audit_odds import (
     terms_of,
     veteran_ratio,
 )
-from bench.audit_table import BEGIN, DOCUMENT, END, GOAL, LISTINGS, profiles_of_genesis, rewritten, worst_veteran
-from bench.economics import ROOT
+from bench.audit_table import GOAL, LISTINGS, TABLES, profiles_of_genesis, worst_veteran
+from bench.tables import END, ROOT
 from chain.money import NEURO
 
 PLAYED = 4_000
@@ -121,7 +121,7 @@ def test_no_way_to_begin_with_cheating_earns_more_than_honest_work() -> None:
 
 def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> None:
     dev, main = (profile.params for profile in profiles_of_genesis())
-    text = " ".join(DOCUMENT.read_text().split())
+    text = " ".join(TABLES.document.read_text().split())
     hours = main.opening_blocks * main.block_interval_ms / 3_600_000
     stake = main.stake_minimum_nanos / NEURO
     second = main.audit_second_basis_points / 10_000
@@ -142,9 +142,9 @@ def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> 
 
 
 def test_the_tables_of_the_document_are_those_of_the_formulas() -> None:
-    text = DOCUMENT.read_text()
-    assert BEGIN in text and END in text
-    assert rewritten(text) == text, "run: python -m bench audit_table --write"
+    text = TABLES.document.read_text()
+    assert TABLES.begin in text and END in text
+    assert TABLES.rewritten(text) == text, "run: python -m bench audit_table --write"
 
 
 def test_the_template_has_the_numbers_that_the_terms_are_made_of() -> None:
