@@ -17,6 +17,7 @@ from bench.audit_odds import (
     exposed,
     hidden,
     in_proportion,
+    lazy_chance,
     lazy_ratio,
     rounds_until,
     seen_share,
@@ -132,7 +133,7 @@ def cheats(params: Params) -> str:
 def by_other_rules(params: Params) -> list[list[str]]:
     """Cheats that the ledger refuses, and those of auditors."""
     stake = params.stake_minimum_nanos / NEURO
-    fine, planted = params.audit_fault_basis_points / 10_000 * stake, params.plant_basis_points / 10_000
+    fine, lazy = params.audit_fault_basis_points / 10_000 * stake, lazy_chance(params)
     seen = seen_share(0.1, params.audit_second_basis_points / 10_000)
     worst = worst_veteran(params, terms_of(params))
     refused = ["100 %", "1", "0", "gains nothing", "–"]
@@ -151,9 +152,9 @@ def by_other_rules(params: Params) -> list[list[str]]:
         [
             "lazy auditor",
             "planted faults",
-            f"{percent(planted)} of its verdicts",
-            f"{rounds_until(planted)} verdicts",
-            f"{profit(-fine * planted)} a verdict",
+            f"{percent(lazy)} of its verdicts",
+            f"{rounds_until(lazy)} verdicts",
+            f"{profit(-fine * lazy)} a verdict",
             shown(lazy_ratio(params, stake)),
             "a node's first rounds; founders have no stake",
         ],
