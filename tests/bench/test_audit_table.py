@@ -142,7 +142,8 @@ def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> 
         f"no seat for {main.suspension_rounds} rounds",
         f"with a chance of {main.plant_basis_points / 100:g} %",
         f"In {main.plant_basis_points / 100:g} % of the audits in which it looks first the segment is planted: if the "
-        f"next one finds that the node kept its promise, it loses {main.audit_fault_basis_points / 100:g} % of its stake",
+        "next one finds that the node kept its promise, it loses "
+        f"{main.audit_fault_basis_points / 100:g} % of its stake",
         f"The fine alone is {shown(lazy_ratio(main, stake))} times (`main`) or "
         f"{shown(lazy_ratio(dev, stake))} times (`dev`)",
         f"a node's first {main.audit_warmup_rounds} audits, then, and from {main.audit_floor_rounds} on",
