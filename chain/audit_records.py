@@ -9,16 +9,20 @@ from typing import Annotated
 
 from chain.block import VALIDATORS_MAXIMUM
 from chain.codec import U32, U64, Address, Hash, Wire
+from chain.crypto.hashing import ZERO
 from chain.state import (
     AUDITS_KEY,
     AUDITS_MAXIMUM,
     OPENING,
+    SHOWING,
     Audit,
     AuditName,
     AuditQueue,
+    Claim,
     NodeRecord,
     State,
     audit_key,
+    claim_key,
     node_key,
 )
 
@@ -117,10 +121,21 @@ def owe(state: State, wallet: bytes, batches: int) -> None:
         state.put(AUDIT_PAY_KEY, AuditPay(tuple(AuditDue(*item) for item in dues.items())))
 
 
-def owes_opening(state: State, node: bytes) -> bool:
-    """Whether a node has still to show the states of an audited segment."""
-    audits = (state.need(Audit, audit_key(name.round, name.node)) for name in state.open_audits if name.node == node)
-    return any(audit.phase == OPENING for audit in audits)
+def owes_secret(state: State, name: AuditName, audit: Audit) -> bool:
+    """Whether an audit waits for the secret of its node's plants."""
+    if audit.phase != SHOWING or audit.secret != ZERO:
+        return False
+    return state.need(Claim, claim_key(name.round, name.node)).plant != ZERO
+
+
+def owes_answer(state: State, node: bytes) -> bool:
+    """Whether a node has still to show the states of an audited segment, or the secret of its plants."""
+    for name in state.open_audits:
+        if name.node == node:
+            audit = state.need(Audit, audit_key(name.round, node))
+            if audit.phase == OPENING or owes_secret(state, name, audit):
+                return True
+    return False
 
 
 def is_suspended(record: NodeRecord, number: int) -> bool:

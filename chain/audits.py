@@ -18,7 +18,7 @@ from chain.attestations import agreed, open_poll
 from chain.audit_draw import Scene, draw_auditors, draw_segment, eligible, is_drawn
 from chain.audit_inputs import QUESTIONS, answer_subject
 from chain.audit_messages import MISMATCH, NO_FINDING, PASS, UNSERVED, StateParts
-from chain.audit_records import enqueue
+from chain.audit_records import enqueue, owes_secret
 from chain.crypto.hashing import ZERO
 from chain.findings import is_accused, is_misled, of_attempt, on_true_order, shown
 from chain.genesis import Network
@@ -169,8 +169,7 @@ def _next(scene: Scene, name: AuditName, audit: Audit, receipts: list[Receipt]) 
         case phase if phase == SHOWING:
             bound = [assigned for assigned in of_attempt(audit) if assigned.commitment != ZERO]
             silent = [assigned for assigned in bound if assigned.finding == NO_FINDING]
-            claim = scene.state.need(Claim, claim_key(name.round, name.node))
-            is_hidden = claim.plant != ZERO and audit.secret == ZERO
+            is_hidden = owes_secret(scene.state, name, audit)
             # A node that is away for a while must not lose all for it: its secret may come as late as an opening.
             is_waiting = is_hidden and scene.height < audit.deadline_height + scene.params.opening_blocks
             if is_waiting or (silent and not late):

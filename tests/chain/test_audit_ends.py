@@ -101,6 +101,21 @@ def test_a_node_that_owes_an_opening_has_no_seat_until_it_has_shown():
     assert has_seat(audits.state, current, NODE.node, audits.params)
 
 
+def test_a_node_that_owes_the_secret_of_its_plants_has_no_seat_until_it_has_shown():
+    for promised in (True, False):
+        audits = Audits(plant=promised)
+        audits.open()
+        current = audits.state.round(audits.state.ledger.round)
+        assert current is not None
+        assert has_seat(audits.state, current, NODE.node, audits.params)
+        audits.block(audits.commit(audits.assigned()[0].validator))
+        assert audits.audit().phase == SHOWING
+        assert has_seat(audits.state, current, NODE.node, audits.params) != promised
+        if promised:
+            audits.take(audits.plant_reveal())
+        assert has_seat(audits.state, current, NODE.node, audits.params)
+
+
 def test_a_forfeited_claim_is_not_audited_and_pays_nothing():
     audits = Audits(NODE, OTHER_NODE)
     key = b"c" + (1).to_bytes(8, "big") + NODE.node
