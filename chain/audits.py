@@ -15,7 +15,7 @@ looks at the open audits only.
 from dataclasses import replace
 
 from chain.attestations import agreed, open_poll
-from chain.audit_draw import Scene, draw_auditors, draw_segment, eligible, is_drawn
+from chain.audit_draw import Candidate, Scene, draw_auditors, draw_segment, eligible, is_drawn
 from chain.audit_inputs import QUESTIONS, answer_subject
 from chain.audit_messages import MISMATCH, NO_FINDING, PASS, UNSERVED, StateParts
 from chain.audit_records import enqueue, owes_secret
@@ -121,12 +121,16 @@ def _open(scene: Scene, name: AuditName, claim: Claim, has_room: bool) -> Audit:
     )
 
 
+def _left(scene: Scene, name: AuditName, set_epoch: int, assigned: tuple[Assigned, ...]) -> list[Candidate]:
+    claim = scene.state.need(Claim, claim_key(name.round, name.node))
+    return eligible(scene.candidates(set_epoch), claim.wallet, {each.validator for each in assigned})
+
+
 def _draw(
     scene: Scene, name: AuditName, set_epoch: int, attempt: int, assigned: tuple[Assigned, ...]
 ) -> tuple[Assigned, ...]:
     """The auditors of an attempt, drawn by this block's mix."""
-    claim = scene.state.need(Claim, claim_key(name.round, name.node))
-    left = eligible(scene.candidates(set_epoch), claim.wallet, {each.validator for each in assigned})
+    left = _left(scene, name, set_epoch, assigned)
     places = draw_auditors(left, scene.state.ledger.mix, name, attempt, scene.params)
     return tuple(Assigned(place, attempt, ZERO, NO_FINDING, ZERO) for place in places)
 
@@ -141,7 +145,7 @@ def advance_audit(scene: Scene, name: AuditName) -> list[Receipt]:
         if after is None:
             return receipts
         state.put(key, after)
-        if after.attempt > audit.attempt:
+        if len(after.auditors) > len(audit.auditors):
             places = tuple(assigned.validator for assigned in of_attempt(after))
             receipts.append(AuditDrawn(name.round, name.node, after.segment, after.attempt, places))
         if not after.is_open:
@@ -159,6 +163,8 @@ def _next(scene: Scene, name: AuditName, audit: Audit, receipts: list[Receipt]) 
                 return _enter(audit, AUDITING, scene.height + scene.params.audit_blocks)
             return replace(audit, phase=WITHHELD) if late else None
         case phase if phase == AUDITING:
+            if not of_attempt(audit):
+                return _begin_attempt(scene, name, audit) if late else None
             silent = [assigned for assigned in of_attempt(audit) if assigned.commitment == ZERO]
             if silent and not late:
                 return None
@@ -210,16 +216,28 @@ def _decide(scene: Scene, name: AuditName, audit: Audit) -> Audit:
 
 
 def _next_attempt(scene: Scene, name: AuditName, audit: Audit) -> Audit:
-    """Let somebody else look. One attempt more than usual is there to confirm a single accusation.
+    """Let somebody else look, from the next block on. One attempt more than usual confirms a single accusation.
 
-    An accusation is never dropped for want of auditors: all validators then answer it.
+    That block's mix draws who: whoever made this one has chosen its words, and must not know whom they call.
     """
     accused = is_accused(audit, _round_mix(scene, name), scene.params)
     attempt = audit.attempt + 1
-    auditors = _draw(scene, name, audit.set_epoch, attempt, audit.auditors)
-    if auditors and attempt <= scene.params.audit_attempts + accused:
-        after = _enter(audit, AUDITING, scene.height + scene.params.audit_blocks)
-        return replace(after, attempt=attempt, auditors=(*audit.auditors, *auditors))
+    if attempt <= scene.params.audit_attempts + accused and _left(scene, name, audit.set_epoch, audit.auditors):
+        return replace(_enter(audit, AUDITING, scene.height + 1), attempt=attempt)
+    return _without_auditors(scene, name, audit)
+
+
+def _begin_attempt(scene: Scene, name: AuditName, audit: Audit) -> Audit:
+    auditors = _draw(scene, name, audit.set_epoch, audit.attempt, audit.auditors)
+    if not auditors:  # the running set is another since the block before
+        return _without_auditors(scene, name, audit)
+    after = _enter(audit, AUDITING, scene.height + scene.params.audit_blocks)
+    return replace(after, auditors=(*audit.auditors, *auditors))
+
+
+def _without_auditors(scene: Scene, name: AuditName, audit: Audit) -> Audit:
+    """An accusation is never dropped for want of auditors: all validators then answer it."""
+    accused = is_accused(audit, _round_mix(scene, name), scene.params)
     return _ask(scene, audit, DISPUTED) if accused else replace(audit, phase=UNCHECKED)
 
 

@@ -219,6 +219,8 @@ class Audits:
 
     def find(self, *findings: int, key: Key = NODE) -> None:
         """The auditors of this attempt commit and show; the node shows its secret if it has one to show."""
+        if not self.assigned(key):
+            self.block()  # that draws them
         places = [assigned.validator for assigned in self.assigned(key)]
         pairs = list(zip(places, findings, strict=True))
         self.block(*(self.commit(place, finding, key) for place, finding in pairs))
