@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from chain.audit_records import AUDIT_PAY_KEY, AuditDue, audit_dues, hold_back, take_held
 from chain.crypto.hashing import ZERO
+from chain.data_receipts import forget_fetched
 from chain.genesis import Params
 from chain.money import Balance, VestingReward, burn, holdings, mint, move
 from chain.receipts import (
@@ -121,6 +122,7 @@ def _release(state: State, number: int, node: bytes, claim: Claim, params: Param
         receipts.append(Released(number, node, claim.wallet, amount))
         receipts += bond_reward(state, node, claim.wallet, amount, params)
     state.delete(claim_key(number, node))
+    forget_fetched(state, node)
     if state.audit(number, node) is not None:
         state.delete(audit_key(number, node))
     return receipts

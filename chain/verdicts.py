@@ -107,8 +107,16 @@ def note_missed(scene: Scene, name: AuditName, audit: Audit, silent: Iterable[As
     receipts: list[Receipt] = []
     for assigned in silent:
         key = _key_of(scene, audit, assigned)
-        receipts.append(AuditMissed(name.round, name.node, key, add_misses(scene.state, key, 1)))
+        receipts.append(AuditMissed(name.round, name.node, key, _add_misses(scene, key, 1)))
     return receipts
+
+
+def _add_misses(scene: Scene, key: bytes, number: int) -> int:
+    """Count them; returns how many there are now. Who is banned or has left is never jailed: nothing is kept of it."""
+    known = scene.state.find(ValidatorKey, validator_key(key))
+    if (known is not None and known.tombstoned) or not wallets_of(scene.state, key, scene.network):
+        return number
+    return add_misses(scene.state, key, number)
 
 
 def _key_of(scene: Scene, audit: Audit, assigned: Assigned) -> bytes:
@@ -119,7 +127,7 @@ def _punish(scene: Scene, name: AuditName, audit: Audit, assigned: Assigned) -> 
     """An auditor at fault loses a share of its stake, phantom power having none, and goes to jail."""
     state, params = scene.state, scene.params
     key = _key_of(scene, audit, assigned)
-    add_misses(state, key, params.audit_misses)
+    _add_misses(scene, key, params.audit_misses)
     known = state.find(ValidatorKey, validator_key(key))
     if known is None:
         return [AuditFault(name.round, name.node, key, 0)]
