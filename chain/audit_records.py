@@ -4,12 +4,14 @@ m ‖ BLS public key    Misses        w    AuditPay
 j ‖ node id           Held          x    Suspensions
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 from chain.block import VALIDATORS_MAXIMUM
 from chain.codec import U32, U64, Address, Hash, Wire
 from chain.crypto.hashing import ZERO
+from chain.receipts import AuditEnded, Receipt
 from chain.state import (
     AUDITS_KEY,
     AUDITS_MAXIMUM,
@@ -131,7 +133,7 @@ def owes_secret(state: State, name: AuditName, audit: Audit) -> bool:
 def owes_answer(state: State, node: bytes) -> bool:
     """Whether a node has still to show the states of an audited segment, or the secret of its plants."""
     for name in state.open_audits:
-        if name.node == node:
+        if name.node == node and is_running(state, name):
             audit = state.need(Audit, audit_key(name.round, node))
             if audit.phase == OPENING or owes_secret(state, name, audit):
                 return True
@@ -168,8 +170,18 @@ def enqueue(state: State, names: list[AuditName]) -> None:
         state.put(AUDITS_KEY, AuditQueue((*state.open_audits, *names)))
 
 
-def dequeue(state: State, name: AuditName) -> None:
-    left = tuple(each for each in state.open_audits if each != name)
+def is_running(state: State, name: AuditName) -> bool:
+    """Whether an audit of the queue is still open: within a block the queue also names those that it has ended."""
+    audit = state.audit(name.round, name.node)
+    return audit is not None and audit.is_open
+
+
+def dequeue(state: State, receipts: Iterable[Receipt]) -> None:
+    """Take off the queue what has ended, all at once: it may be long, and each change writes it whole."""
+    ended = {AuditName(each.round, each.node) for each in receipts if isinstance(each, AuditEnded)}
+    left = tuple(name for name in state.open_audits if name not in ended) if ended else state.open_audits
+    if len(left) == len(state.open_audits):
+        return
     if left:
         state.put(AUDITS_KEY, AuditQueue(left))
     else:

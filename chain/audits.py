@@ -18,11 +18,11 @@ from chain.attestations import agreed, open_poll
 from chain.audit_draw import Candidate, Scene, draw_auditors, draw_segment, eligible, is_drawn
 from chain.audit_inputs import QUESTIONS, answer_subject
 from chain.audit_messages import MISMATCH, NO_FINDING, PASS, UNSERVED, StateParts
-from chain.audit_records import enqueue, owes_secret
+from chain.audit_records import dequeue, enqueue, owes_secret
 from chain.crypto.hashing import ZERO
 from chain.findings import is_accused, is_misled, of_attempt, on_true_order, shown
 from chain.genesis import Network
-from chain.receipts import AuditDrawn, Receipt
+from chain.receipts import AuditDrawn, AuditEnded, Receipt
 from chain.rounds import earning
 from chain.state import (
     ACQUITTED,
@@ -59,6 +59,7 @@ def advance_audits(state: State, height: int, epoch: int, network: Network) -> l
     receipts: list[Receipt] = []
     for name in state.open_audits:
         receipts += advance_audit(scene, name)
+    dequeue(state, receipts)
     for number in range(state.ledger.drawn_round + 1, state.ledger.ended_round + 1):
         receipts += _draw_round(scene, number)
     return receipts
@@ -67,14 +68,17 @@ def advance_audits(state: State, height: int, epoch: int, network: Network) -> l
 def _draw_round(scene: Scene, number: int) -> list[Receipt]:
     """Draw the audits of a round that has ended. Its mix is of a block after that end: nobody could know it."""
     state, names = scene.state, list[AuditName]()
-    receipts: list[Receipt] = []
+    receipts, ended = list[Receipt](), list[Receipt]()  # the latter of audits that had to make room
     for node in earning(state, state.need(Round, round_key(number))):
         name, claim = AuditName(number, node), state.need(Claim, claim_key(number, node))
         record = state.need(NodeRecord, node_key(node))
         if claim.forfeited or not is_drawn(state.ledger.mix, name, record, scene.params):
             continue
-        receipts += _make_room(scene, len(names))
-        audit = _open(scene, name, claim, len(state.open_audits) + len(names) < AUDITS_MAXIMUM)
+        if len(state.open_audits) + len(names) - _count_ended(ended) >= AUDITS_MAXIMUM:
+            pushed = _make_room(scene)
+            receipts, ended = receipts + pushed, ended + pushed
+        has_room = len(state.open_audits) + len(names) - _count_ended(ended) < AUDITS_MAXIMUM
+        audit = _open(scene, name, claim, has_room)
         state.put(audit_key(number, node), audit)
         places = tuple(assigned.validator for assigned in audit.auditors)
         receipts.append(AuditDrawn(number, node, audit.segment, audit.attempt, places))
@@ -82,21 +86,23 @@ def _draw_round(scene: Scene, number: int) -> list[Receipt]:
             names.append(name)
         else:
             receipts += conclude(scene, name, audit)
+    dequeue(state, ended)
     enqueue(state, names)
     state.update_ledger(drawn_round=number)
     return receipts
 
 
-def _make_room(scene: Scene, coming: int) -> list[Receipt]:
+def _count_ended(receipts: list[Receipt]) -> int:
+    return sum(isinstance(receipt, AuditEnded) for receipt in receipts)
+
+
+def _make_room(scene: Scene) -> list[Receipt]:
     """A full queue ends the oldest audit that waits for its node: nobody can fill it by not answering."""
-    if len(scene.state.open_audits) + coming < AUDITS_MAXIMUM:
-        return []
     for name in scene.state.open_audits:
-        key = audit_key(name.round, name.node)
-        audit = scene.state.need(Audit, key)
-        if audit.phase == OPENING:
+        audit = scene.state.audit(name.round, name.node)
+        if audit is not None and audit.phase == OPENING:
             withheld = replace(audit, phase=WITHHELD)
-            scene.state.put(key, withheld)
+            scene.state.put(audit_key(name.round, name.node), withheld)
             return conclude(scene, name, withheld)
     return []
 

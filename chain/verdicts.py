@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from chain.audit_draw import Scene, wallets_of
 from chain.audit_messages import MISMATCH, PASS, UNSERVED
-from chain.audit_records import add_misses, dequeue, forget_misses, held_rounds, misses_of, owe
+from chain.audit_records import add_misses, forget_misses, held_rounds, is_running, misses_of, owe
 from chain.awaited import note_suspended
 from chain.findings import caught, on_true_order
 from chain.money import Pot, VestingReward, burn, holdings
@@ -45,7 +45,7 @@ from chain.state import (
 
 
 def conclude(scene: Scene, name: AuditName, audit: Audit) -> list[Receipt]:
-    """Carry out how an audit has ended."""
+    """Carry out how an audit has ended. Its record says so already; the queue names it until `dequeue`."""
     state = scene.state
     record = state.need(NodeRecord, node_key(name.node))
     receipts: list[Receipt] = [AuditEnded(name.round, name.node, audit.phase, audit.attempt)]
@@ -59,7 +59,6 @@ def conclude(scene: Scene, name: AuditName, audit: Audit) -> list[Receipt]:
     for assigned in guilty:
         receipts += _punish(scene, name, audit, assigned)
     _credit(scene, audit, guilty)
-    dequeue(state, name)
     return receipts + _let_go(scene, name)
 
 
@@ -67,7 +66,7 @@ def _let_go(scene: Scene, name: AuditName) -> list[Receipt]:
     """What the audit kept from being released or forgotten."""
     if name.round <= scene.state.ledger.released_round:
         forget_round(scene.state, name.round)
-    if any(other.node == name.node for other in scene.state.open_audits):
+    if any(other.node == name.node and is_running(scene.state, other) for other in scene.state.open_audits):
         return []
     return release_held(scene.state, name.node, scene.params)
 

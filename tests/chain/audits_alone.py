@@ -16,6 +16,7 @@ from chain.audit_messages import (
     VerdictCommit,
     VerdictReveal,
 )
+from chain.audit_records import dequeue
 from chain.block import RoundInput, Validator, state_hash
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO
@@ -134,6 +135,7 @@ class Audits:
         receipts = self.progress.begin()
         for item in items:
             receipts += self.progress.take(item)
+        dequeue(self.state, receipts)
         if release:
             receipts += release_vested(self.state, self.params)
         self.receipts += receipts
@@ -148,6 +150,7 @@ class Audits:
         """Within the block that has begun."""
         for item in items:
             self.receipts += self.progress.take(item)
+            dequeue(self.state, self.receipts)
         check_supply(self.state)
 
     def refuses(self, item: RoundInput) -> bool:
