@@ -17,7 +17,7 @@ def every(command: click.Command = cli, context: click.Context | None = None) ->
     """(name, context) of a command and all below it; of those that are documented elsewhere the first only."""
     name = "neuroshard" if context is None else str(command.name)
     sizes = {"terminal_width": WIDTH, "max_content_width": WIDTH, **command.context_settings}
-    own = click.Context(command, parent=context, info_name=name, **sizes)  # type: ignore[arg-type]
+    own = click.Context(command, parent=context, info_name=name, **sizes)
     yield own.command_path, own
     if isinstance(command, click.Group) and command.name not in ELSEWHERE:
         for each in command.list_commands(own):

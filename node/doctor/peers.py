@@ -43,9 +43,9 @@ def judged(faults: dict[str, str | None], done: str) -> Finding:
 def _chain_id(place: Place) -> tuple[bytes | None, str]:
     """Of the given file or the data directory; or why it is unknown."""
     try:
+        from chain.errors import NeuroError
         from node.commands.opening import network_of
         from node.data_directory import DataDirectory
-        from node.errors import NodeError
         from node.network_file import given_network, read_network_file
     except ImportError as error:
         return None, f"{error.name} is missing"
@@ -53,7 +53,7 @@ def _chain_id(place: Place) -> tuple[bytes | None, str]:
         if place.network is not None:
             return given_network(read_network_file(place.network), str(place.network)).chain_id, ""
         return network_of(DataDirectory(place.directory)).chain_id, ""
-    except NodeError as error:
+    except NeuroError as error:
         return None, plain(error) if place.network is not None else "give the network's file with --network"
 
 
