@@ -5,7 +5,7 @@ from chain.errors import NeuroError
 from chain.genesis import Network, genesis_state
 from node.archive_stored import ArchiveDiffers
 from node.key_value import KeyValue
-from node.receipt_index import ADDRESS_BYTES, Reached, Sums, Told, day_of
+from node.receipt_index import ADDRESS_BYTES, Reached, Sums, Told, day_at, day_of
 from node.store import RECEIPTS, number
 
 
@@ -56,7 +56,7 @@ class WalletCheck:
     def _add_up(self) -> None:
         """All wallets together were paid and lost what the headers say; the newest sums of each come first."""
         minted, burned, newest, newer = 0, 0, b"", Sums()
-        today = self.tip.time_ms // 86_400_000
+        today = day_at(self.tip.time_ms)
         for key, data in self.database.items(b"d"):
             wallet, sums = key[1 : 1 + ADDRESS_BYTES], Sums.decode(data)
             if day_of(key) > today:

@@ -140,6 +140,11 @@ def day_key(address: bytes, day: int) -> bytes:
     return b"d" + address + (LAST_DAY - day).to_bytes(4, "big")
 
 
+def day_at(time_ms: int) -> int:
+    """The UTC day of a block; whatever its time says, it has a place in a key."""
+    return min(time_ms // DAY_MS, LAST_DAY)
+
+
 def day_of(key: bytes) -> int:
     """The day of a key of sums, with its prefix."""
     return LAST_DAY - int.from_bytes(key[-4:], "big")
@@ -156,6 +161,7 @@ class ReceiptIndex:
     def add(self, applied: Applied) -> None:
         """Put what a block says of wallets among the fresh records."""
         header = applied.block.header
+        today = day_at(header.time_ms)
         told: dict[bytes, list[Receipt]] = {}
         changed: set[bytes] = set()
         for receipt in applied.receipts:
@@ -163,11 +169,11 @@ class ReceiptIndex:
                 told.setdefault(wallet, []).append(receipt)
             if (added := summed(receipt)) is not None:
                 wallet, name, amount = added
-                before = self._sums.get(wallet) or self._newest(wallet, header.time_ms // DAY_MS)
+                before = self._sums.get(wallet) or self._newest(wallet, today)
                 self._sums[wallet] = replace(before, **{name: getattr(before, name) + amount})
                 changed.add(wallet)
         for wallet in changed:
-            self.fresh[day_key(wallet, header.time_ms // DAY_MS)] = self._sums[wallet].encode()
+            self.fresh[day_key(wallet, today)] = self._sums[wallet].encode()
         for wallet, receipts in told.items():
             self.fresh[told_key(wallet, header.height)] = Told(header.time_ms, tuple(receipts)).encode()
         fee = base_fee_of(applied.receipts)
