@@ -4,6 +4,17 @@ NeuroError
 └── WalletError
     ├── MnemonicError        words that are no wallet: count, spelling or checksum
     ├── DerivationError      a path that does not exist in the key tree
+    ├── CommandError         what a command of the wallet was asked cannot be done
+    │   ├── BadValue             a word that the command cannot read: wrong usage
+    │   │   └── AmountError
+    │   ├── NotConfirmed         nobody said yes: nothing was sent or changed
+    │   ├── NoWallet             there is none in this folder
+    │   └── PasswordNeeded       nobody could be asked for it
+    ├── ApiError             what came or did not come from a node
+    │   ├── NodeAway             nobody answers
+    │   ├── BadAnswer            an answer that makes no sense
+    │   ├── OtherChain           the node is of another network
+    │   └── Refused              in the node's own words, with its code
     └── KeystoreError        a file that cannot be written or read
         ├── KeystoreExists       the name is taken; nothing is overwritten
         ├── KeystoreMissing
@@ -59,3 +70,51 @@ class BadPassword(KeystoreError):
 
 class WrongPassword(KeystoreError):
     """The checksum says that the password is not the one the file was made with."""
+
+
+class CommandError(WalletError):
+    """What a command was asked cannot be done."""
+
+
+class BadValue(CommandError):
+    """A word that the command cannot read."""
+
+
+class AmountError(BadValue):
+    """A text that is no amount."""
+
+
+class NotConfirmed(CommandError):
+    """Nobody said yes."""
+
+
+class NoWallet(CommandError):
+    """The folder has no wallet."""
+
+
+class PasswordNeeded(CommandError):
+    """Nobody could be asked for the password."""
+
+
+class ApiError(WalletError):
+    """What came, or did not come, from a node."""
+
+
+class NodeAway(ApiError):
+    """Nobody answers where a node was expected."""
+
+
+class BadAnswer(ApiError):
+    """An answer whose form or numbers make no sense."""
+
+
+class OtherChain(ApiError):
+    """The node is of another network than the wallet's folder."""
+
+
+class Refused(ApiError):
+    """The node said no."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(message)
+        self.code, self.status = code, status
