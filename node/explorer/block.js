@@ -1,11 +1,11 @@
 // A block, named behind the # by height or hash; without a name the list of them.
 
-import {ask} from "./api.js";
+import {ask} from "./ask.js";
 import {showBlocks} from "./blocks.js";
 import {moment, number} from "./format.js";
 import {live, named} from "./frame.js";
 import {growing} from "./lists.js";
-import {amounts, facts, hash, link, place, put, say, table, toBlock, toNode, toRound, toWallet, whole} from "./parts.js";
+import {amounts, facts, hash, link, place, put, say, table, toNode, toRound, toWallet, whole} from "./parts.js";
 import {showTransactions} from "./transactions.js";
 
 const NAME = /^([1-9][0-9]{0,19}|[0-9a-f]{64})$/, WANTED = "Which block? The address wants #HEIGHT or #HASH behind it.";

@@ -5,7 +5,7 @@ export const known = value => value === null || value === undefined ? "–" : va
 export const loss = value => value === null || value === undefined ? "–" : value.toFixed(3);
 export const short = text => String(text).slice(0, 10);
 export const percent = points => (points / 100).toFixed(1) + " %";
-export const size = bytes => bytes < 1e6 ? (bytes / 1e3).toFixed(1) + " kB" : (bytes / 1e6).toFixed(1) + " MB";
+export const size = bytes => bytes < 1e6 ? (bytes / 1e3).toFixed(1) + " kB" : bytes < 1e9 ? (bytes / 1e6).toFixed(1) + " MB" : (bytes / 1e9).toFixed(1) + " GB";
 export const sum = (list, of) => list.reduce((total, each) => total + of(each), 0);
 export const atMost = seconds => seconds < 120 ? seconds + " s" : duration(seconds);
 export const time = ms => new Date(ms).toLocaleTimeString();

@@ -1,6 +1,6 @@
 // What every page has: the chain's name, the search, and the way past the navigation.
 
-import {AWAY, Refused, ask, follow, gathered, wordsOf} from "./api.js";
+import {Away, Refused, ask, follow, gathered, wordsOf} from "./ask.js";
 import {link, make, place, put, say} from "./parts.js";
 
 // Where a search may lead: the explorer's own pages.
@@ -43,27 +43,38 @@ export function complain(words) {
   place("trouble").hidden = !words;
 }
 
-// A page that follows the node. `read` reads all of it, also after events of the `kinds`; `on` acts on events with what they hold.
-export function live(read, kinds = ["block"], on = {}, query = "") {
-  const guarded = async () => {
-    try {
-      await read();
-      complain("");
-    } catch (error) {
-      if (error instanceof TypeError) throw error;
-      complain(error.message);
-    }
-  };
-  const again = gathered(() => guarded().catch(() => tell(AWAY)));
-  const acts = {status: showChain, ...on};
-  for (const kind of kinds) {
-    const more = acts[kind];
-    acts[kind] = found => { if (more) more(found); again(); };
+// Does a part of a page's work, and says below its heading what went wrong with it. Throws Away.
+async function tried(work) {
+  try {
+    await work();
+    complain("");
+  } catch (error) {
+    if (error instanceof Away) throw error;
+    complain(wordsOf(error));
   }
-  const first = acts.status;
-  acts.status = found => { showChain(found); if (first !== showChain) first(found); };
-  addEventListener("hashchange", () => { put(place("found")); guarded().catch(() => tell(AWAY)); });
-  follow({read: guarded, on: acts, tell, query});
+}
+
+// A page that follows the node. `read` reads all of it, also after events of the `kinds`; `on` acts on events with what they hold.
+export function live(read, kinds = ["block"], on = {}) {
+  const whole = () => tried(read), lost = error => tell(error.message);
+  const again = gathered(() => whole().catch(lost));
+  const acts = {...on, status: found => {
+    showChain(found);
+    if (on.status) on.status(found);
+  }};
+  for (const kind of new Set([...kinds, ...Object.keys(acts)])) {
+    const act = acts[kind] || (() => {});
+    acts[kind] = found => {
+      try {
+        act(found);
+      } catch (error) {
+        complain(wordsOf(error));
+      }
+      if (kinds.includes(kind)) again();
+    };
+  }
+  addEventListener("hashchange", () => { put(place("found")); whole().catch(lost); });
+  follow({read: whole, on: acts, tell});
 }
 
 // The words behind # that say what a page shows, as the groups of a pattern; null if there are none. Throws if they are others.
@@ -73,16 +84,9 @@ export function named(pattern, wanted) {
   return found && found.slice(1);
 }
 
-// A page that is read once for each name behind #.
+// A page that is read once, and again for another name behind #.
 export function once(read) {
-  const turn = async () => {
-    try {
-      await read();
-      complain("");
-    } catch (error) {
-      complain(wordsOf(error));
-    }
-  };
+  const turn = () => tried(read).catch(error => complain(error.message));
   addEventListener("hashchange", () => { put(place("found")); turn(); });
   ask("/v1/status").then(showChain, () => {});
   return turn();

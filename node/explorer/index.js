@@ -1,6 +1,6 @@
 // The home page: the ledger, the learning, the round in progress.
 
-import {ask, askIfThere} from "./api.js";
+import {ask, askIfThere} from "./ask.js";
 import {showBlocks} from "./blocks.js";
 import {curve} from "./charts.js";
 import {atMost, loss, number, size} from "./format.js";

@@ -1,6 +1,6 @@
 // Lists that come page by page: the newest first, and older ones when asked for.
 
-import {ask} from "./api.js";
+import {ask} from "./ask.js";
 import {place} from "./parts.js";
 
 // `path` gives the question without its page, `key` names the list in the answer, `show` shows all that was read so far.

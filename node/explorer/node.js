@@ -1,6 +1,6 @@
 // A node, named behind the # by its id; without a name the node that serves this page.
 
-import {ask, askIfThere} from "./api.js";
+import {Refused, ask, askIfThere} from "./ask.js";
 import {duration, known, loss, moment, number, percent, plural, size} from "./format.js";
 import {live, named} from "./frame.js";
 import {growing} from "./lists.js";
@@ -31,7 +31,7 @@ function showNode(n) {
 async function readNode(name) {
   place("one").hidden = true;
   const found = await askIfThere("/v1/nodes/" + name);
-  if (found === null && name.length < 64) throw new Error("No node is known whose id begins with " + name + ".");
+  if (found === null && name.length < 64) throw new Refused(404, "not_found", "No node is known whose id begins with " + name + ".");
   node = found ? found.node : name;
   document.title = "Node " + node.slice(0, 10) + " · NeuroShard";
   if (found) showNode(found);

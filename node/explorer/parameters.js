@@ -1,6 +1,6 @@
 // What the genesis fixes for ever, and what a transaction costs now.
 
-import {ask} from "./api.js";
+import {ask} from "./ask.js";
 import {moment, neuro, number} from "./format.js";
 import {once} from "./frame.js";
 import {amounts, code, coins, facts, make, table, toBlock, toWallet, whole} from "./parts.js";

@@ -1,6 +1,6 @@
 // One proof, named behind the # of the address: ROUND/NODE.
 
-import {ask} from "./api.js";
+import {Refused, ask} from "./ask.js";
 import {known, neuro, number, percent} from "./format.js";
 import {live, named} from "./frame.js";
 import {bar, code, facts, hash, make, place, put, table, toBlock, toNode, toRound, toWallet} from "./parts.js";
@@ -54,7 +54,7 @@ function showAuditors(auditors) {
 
 async function read() {
   const name = named(NAME, WANTED);
-  if (name === null) throw new Error(WANTED);
+  if (name === null) throw new Refused(400, "no_name", WANTED);
   if (settled === location.hash) return;
   const proof = await ask("/v1/rounds/" + name[0] + "/proofs/" + name[1]);
   show(proof);

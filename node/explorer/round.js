@@ -1,10 +1,10 @@
 // A round, named behind the # by its number; without a name the list of them.
 
-import {ask} from "./api.js";
+import {ask} from "./ask.js";
 import {atMost, known, loss, number, percent, plural, signed, size, sum} from "./format.js";
 import {live, named} from "./frame.js";
 import {growing} from "./lists.js";
-import {facts, hash, link, make, meter, place, put, say, share, table, toBlock, toNode, toRound, whole} from "./parts.js";
+import {facts, hash, link, meter, place, put, say, share, table, toBlock, toNode, toRound, whole} from "./parts.js";
 import {PHASES, auditLink, endOf, payloadsOf, showPhases, showRounds, showVotes} from "./rounds.js";
 
 const NAME = /^([1-9][0-9]{0,19})$/, WANTED = "Which round? The address wants #NUMBER behind it.";

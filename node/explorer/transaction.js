@@ -1,6 +1,6 @@
 // A transaction, named behind the # by its id.
 
-import {ask} from "./api.js";
+import {Refused, ask} from "./ask.js";
 import {moment, neuro, number} from "./format.js";
 import {live, named} from "./frame.js";
 import {coins, facts, link, place, say, table, toBlock, toWallet, whole} from "./parts.js";
@@ -43,7 +43,7 @@ function show(t) {
 
 async function read() {
   const name = named(NAME, WANTED);
-  if (name === null) throw new Error(WANTED);
+  if (name === null) throw new Refused(400, "no_name", WANTED);
   if (shown !== null && shown.id === name[0] && shown.status === "final") return;
   shown = await ask("/v1/transactions/" + name[0]);
   show(shown);

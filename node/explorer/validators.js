@@ -1,6 +1,6 @@
 // The validator set, who of it is in jail or banned, and what happens to stakes meanwhile.
 
-import {ask} from "./api.js";
+import {ask} from "./ask.js";
 import {known, neuro, number, short, shortAddress} from "./format.js";
 import {live} from "./frame.js";
 import {growing} from "./lists.js";

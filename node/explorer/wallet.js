@@ -1,6 +1,6 @@
 // A wallet, named behind the # by its address.
 
-import {Refused, ask, askIfThere} from "./api.js";
+import {Refused, ask, askIfThere} from "./ask.js";
 import {showEarnings} from "./earnings.js";
 import {known, moment, number, percent} from "./format.js";
 import {live, named} from "./frame.js";
