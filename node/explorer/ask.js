@@ -35,16 +35,6 @@ export async function ask(path) {
   throw new Refused(answer.status, String(error.code || ""), String(error.message || "The node refused: " + path));
 }
 
-// The same, or null where this node does not know the question.
-export async function askIfThere(path) {
-  try {
-    return await ask(path);
-  } catch (error) {
-    if (error instanceof Refused && [404, 501].includes(error.status)) return null;
-    throw error;
-  }
-}
-
 // Whatever is neither is an answer that a page cannot show.
 export const wordsOf = error => error instanceof Refused || error instanceof Away ? error.message
   : "The node's answer cannot be shown: " + error.message;

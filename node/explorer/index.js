@@ -1,6 +1,6 @@
 // The home page: the ledger, the learning, the round in progress.
 
-import {ask, askIfThere} from "./ask.js";
+import {ask} from "./ask.js";
 import {showBlocks} from "./blocks.js";
 import {curve} from "./charts.js";
 import {atMost, loss, number, size} from "./format.js";
@@ -76,8 +76,6 @@ async function showCurve() {
 }
 
 function showLayers(found) {
-  place("layers-section").hidden = !found;
-  if (!found) return;
   const most = Math.max(1, ...found.layers.map(layer => layer.parameters));
   table("layers", "Epoch " + number(found.epoch) + ". Shown: nodes that have proved in this epoch that they store the part, of the seats that are paid for it.",
     [["part", "words"], "parameters", ["", "extra"], ["size", "extra"], "shown", ["by nodes", "long"]],
@@ -117,7 +115,7 @@ async function readLosses() {
 async function read() {
   status = status || await ask("/v1/status");
   showStatus();
-  await Promise.all([readLists(), readLosses(), askIfThere("/v1/layers").then(showLayers)]);
+  await Promise.all([readLists(), readLosses(), ask("/v1/layers").then(showLayers)]);
 }
 
 live(read, ["block", "round_phase", "audit", "validated"], {

@@ -1,7 +1,7 @@
 // A node, named behind the # by its id; without a name the node that serves this page.
 
-import {Refused, ask, askIfThere} from "./ask.js";
-import {duration, known, loss, moment, number, percent, plural, size} from "./format.js";
+import {ask} from "./ask.js";
+import {duration, loss, moment, number, percent, plural, size} from "./format.js";
 import {live, named} from "./frame.js";
 import {growing} from "./lists.js";
 import {amounts, code, facts, link, place, say, table, toBlock, toProof, toRound, whole} from "./parts.js";
@@ -19,23 +19,23 @@ const work = growing("work", () => "/v1/proofs?node=" + node, "proofs", proofs =
     ]), "It has proved no work in the latest blocks."));
 
 function showNode(n) {
-  facts("names", [["Node", whole(n.node)], ["Wallet", n.wallet ? whole(link("/wallet.html#" + n.wallet, n.wallet)) : "–"]]);
+  facts("names", [["Node", whole(n.node)], ["Wallet", whole(link("/wallet.html#" + n.wallet, n.wallet))], ["Key", whole(n.public_key)]]);
   facts("facts", [
-    ["Wants to be a validator", n.validator_intent ? "yes" : "no"], ["Audits passed since the last failure", known(n.passes)],
-    ["Audited, of its rounds", n.audit_share_basis_points === null ? "–" : percent(n.audit_share_basis_points)],
-    ["Suspended", n.suspended_until_round ? "until round " + number(n.suspended_until_round) : "no"], ["Retired", n.retired ? "yes" : "no"],
-    ["Last round", n.last_round ? toRound(n.last_round) : "–"], ...amounts([["Vesting rewards", n.vesting_nanos]]),
+    ["Registered at height", toBlock(n.registered_height)], ["Retired", n.retired_height === null ? "no" : toBlock(n.retired_height)],
+    ["Wants to be a validator", n.validator_intent ? "yes" : "no"], ["Proofs of work", number(n.proofs)],
+    ["Rounds in which it counted", number(n.counted_rounds)], ["Last round", n.last_round ? toRound(n.last_round) : "–"],
+    ["Audits passed since the last failure", number(n.passes)], ["Audited, of its rounds", percent(n.audit_share_basis_points)],
+    ["Suspended", n.suspended_until_round ? "until round " + number(n.suspended_until_round) : "no"],
+    ...amounts([["Vesting rewards", n.vesting_nanos]]),
   ]);
 }
 
 async function readNode(name) {
   place("one").hidden = true;
-  const found = await askIfThere("/v1/nodes/" + name);
-  if (found === null && name.length < 64) throw new Refused(404, "not_found", "No node is known whose id begins with " + name + ".");
-  node = found ? found.node : name;
+  const found = await ask("/v1/nodes/" + name);
+  node = found.node;
   document.title = "Node " + node.slice(0, 10) + " · NeuroShard";
-  if (found) showNode(found);
-  else facts("names", [["Node", whole(node)]]);
+  showNode(found);
   place("one").hidden = false;
   await work();
 }

@@ -1,18 +1,18 @@
 // A wallet, named behind the # by its address.
 
-import {Refused, ask, askIfThere} from "./ask.js";
+import {ask, wordsOf} from "./ask.js";
 import {showEarnings} from "./earnings.js";
-import {known, moment, number, percent} from "./format.js";
-import {live, named} from "./frame.js";
+import {moment, number, percent} from "./format.js";
+import {complain, live, named} from "./frame.js";
 import {growing} from "./lists.js";
-import {amounts, coins, facts, link, place, put, say, table, toBlock, toNode, toRound, toTransaction, toWallet} from "./parts.js";
+import {amounts, coins, facts, link, make, place, put, say, table, toBlock, toNode, toRound, toTransaction, toWallet} from "./parts.js";
 
 const NAME = /^(neuro1[02-9ac-hj-np-z]{6,84})$/, WANTED = "Whose wallet? The address wants #neuro1… behind it, in lower case.";
 let address = "", days = 30;
 
 const of = what => "/v1/accounts/" + address + what;
 
-const history = growing("history", () => of("/history"), "history", entries =>
+const history = growing("history", () => of("/history"), "entries", entries =>
   table("history", "Amounts in NEURO; what went out has a minus.", ["block", ["time", "extra"], ["what", "words"], "amount", ["with", "words"], ["round", "extra"], ["fee", "extra"]],
     entries.map(e => [
       toBlock(e.height), moment(e.time_ms), e.id ? link("/transaction.html#" + e.id, e.kind.replaceAll("_", " ")) : e.kind.replaceAll("_", " "),
@@ -31,7 +31,7 @@ const nodes = growing("nodes", () => of("/nodes"), "nodes", entries => {
   place("nodes-part").hidden = !entries.length;
   table("nodes", "What has been found of their work.", [["node", "words"], ["passed audits", "extra"], "audited", ["last round", "extra"], "vesting", ["state", "words"]],
     entries.map(n => [
-      toNode(n.node), known(n.passes), n.audit_share_basis_points === null ? "–" : percent(n.audit_share_basis_points),
+      toNode(n.node), n.passes, percent(n.audit_share_basis_points),
       n.last_round ? toRound(n.last_round) : "–", coins(n.vesting_nanos), stateOf(n),
     ]));
 });
@@ -44,29 +44,17 @@ function stateOf(node) {
 function showAccount(a) {
   put(place("address"), a.address);
   document.title = "Wallet " + a.address.slice(0, 12) + " · NeuroShard";
-  const optional = amounts([["Earned in all", a.earned_nanos]].filter(pair => pair[1] !== undefined));
+  const waiting = a.waiting.flatMap(id => [toTransaction(id), " "]);
   facts("facts", [
-    ...amounts([["Balance", a.balance_nanos], ["Vesting rewards", a.vesting_nanos], ["Bonded", a.stake.bonded_nanos]]), ...optional,
-    ["Transactions sent", number(a.nonce)], ["As of height", toBlock(a.height)],
+    ...amounts([["Balance", a.balance_nanos], ["Vesting rewards", a.vesting_nanos], ["Bonded", a.stake.bonded_nanos], ["Earned", a.earned_nanos]]),
+    ["Transactions sent", number(a.nonce)], ["Waiting for a block", waiting.length ? make("span", {}, ...waiting) : "none"],
+    ["As of height", toBlock(a.height)],
   ]);
-  const vesting = Array.isArray(a.vesting) ? a.vesting : [];
-  place("vesting-part").hidden = !vesting.length;
+  place("vesting-part").hidden = !a.vesting.length;
   table("vesting", "Amounts in NEURO. A reward is released unless an audit finds fraud until then.",
     ["of round", ["node", "words"], "amount", "released after round"],
-    vesting.map(v => [toRound(v.round), toNode(v.node), coins(v.amount_nanos), number(v.releases_after_round)]));
-  showWaiting(a.waiting);
+    a.vesting.map(v => [toRound(v.round), toNode(v.node), coins(v.amount_nanos), number(v.releases_after_round)]));
   showStake(a.stake);
-}
-
-function showWaiting(waiting) {
-  if (!Array.isArray(waiting) || !waiting.length) return;
-  place("facts").append(...[["Waiting for a block", waiting]].map(([name, ids]) => {
-    const box = document.createElement("div"), title = document.createElement("dt"), list = document.createElement("dd");
-    title.textContent = name;
-    for (const id of ids) list.append(toTransaction(id), " ");
-    box.append(title, list);
-    return box;
-  }));
 }
 
 function showStake(stake) {
@@ -81,27 +69,16 @@ function showStake(stake) {
 }
 
 async function readEarnings() {
-  const found = await askIfThere(of("/earnings?days=" + days));
-  place("earnings-part").hidden = !found;
-  if (found) await showEarnings(found, days);
+  await showEarnings(await ask(of("/earnings?days=" + days)), days);
 }
 
 for (const count of [30, 90, 366]) {
   place("days-" + count).addEventListener("click", () => {
     days = count;
     for (const each of [30, 90, 366]) place("days-" + each).setAttribute("aria-pressed", each === count);
-    readEarnings().catch(() => {});
+    readEarnings().catch(error => complain(wordsOf(error)));
   });
 }
-
-// A node whose ledger has no index of wallets does not know the question.
-const ifThere = async read => {
-  try {
-    await read();
-  } catch (error) {
-    if (!(error instanceof Refused && error.status === 404)) throw error;
-  }
-};
 
 async function showOwn() {
   const status = await ask("/v1/status");
@@ -117,7 +94,7 @@ async function read() {
   address = name[0];
   showAccount(await ask(of("")));
   place("one").hidden = false;
-  await Promise.all([readEarnings(), ifThere(nodes), ifThere(history)]);
+  await Promise.all([readEarnings(), nodes(), history()]);
 }
 
 live(read);
