@@ -13,23 +13,20 @@ const KINDS = [
 ];
 const DAY_MS = 86_400_000;
 
-const amount = value => value.toLocaleString("en", {maximumFractionDigits: value < 1 ? 6 : 2});
+const amount = value => Math.max(0, value).toLocaleString("en", {maximumFractionDigits: value < 1 ? 6 : 2});
 
-// Every day up to the last one, also those on which nothing was earned, so that equal distances are equal times.
+// Every day up to this one, also those on which nothing was earned, so that equal distances are equal times.
 function everyDay(found, count) {
   const told = new Map(found.days.map(day => [day.day, day])), last = Date.parse(new Date().toISOString().slice(0, 10));
-  const first = found.days.length ? Math.min(...found.days.map(day => Date.parse(day.day))) : last;
-  const all = [];
-  for (let at = Math.max(first, last - (count - 1) * DAY_MS); at <= last; at += DAY_MS) {
-    const name = new Date(at).toISOString().slice(0, 10), day = told.get(name);
-    all.push({day: name, values: KINDS.map(kind => day ? inNeuro(day[kind.key] || "0") : 0)});
-  }
-  return all;
+  return Array.from({length: count}, (_, index) => {
+    const name = new Date(last - (count - 1 - index) * DAY_MS).toISOString().slice(0, 10), day = told.get(name);
+    return {day: name, values: KINDS.map(kind => day ? inNeuro(day[kind.key]) : 0)};
+  });
 }
 
 export async function showEarnings(found, count) {
   const days = everyDay(found, count), total = found.total;
-  const sum = KINDS.reduce((all, kind) => all + BigInt(total[kind.key] || "0"), 0n);
+  const sum = KINDS.reduce((all, kind) => all + BigInt(total[kind.key]), 0n);
   put(place("kinds"), ...KINDS.map(kind => make("li", {class: kind.color}, kind.name)));
   facts("earned", amounts([
     ...KINDS.map(kind => ["By " + kind.name, total[kind.key]]), ["Released", total.released_nanos], ["Forfeited", total.forfeited_nanos],
