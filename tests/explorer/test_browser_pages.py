@@ -15,6 +15,8 @@ from tests.node.served import Served, make_past, serving
 
 pytestmark = [needs_browser, pytest.mark.asyncio(loop_scope="module")]
 SERIOUS = ("serious", "critical")
+# What another width and other colours can change.
+ON_A_PHONE = {"runOnly": {"type": "rule", "values": ["color-contrast", "scrollable-region-focusable", "target-size"]}}
 ROUNDS = 8  # more than a page of blocks
 
 
@@ -61,12 +63,13 @@ async def test_a_page_shows_no_fault_fits_a_phone_and_serves_assistive_tools(
         page = visitor.page
         assert await page.locator("#trouble").is_hidden(), await page.locator("#trouble").inner_text()
         assert await page.locator("h1:visible").count() == 1
-        await page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-        for viewport, scheme in ((WIDE, "light"), (PHONE, "dark")):
+        opened = "list => list.slice(0, 4).forEach(each => { each.open = true; })"
+        await page.locator("main details").evaluate_all(opened)
+        for viewport, scheme, rules in ((WIDE, "light", {}), (PHONE, "dark", ON_A_PHONE)):
             await page.set_viewport_size(viewport)
             await page.emulate_media(color_scheme=scheme)
             assert await visitor.overflow() <= 0, (name, viewport)
-            found = await Axe().run(page)
+            found = await Axe().run(page, options=rules)
             told = [(each["impact"], each["id"], each["nodes"][0]["html"]) for each in found.response["violations"]]
             assert [each for each in told if each[0] in SERIOUS] == [], scheme
 
