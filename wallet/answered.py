@@ -96,7 +96,11 @@ class Answered:
 
     def _list(self, name: str, kind: type) -> list[Any]:
         value = self.raw.get(name)
-        if not isinstance(value, list) or len(value) > LIST_MAXIMUM or not all(isinstance(each, kind) for each in value):
+        if (
+            not isinstance(value, list)
+            or len(value) > LIST_MAXIMUM
+            or not all(isinstance(each, kind) for each in value)
+        ):
             raise self._senseless(name, "a list")
         return value
 
