@@ -12,7 +12,7 @@ ALL = Facts(Link.THERE, "lab-net", "bootstrap", 12, "training", 812, 12_500_000_
 
 
 def shown(facts, columns, lock="locked", is_unicode=True):
-    return "".join(text for _, text in line(facts, lock, columns, is_unicode))
+    return "".join(text for _, text, *_ in line(facts, lock, columns, is_unicode))
 
 
 def test_a_wide_terminal_has_all_of_it():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.utils import get_cwidth
 
 from wallet.amounts import neuro
@@ -10,7 +11,6 @@ from wallet.repl.facts import Facts, Link
 STYLES = {Link.ASKED: "class:bar.wait", Link.THERE: "class:bar.there", Link.AWAY: "class:bar.away"}
 BETWEEN, PLAIN_BETWEEN = " · ", " | "
 SHORT_DIGITS = 4  # behind the point: the bar is for a glance, `balance` tells all digits
-Fragments = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Part:
     style: str = ""
 
 
-def line(facts: Facts, lock: str, columns: int, is_unicode: bool = True) -> Fragments:
+def line(facts: Facts, lock: str, columns: int, is_unicode: bool = True) -> StyleAndTextTuples:
     """The bar in at most so many columns. `lock` says whether the keys are at hand."""
     between = BETWEEN if is_unicode else PLAIN_BETWEEN
     parts = _parts(facts, lock)
     while len(parts) > 1 and _width(parts, between) > columns:
         parts.remove(max(parts, key=lambda part: part.rank))
-    fragments: Fragments = [("", " ")]
+    fragments: StyleAndTextTuples = [("", " ")]
     for place, part in enumerate(parts):
         fragments += [("", between)] if place else []
         fragments.append((part.style, part.text))

@@ -6,7 +6,6 @@ Nothing here waits for the person, and the person waits for nothing here.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -28,8 +27,8 @@ MONEY_EVENTS = ("block", "payment", "earning")
 class Live:
     """Facts are replaced whole by the thread; lines wait until somebody takes them."""
 
-    def __init__(self, session: Session, changed: Callable[[], None]) -> None:
-        self.session, self._changed = session, changed
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.facts = Facts()
         self.is_watching = True
         self._lines: deque[str] = deque()
@@ -55,6 +54,14 @@ class Live:
             self._follower.again()
         elif self.facts.link is not Link.THERE:
             self._follower.again()
+
+    @property
+    def has_wallet(self) -> bool:
+        return bool(self._own)
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._lines)
 
     def take(self) -> list[str]:
         """What happened since this was asked last."""
@@ -82,7 +89,6 @@ class Live:
             line = told(kind, content, self._own, self.session.name_of)
             if line is not None:
                 self._say(line)
-        self._changed()
 
     def _hear_status(self, status: Answered) -> None:
         self.session.check_chain(status, self.session.api)
@@ -119,13 +125,11 @@ class Live:
             if link is Link.OTHER:
                 self._say(plain(error, 400))
             else:
-                self._say(f"{plain(error, 300)}. You can go on; what needs a node will say so.")
-        self._changed()
+                self._say(f"No node: {plain(error, 300)}. You can go on; what needs a node will say so.")
 
     def _say(self, line: str) -> None:
         with self._lock:
             if len(self._lines) < LINES_MAXIMUM:
-                self._lines.append(line)
+                self._lines.append(f"{time.strftime('%H:%M:%S')}  {line}")
             else:
                 self._left_out += 1
-
