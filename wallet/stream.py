@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from wallet.answered import Answered
 from wallet.client import SECONDS, checked_address, refusal
-from wallet.errors import ApiError, BadAnswer, NodeAway
+from wallet.errors import ApiError, BadAnswer, NodeAway, Refused
 from wallet.plain import plain
 
 EVENT_BYTES_MAXIMUM = 1 << 20
@@ -108,18 +108,25 @@ class Follower:
     def run(self, hear: Hear, away: Callable[[ApiError], None]) -> None:
         """Tell each event, and each time that there is nobody to tell any, until `stop`."""
         pause = FIRST_PAUSE
+        addresses = self.addresses()
         while not self._stopped:
             try:
                 self._wake.clear()
-                stream = self._stream = Stream(self.api(), self.addresses())
+                stream = self._stream = Stream(self.api(), addresses)
                 if self._stopped:
                     return
                 for name, content in stream.events():
                     pause = FIRST_PAUSE
                     hear(name, content)
+            except Refused as error:
+                if addresses:  # a node that knows no addresses here still tells what happens to all
+                    addresses = ()
+                    continue
+                away(error)
             except ApiError as error:
                 if not self._stopped:
                     away(error)
+            addresses = self.addresses()
             if not self._wake.wait(pause):
                 pause = min(2 * pause, LONGEST_PAUSE)
 
