@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from chain.address import from_text, to_text
 from chain.crypto.hashing import tagged_hash
 from wallet import keystore_file
+from wallet.answered import Answered
 from wallet.client import DEFAULT_ADDRESS, Client, is_this_machine
 from wallet.errors import KeystoreError, NoWallet, OtherChain, PasswordNeeded, WalletError
 from wallet.keys import Wallet
@@ -89,7 +90,7 @@ class Session:
         """A connection to the node, which is of the folder's network. Raises ApiError."""
         if self._client is None or self._client.address != self.api:
             client = Client(self.api)
-            self._check_chain(client)
+            self.check_chain(client.get("/v1/status"), client.address)
             self._client = client
             if not is_this_machine(client.address):
                 self.ui.tell(
@@ -116,13 +117,13 @@ class Session:
             return tagged_hash("chain", content) if len(content) <= NETWORK_BYTES_MAXIMUM else None
         return None
 
-    def _check_chain(self, client: Client) -> None:
-        status = client.get("/v1/status")
+    def check_chain(self, status: Answered, address: str) -> None:
+        """The status is of the folder's network, or raises OtherChain. Also for other threads."""
         found, kept = status.hexadecimal("chain_id", 32), self._kept_chain()
         self.seen.round, self.seen.height = status.whole("round"), status.whole("height")
         if kept is not None and kept != found:
             raise OtherChain(
-                f"the node at {client.address} is of chain {found.hex()[:16]}, the network in {self.directory} is "
+                f"the node at {address} is of chain {found.hex()[:16]}, the network in {self.directory} is "
                 f"{kept.hex()[:16]}: name another node with --api or another folder with --data-dir"
             )
 

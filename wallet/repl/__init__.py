@@ -1,0 +1,1 @@
+"""The wallet's prompt: `neuroshard wallet` without a command. Start reading at `loop`."""
