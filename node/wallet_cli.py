@@ -15,7 +15,6 @@ from node.settings import data_directory
 
 if TYPE_CHECKING:
     from wallet.registry import Answer, Command
-    from wallet.session import Session
 
 API = click.option(
     "--api", metavar="HOST:PORT", help="API of the node to ask.  [default: the one that runs on the folder]"

@@ -157,9 +157,10 @@ class NumberKind(Kind[int]):
     def parse(self, text: str, session: "Session") -> int:
         digits = text.replace("_", "") if text[:1].isdigit() else text
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
-            raise BadValue(f"{self.metavar} is a whole number, not {plain(text)!r}")
+            raise BadValue(f"a whole number is wanted, not {plain(text)!r}")
         if not self.least <= int(digits) <= self.most:
-            raise BadValue(f"{self.metavar} is between {self.least} and {self.most:,}, not {int(digits):,}")
+            most = "" if self.most == WHOLE_MAXIMUM else f" and at most {self.most:,}"
+            raise BadValue(f"it is at least {self.least}{most}, not {int(digits):,}")
         return int(digits)
 
 
@@ -248,9 +249,9 @@ class TextKind(Kind[str]):
 
     def parse(self, text: str, session: "Session") -> str:
         if not text.strip():
-            raise BadValue(f"{self.metavar} is empty")
+            raise BadValue("it is empty")
         if len(text) > self.most:
-            raise BadValue(f"{self.metavar} has at most {self.most:,} characters, not {len(text):,}")
+            raise BadValue(f"it has at most {self.most:,} characters, not {len(text):,}")
         return text
 
 

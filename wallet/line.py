@@ -47,8 +47,10 @@ def help_text(command: Command, program: str = "") -> str:
 
 def _parameter(each: Parameter) -> click.Parameter:
     if not each.is_option:
+        name = f"{each.metavar}..." if each.takes_several else each.metavar
+        metavar = name if each.is_required else f"[{name}]"
         return click.Argument(
-            [each.name], required=each.is_required, nargs=-1 if each.takes_several else 1, metavar=each.metavar
+            [each.name], required=each.is_required, nargs=-1 if each.takes_several else 1, metavar=metavar
         )
     names = [each.name, each.typed]
     if each.is_flag:

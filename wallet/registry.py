@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from wallet.session import Session
 
-MODULES = ("network", "tools")
+MODULES = ("earned", "network", "tools")
 GROUPS = {
     "wallet": "Your wallet",
     "money": "Money",

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
-from chain.address import from_text
+from chain.address import from_text, to_text
 from chain.crypto.hashing import tagged_hash
 from wallet import keystore_file
 from wallet.answered import Answered
@@ -192,6 +192,11 @@ class Session:
     def name_of(self, address: bytes) -> str:
         """What the user calls an address; empty if nothing."""
         return next((name for name, known in self.names().items() if known == address), "")
+
+    def called(self, address: bytes) -> str:
+        """An address, and its name if it has one."""
+        name = self.name_of(address)
+        return f"{name} ({to_text(address)})" if name else to_text(address)
 
     def pending_ids(self) -> Sequence[str]:
         """Ids of the own transactions that wait."""

@@ -40,8 +40,8 @@ def facts(pairs: Iterable[tuple[str, str]], *after: str) -> Show:
     return show
 
 
-def table(head: Row, rows: Iterable[Row], *after: str, empty: str = "There is none.", right: str = "") -> Show:
-    """Rows under a head; `right` names, with blanks between, the columns of numbers."""
+def table(head: Row, rows: Iterable[Row], *after: str, empty: str = "There is none.", right: Row = ()) -> Show:
+    """Rows under a head; `right` names the columns of numbers."""
     found = [list(row) for row in rows]
 
     def show(console: "Console") -> None:
@@ -51,7 +51,7 @@ def table(head: Row, rows: Iterable[Row], *after: str, empty: str = "There is no
         if found:
             grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
             for name in head:
-                grid.add_column(name, justify="right" if name in right.split(" ") else "left", overflow="fold")
+                grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
             for row in found:
                 grid.add_row(*(Text(cell) for cell in row))
             console.print(grid)

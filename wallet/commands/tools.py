@@ -1,7 +1,7 @@
 """What stands beside money and network: help."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from wallet.commands.parts import Show, facts, one_after_another, words
 from wallet.kinds import Candidate, Kind, matching
@@ -28,7 +28,9 @@ COMMAND_NAME = CommandNameKind()
 def help_(session: Session, name: Annotated[str | None, COMMAND_NAME] = None) -> Answer:
     known = commands()
     if name is None:
-        content = {"commands": [{"name": each.name, "summary": each.summary} for each in known.values()]}
+        content: dict[str, Any] = {
+            "commands": [{"name": each.name, "summary": each.summary} for each in known.values()]
+        }
         return Answer(content, one_after_another(*(_group(group, known.values()) for group in GROUPS)))
     found = known[name]
     content = {
