@@ -28,6 +28,7 @@ class Stream:
         query = urlencode({"address": ",".join(addresses[:ADDRESSES_MAXIMUM])}) if addresses else ""
         self._path = f"/v1/events?{query}" if query else "/v1/events"
         self._connection = http.client.HTTPConnection(self.address, timeout=SECONDS)
+        self._socket: socket.socket | None = None  # the connection lets go of it when the node wants to close
         self._closed = False
 
     def events(self) -> Iterator[tuple[str, Answered]]:
@@ -45,20 +46,20 @@ class Stream:
     def close(self) -> None:
         """From any thread: whoever reads sees the end."""
         self._closed = True
-        sock = self._connection.sock
-        if sock is not None:
+        if self._socket is not None:
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def _opened(self) -> http.client.HTTPResponse:
         self._connection.connect()
+        self._socket = self._connection.sock
         if self._closed:
             raise ConnectionAbortedError("closed")
         self._connection.request("GET", self._path, headers={"Accept": "text/event-stream"})
         answer = self._connection.getresponse()
         kind = answer.getheader("Content-Type", "")
         if answer.status == 200 and kind.startswith("text/event-stream"):
-            self._connection.sock.settimeout(QUIET_SECONDS)
+            self._socket.settimeout(QUIET_SECONDS)
             return answer
         try:
             content = json.loads(answer.read(EVENT_BYTES_MAXIMUM))
@@ -70,7 +71,7 @@ class Stream:
 
     def _read(self, answer: http.client.HTTPResponse) -> Iterator[tuple[str, Answered]]:
         """Lines as the standard of Server-Sent Events has them; an empty one ends an event."""
-        name, data = "message", b""
+        name, data = "message", bytearray()
         while line := answer.readline(EVENT_BYTES_MAXIMUM + 1):
             if len(line) + len(data) > EVENT_BYTES_MAXIMUM:
                 raise BadAnswer(f"an event of {self.address} has more than {EVENT_BYTES_MAXIMUM >> 20} MiB")
@@ -80,11 +81,11 @@ class Stream:
             if field == b"event":
                 name = value.decode("utf-8", "replace")
             elif field == b"data":
-                data += value
+                data += value + b"\n"
             elif not line:
                 if data:
-                    yield name, self._content(name, data)
-                name, data = "message", b""
+                    yield name, self._content(name, bytes(data))
+                name, data = "message", bytearray()
 
     def _content(self, name: str, data: bytes) -> Answered:
         try:
