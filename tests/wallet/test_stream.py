@@ -39,7 +39,7 @@ def answering(*answers: bytes, stays: bool = False) -> Iterator[tuple[str, list[
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield "127.0.0.1:{}".format(listening.getsockname()[1]), asked
+        yield f"127.0.0.1:{listening.getsockname()[1]}", asked
     finally:
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)
