@@ -128,4 +128,3 @@ class Live:
                 self._lines.append(line)
             else:
                 self._left_out += 1
-
