@@ -6,9 +6,9 @@ Nothing leaves before it is kept in wallet-pending.json, so that a crash or a no
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from chain.address import address_of, to_text
+from chain.address import address_of
 from chain.transactions import Action, Transaction
 from wallet import nonces, transaction_file
 from wallet.accounts import Account
@@ -16,12 +16,12 @@ from wallet.amounts import neuro
 from wallet.answered import Answered
 from wallet.commands.parts import Show, words
 from wallet.errors import BadValue, CommandError, NodeAway, NotConfirmed, Refused
-from wallet.kinds import ACCOUNT, FEE, FLAG
 from wallet.nonces import View
 from wallet.pending import Sent
 from wallet.registry import Answer
 from wallet.session import Session
 from wallet.signing import Fees, UnsignedTransaction, draft, paid_by, sign
+from wallet.spending import Spending
 from wallet.transaction_file import TransactionFile
 
 DEFAULT_MAX_FEE = 100  # where a node suggests none
@@ -31,17 +31,6 @@ WAIT_SECONDS = 60
 PAUSE_SECONDS = 0.25
 # Of these refusals a node may think otherwise a moment later: what was signed stays kept.
 PASSING = {408, 429, 500, 503}
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What all commands that sign have in common, as options."""
-
-    account: Annotated[int | None, ACCOUNT, "which of your accounts signs; your first one if not given"] = None
-    max_fee: Annotated[int | None, FEE, "the most you pay for a unit of gas; as the node suggests if not given"] = None
-    tip: Annotated[int | None, FEE, "of it for the proposer, so that it goes before others"] = None
-    yes: Annotated[bool, FLAG, "do not ask whether to sign"] = False
-    no_wait: Annotated[bool, FLAG, "do not wait until it is final"] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +85,7 @@ def payer_of(session: Session, spending: Spending) -> Payer:
         # Nobody is asked: what is not known is said by the user.
         fees = Fees(spending.max_fee or DEFAULT_MAX_FEE, spending.tip or 0)
         return Payer(account, chain_id, View(drafting.nonce), 0, (), fees)
-    answered = account_answer(session, account.address)
+    answered = session.account_answer(account.address)
     if sent:
         session.folder.pending.settle(account.address, chain_id, answered.whole("nonce"), now_ms())
     view = view_of(session, answered, sent)
@@ -114,11 +103,6 @@ def _signer(session: Session, index: int | None) -> Account:
         session.wallet()
         account = session.account(account.index)
     return account
-
-
-def account_answer(session: Session, address: bytes) -> Answered:
-    """What the node says of an address."""
-    return session.client.get(f"/v1/accounts/{to_text(address)}")
 
 
 def view_of(session: Session, answered: Answered, sent: tuple[Sent, ...], with_final: bool = False) -> View:

@@ -117,6 +117,10 @@ class Session:
                 )
         return self._client
 
+    def account_answer(self, address: bytes) -> Answered:
+        """What the node says of an address. Raises ApiError."""
+        return self.client.get(f"/v1/accounts/{to_text(address)}")
+
     def close(self) -> None:
         """End the connection and forget the keys."""
         if self._client is not None:

@@ -10,13 +10,15 @@ from wallet.commands.parts import Show, facts, one_after_another, table, words
 from wallet.errors import BadValue, CommandError
 from wallet.kinds import ACCOUNT, AMOUNT, PAYEE, AmountOrAll, Candidate, Everything, Kind, Payee
 from wallet.registry import SEVERAL, Answer, command
-from wallet.sending import Payer, Spending, account_answer, carry_out
 from wallet.session import Session
+from wallet.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
+
+    from wallet.sending import Payer
 
 
 class PaymentKind(Kind[Payment]):
@@ -40,10 +42,10 @@ PAYMENT = PaymentKind()
 @command("balance", "What your accounts, or anybody, own.", group="money", examples=("balance", "balance alice"))
 def balance(session: Session, payee: Annotated[Payee | None, "whose; without it, all of yours"] = None) -> Answer:
     if payee is not None:
-        found = account_answer(session, payee.address)
+        found = session.account_answer(payee.address)
         return Answer(_kept(found), facts(_lines(found)))
     accounts = session.accounts() or (session.account(),)
-    answers = [account_answer(session, each.address) for each in accounts]
+    answers = [session.account_answer(each.address) for each in accounts]
     session.seen.balance_nanos = answers[0].nanos("balance_nanos")
     content = {"accounts": [{"label": own.label, **_kept(each)} for own, each in zip(accounts, answers, strict=True)]}
     if len(accounts) == 1:
@@ -144,10 +146,12 @@ def send(
     *,
     spending: Spending,
 ) -> Answer:
-    def make(payer: Payer) -> Transfer:
+    def make(payer: "Payer") -> Transfer:
         if not isinstance(amount, Everything):
             return Transfer(payee.address, checked_funds(session, payer, amount))
         return Transfer(payee.address, payer.all_but_fee(lambda most: Transfer(payee.address, most)))
+
+    from wallet.sending import carry_out
 
     return carry_out(session, spending, make, "Sign and send this?")
 
@@ -167,14 +171,16 @@ def send_many(
     if len(payments) > PAYMENTS_MAXIMUM:
         raise BadValue(f"one transaction pays {PAYMENTS_MAXIMUM} at most, not {len(payments)}: send two")
 
-    def make(payer: Payer) -> MultiTransfer:
+    def make(payer: "Payer") -> MultiTransfer:
         checked_funds(session, payer, sum(payment.amount for payment in payments))
         return MultiTransfer(payments)
+
+    from wallet.sending import carry_out
 
     return carry_out(session, spending, make, "Sign and send these?")
 
 
-def checked_funds(session: Session, payer: Payer, amount: int) -> int:
+def checked_funds(session: Session, payer: "Payer", amount: int) -> int:
     """The amount, if the account has it; the node will look at the fee as well. Raises CommandError."""
     is_known = session.drafting is None or session.drafting.nonce is None
     if is_known and amount > payer.free:

@@ -1,17 +1,17 @@
 """Signing on a machine without a network: draft here, sign there, broadcast here."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from chain.crypto import ecdsa
-from wallet import transaction_file
 from wallet.commands.parts import words
 from wallet.errors import BadValue, CommandError
 from wallet.kinds import FLAG, WHOLE_MAXIMUM, FileKind, Kind, NumberKind, TextKind
-from wallet.pending import Sent
 from wallet.registry import REST, Answer, command, find
-from wallet.sending import confirm, followed, hand_in, now_ms
 from wallet.session import Drafting, Session
+
+if TYPE_CHECKING:
+    from wallet.transaction_file import TransactionFile
 
 SIGNING = ("send", "send-many", "bond", "unbond", "withdraw", "unjail")
 OPENED = FileKind("a transaction file")
@@ -77,6 +77,9 @@ def sign_file(
     *,
     yes: Annotated[bool, FLAG, "do not ask whether to sign"] = False,
 ) -> Answer:
+    from wallet import transaction_file
+    from wallet.sending import confirm
+
     content = transaction_file.load(file)
     if content.signed is not None:
         raise CommandError(f"{file} is signed already: `broadcast` it")
@@ -88,7 +91,7 @@ def sign_file(
     return Answer({"file": str(out), "id": signed.id.hex()}, words(last))
 
 
-def _sender(session: Session, content: transaction_file.TransactionFile) -> int:
+def _sender(session: Session, content: "TransactionFile") -> int:
     """The number of the account that has to sign. Raises CommandError."""
     wanted = content.unsigned.transaction.sender
     if any(each.public_key is None for each in session.accounts()) or not session.accounts():
@@ -111,6 +114,10 @@ def broadcast(
     *,
     no_wait: Annotated[bool, FLAG, "do not wait until it is final"] = False,
 ) -> Answer:
+    from wallet import transaction_file
+    from wallet.pending import Sent
+    from wallet.sending import followed, hand_in, now_ms
+
     content = transaction_file.load(file)
     if content.signed is None:
         raise CommandError(f"{file} is not signed yet: `sign-file {file} SIGNED-FILE` where the keys are")

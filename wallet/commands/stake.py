@@ -1,6 +1,6 @@
 """Stake: bond, take back, and how a validator is doing."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from chain.address import to_text
 from chain.crypto import bls
@@ -13,9 +13,11 @@ from wallet.commands.parts import facts, percent
 from wallet.errors import CommandError
 from wallet.kinds import AmountOrAll, Everything
 from wallet.registry import Answer, command
-from wallet.sending import Payer, Spending, account_answer, carry_out
+from wallet.spending import Spending
+
+if TYPE_CHECKING:
+    from wallet.sending import Payer
 from wallet.session import Session
-from wallet.signing import bond_action
 
 
 @command(
@@ -25,7 +27,9 @@ from wallet.signing import bond_action
     examples=("bond 1000", "bond all"),
 )
 def bond(session: Session, amount: Annotated[AmountOrAll, "how much to add"], *, spending: Spending) -> Answer:
-    def make(payer: Payer) -> Bond:
+    def make(payer: "Payer") -> Bond:
+        from wallet.signing import bond_action
+
         secret = session.wallet().validator_key(payer.account.index)
 
         def action(nanos: int) -> Bond:
@@ -34,6 +38,8 @@ def bond(session: Session, amount: Annotated[AmountOrAll, "how much to add"], *,
         if isinstance(amount, Everything):
             return action(payer.all_but_fee(action))
         return action(checked_funds(session, payer, amount))
+
+    from wallet.sending import carry_out
 
     return carry_out(session, spending, make, "Sign this and put it at stake?")
 
@@ -45,7 +51,7 @@ def bond(session: Session, amount: Annotated[AmountOrAll, "how much to add"], *,
     examples=("unbond 250", "unbond all"),
 )
 def unbond(session: Session, amount: Annotated[AmountOrAll, "how much"], *, spending: Spending) -> Answer:
-    def make(payer: Payer) -> Unbond:
+    def make(payer: "Payer") -> Unbond:
         if payer.stake is None:
             if isinstance(amount, Everything):
                 raise CommandError("how much is bonded only a node tells: give the amount, or no --nonce")
@@ -56,15 +62,19 @@ def unbond(session: Session, amount: Annotated[AmountOrAll, "how much"], *, spen
             raise CommandError(f"{neuro(staying)} are bonded and not asked back yet: nothing beyond can be")
         return Unbond(wanted)
 
+    from wallet.sending import carry_out
+
     return carry_out(session, spending, make, "Sign this and ask it back?")
 
 
 @command("withdraw", "Take back stake whose unbonding time is over.", group="stake", examples=("withdraw",))
 def withdraw(session: Session, *, spending: Spending) -> Answer:
-    def make(payer: Payer) -> Withdraw:
+    def make(payer: "Payer") -> Withdraw:
         if payer.stake is not None and session.drafting is None:
             _check_ready(payer.stake, session.client.get("/v1/status").whole("epoch"))
         return Withdraw()
+
+    from wallet.sending import carry_out
 
     return carry_out(session, spending, make, "Sign this and withdraw?")
 
@@ -80,7 +90,7 @@ def _check_ready(stake: Answered, epoch: int) -> None:
 
 @command("unjail", "Let your validator vote again after its jail term.", group="stake", examples=("unjail",))
 def unjail(session: Session, *, spending: Spending) -> Answer:
-    def make(payer: Payer) -> Unjail:
+    def make(payer: "Payer") -> Unjail:
         if payer.stake is not None:
             until = payer.stake.maybe("jailed_until_epoch", payer.stake.whole)
             if payer.stake.truth("banned"):
@@ -89,13 +99,15 @@ def unjail(session: Session, *, spending: Spending) -> Answer:
                 raise CommandError("this validator is not jailed")
         return Unjail()
 
+    from wallet.sending import carry_out
+
     return carry_out(session, spending, make, "Sign this and come back?")
 
 
 @command("validator", "Your stake, and how your validator is doing.", group="stake", examples=("validator",))
 def validator(session: Session, payee: Of = None) -> Answer:
     address = whose(session, payee)
-    found = account_answer(session, address).object("stake")
+    found = session.account_answer(address).object("stake")
     place = _place(session, address)
     rows = [
         ("wallet", to_text(address)),
