@@ -106,7 +106,7 @@ def _answered(command: "Command", given: Mapping[str, Any], options: Mapping[str
     from wallet.terminal import Terminal
 
     directory, api, password = _session_parts(options)
-    session = Session(directory, Terminal(), api, password)
+    session = Session(directory, Terminal(as_json), api, password)
     try:
         _print(command.call(given, session), as_json)
     finally:

@@ -83,9 +83,10 @@ class PayeeKind(Kind[Named]):
     role = "address"
 
     def parse(self, text: str, session: "Session") -> Named:
+        found = session.folder.find(text)
+        if found is not None:
+            return Named(found, text)
         names = session.names()
-        if text in names:
-            return Named(names[text], text)
         known = {address: name for name, address in names.items()}
         try:
             address = from_text(text)
@@ -223,7 +224,7 @@ class AccountKind(Kind[int]):
             if text in (account.label, str(account.index)):
                 return account.index
         labels = ", ".join(account.label for account in session.accounts()) or "none yet"
-        raise BadValue(f"there is no account {plain(text)!r}; yours are: {labels}. `accounts --add LABEL` adds one")
+        raise BadValue(f"there is no account {plain(text)!r}; yours are: {labels}. `accounts add LABEL` adds one")
 
     def complete(self, prefix: str, session: "Session") -> Iterable[Candidate]:
         return matching(prefix, ((each.label, to_text(each.address)) for each in session.accounts()))

@@ -31,7 +31,10 @@ def click_command(
         help=help_text(command, PROGRAM),
         short_help=command.summary,
         add_help_option=callback is not None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "allow_interspersed_args": not any(each.takes_rest for each in command.parameters),
+        },
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from wallet.session import Session
 
-MODULES = ("earned", "network", "tools")
+MODULES = ("keys", "accounts", "money", "earned", "waiting", "stake", "network", "offline", "tools")
 GROUPS = {
     "wallet": "Your wallet",
     "money": "Money",
@@ -31,7 +31,8 @@ GROUPS = {
     "offline": "Signing without a network",
     "tools": "Beside all that",
 }
-SEVERAL = "several"
+# Beside a kind: several words of it may follow; all that follows is left as it is, options too.
+SEVERAL, REST = "several", "rest"
 Raw = str | tuple[str, ...] | bool | None
 
 
@@ -53,6 +54,7 @@ class Parameter:
     is_option: bool
     is_required: bool
     takes_several: bool = False
+    takes_rest: bool = False
     group: str = ""  # the parameter that this one is a field of
 
     @property
@@ -188,28 +190,31 @@ def _parameters(run: Callable[..., Answer]) -> list[Parameter]:
             found += _fields(hint, parameter.name)
             continue
         is_option = parameter.kind is parameter.KEYWORD_ONLY
-        kind, meaning, several = _annotated(hint)
-        is_required = parameter.default is parameter.empty
-        found.append(Parameter(parameter.name, kind, meaning, is_option, is_required, several))
+        found.append(_parameter(parameter.name, hint, is_option, parameter.default is parameter.empty))
     return found
 
 
 def _fields(group: Any, name: str) -> list[Parameter]:
     hints = get_type_hints(group, include_extras=True)
-    found = []
-    for each in fields(group):
-        kind, meaning, several = _annotated(hints[each.name])
-        is_required = each.default is MISSING and each.default_factory is MISSING
-        found.append(Parameter(each.name, kind, meaning, True, is_required, several, name))
-    return found
+    return [_parameter(each.name, hints[each.name], True, each.default is MISSING, name) for each in fields(group)]
 
 
-def _annotated(hint: Any) -> tuple[Kind[Any], str, bool]:
-    """The kind that an annotation carries, what it says beside, and whether there may be several."""
+def _parameter(name: str, hint: Any, is_option: bool, is_required: bool, group: str = "") -> Parameter:
+    """Its kind is the last one that the annotation carries; a text beside it says what this one means."""
     notes = _notes(hint)
     kind = [note for note in notes if isinstance(note, Kind)][-1]
-    words = [note for note in notes if isinstance(note, str) and note != SEVERAL]
-    return kind, words[-1] if words else kind.meaning, SEVERAL in notes
+    words = [note for note in notes if isinstance(note, str) and note not in (SEVERAL, REST)]
+    takes_rest = REST in notes
+    return Parameter(
+        name=name,
+        kind=kind,
+        meaning=words[-1] if words else kind.meaning,
+        is_option=is_option,
+        is_required=is_required,
+        takes_several=takes_rest or SEVERAL in notes,
+        takes_rest=takes_rest,
+        group=group,
+    )
 
 
 def _notes(hint: Any) -> list[Any]:

@@ -9,12 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
-from chain.address import from_text, to_text
+from chain.address import to_text
 from chain.crypto.hashing import tagged_hash
-from wallet import keystore_file
+from wallet.accounts import Account
 from wallet.answered import Answered
 from wallet.client import DEFAULT_ADDRESS, Client, is_this_machine
-from wallet.errors import KeystoreError, NoWallet, OtherChain, PasswordNeeded, WalletError
+from wallet.errors import NoWallet, OtherChain, PasswordNeeded, WalletError
+from wallet.folder import WalletFolder
 from wallet.keys import Wallet
 
 NETWORK_BYTES_MAXIMUM = 262_144
@@ -41,7 +42,13 @@ class Ui(Protocol):
         """Something that nobody should read over a shoulder."""
         ...
 
-    def tell(self, sentence: str) -> None: ...
+    def tell(self, sentence: str) -> None:
+        """Something beside the answer."""
+        ...
+
+    def say(self, line: str, content: Mapping[str, Any]) -> None:
+        """A part of an answer that comes bit by bit: for people, and for programs."""
+        ...
 
 
 @dataclass(slots=True)
@@ -55,10 +62,12 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnAccount:
-    index: int
-    label: str
-    address: bytes
+class Drafting:
+    """What is about to be signed goes unsigned into a new file instead."""
+
+    path: Path
+    public_key: bytes | None = None  # of the sender, where the wallet is on another machine
+    nonce: int | None = None  # where no node can be asked for the next one
 
 
 class Session:
@@ -73,6 +82,8 @@ class Session:
         idle_seconds: int | None = None,
     ) -> None:
         self.directory, self.ui, self.seen = directory, ui, Seen()
+        self.folder = WalletFolder(directory)
+        self.drafting: Drafting | None = None
         self._api, self._password, self._idle_seconds = api, password, idle_seconds
         self._client: Client | None = None
         self._wallet: Wallet | None = None
@@ -82,8 +93,15 @@ class Session:
 
     @property
     def api(self) -> str:
-        """Where a node is asked: as the user says, else the one that runs on the folder, else the usual place."""
-        return self._api or _running_on(self.directory) or DEFAULT_ADDRESS
+        """Where a node is asked: as the user says, as the settings say, where the folder's runs, the usual place."""
+        return self._api or self.setting("api") or _running_on(self.directory) or DEFAULT_ADDRESS
+
+    def setting(self, name: str) -> str | None:
+        """A kept setting; None too where the file that holds it cannot be read, which others will say."""
+        with suppress(WalletError):
+            value = self.folder.settings.get(name)
+            return None if value is None else str(value)
+        return None
 
     @property
     def client(self) -> Client:
@@ -99,6 +117,10 @@ class Session:
                 )
         return self._client
 
+    def account_answer(self, address: bytes) -> Answered:
+        """What the node says of an address. Raises ApiError."""
+        return self.client.get(f"/v1/accounts/{to_text(address)}")
+
     def close(self) -> None:
         """End the connection and forget the keys."""
         if self._client is not None:
@@ -108,7 +130,11 @@ class Session:
     @property
     def chain_id(self) -> bytes:
         """Raises ApiError if it is known from nowhere."""
-        return self._kept_chain() or self.client.get("/v1/status").hexadecimal("chain_id", 32)
+        return (
+            self._kept_chain()
+            or self.folder.chain_of(self.api)
+            or self.client.get("/v1/status").hexadecimal("chain_id", 32)
+        )
 
     def _kept_chain(self) -> bytes | None:
         """The chain of the folder's network file: its id is the hash of the file."""
@@ -117,8 +143,17 @@ class Session:
             return tagged_hash("chain", content) if len(content) <= NETWORK_BYTES_MAXIMUM else None
         return None
 
+    def network_name(self) -> str:
+        """As the folder's network file has it; empty if there is none that can be read."""
+        from chain.errors import NeuroError
+        from chain.genesis import parse_network
+
+        with suppress(OSError, NeuroError, UnicodeError), (self.directory / "network").open("rb") as file:
+            return parse_network(file.read(NETWORK_BYTES_MAXIMUM + 1)).name.decode()
+        return ""
+
     def check_chain(self, status: Answered, address: str) -> None:
-        """The status is of the folder's network, or raises OtherChain. Also for other threads."""
+        """The status is of the folder's network, or of the one met there before; raises OtherChain. For all threads."""
         found, kept = status.hexadecimal("chain_id", 32), self._kept_chain()
         self.seen.round, self.seen.height = status.whole("round"), status.whole("height")
         if kept is not None and kept != found:
@@ -126,16 +161,27 @@ class Session:
                 f"the node at {address} is of chain {found.hex()[:16]}, the network in {self.directory} is "
                 f"{kept.hex()[:16]}: name another node with --api or another folder with --data-dir"
             )
+        if kept is None and self.folder.exists:
+            self._remember_chain(address, found)
+
+    def _remember_chain(self, address: str, found: bytes) -> None:
+        met = self.folder.chain_of(address)
+        if met is None:
+            self.folder.remember_chain(address, found)
+        elif met != found:
+            raise OtherChain(
+                f"the node at {address} was of chain {met.hex()[:16]} and is of {found.hex()[:16]} now: ask another "
+                "with --api; if this is a new network of yours, `settings forget-chain` lets the wallet accept it"
+            )
 
     # ---- The wallet
 
     def wallet(self) -> Wallet:
         """The opened wallet; asks for the password if that was long ago. Raises WalletError."""
         if self.is_locked:
-            path = self.directory / "keystore.json"
-            if not path.exists():
+            if not self.folder.exists:
                 raise no_wallet(self.directory)
-            self._wallet = Wallet.load(path, self.password())
+            self._wallet = self.folder.open(self.password())
         self._used = time.monotonic()
         assert self._wallet is not None
         return self._wallet
@@ -156,37 +202,40 @@ class Session:
         given = self._password()
         if given is not None:
             return given
-        kept = self.directory / "keystore.password"
-        if kept.exists():
-            try:
-                return kept.read_text().strip()
-            except (OSError, ValueError) as error:
-                raise KeystoreError(f"{kept} cannot be read ({error}): check its permissions") from error
+        stored = self.folder.stored_password()
+        return self._asked_password(False) if stored is None else stored
+
+    def new_password(self) -> str:
+        """For a keystore that is about to be made. Raises PasswordNeeded."""
+        given = self._password() or self.folder.stored_password()
+        return self._asked_password(True) if given is None else given
+
+    def _asked_password(self, is_new: bool) -> str:
         if not self.ui.can_ask():
             raise PasswordNeeded(
-                "the wallet needs its password and nobody can be asked: set NEUROSHARD_PASSWORD or give "
+                "the wallet needs a password and nobody can be asked for it: set NEUROSHARD_PASSWORD or give "
                 "--password-file FILE"
             )
-        return self.ui.password(False)
+        return self.ui.password(is_new)
 
-    def accounts(self) -> Sequence[OwnAccount]:
-        """Known without a password; empty without a wallet."""
-        path = self.directory / "keystore.json"
-        if not path.exists():
-            return ()
-        return (OwnAccount(0, "main", from_text(keystore_file.load(path).address)),)
+    def accounts(self) -> Sequence[Account]:
+        """Known without a password; empty without a wallet. Raises WalletError."""
+        return self.folder.accounts()
 
-    def account(self, index: int | None = None) -> OwnAccount:
-        """One of the wallet's accounts. Raises NoWallet."""
+    def account(self, index: int | None = None) -> Account:
+        """One of the wallet's accounts, or the one that the settings name, or the first. Raises NoWallet."""
         accounts = self.accounts()
         if not accounts:
             raise no_wallet(self.directory)
-        return next(each for each in accounts if each.index == (index or 0))
+        chosen = self.setting("account") if index is None else None
+        wanted = int(chosen) if chosen is not None and chosen.isdigit() else index or 0
+        return next((each for each in accounts if each.index == wanted), accounts[0])
 
     def names(self) -> Mapping[str, bytes]:
         """Names of the address book and labels of the own accounts, with their addresses."""
         with suppress(WalletError):
-            return {each.label: each.address for each in self.accounts()}
+            book = {entry.name: entry.address for entry in self.folder.book}
+            return book | {each.label: each.address for each in self.accounts()}
         return {}
 
     def name_of(self, address: bytes) -> str:
@@ -199,7 +248,9 @@ class Session:
         return f"{name} ({to_text(address)})" if name else to_text(address)
 
     def pending_ids(self) -> Sequence[str]:
-        """Ids of the own transactions that wait."""
+        """Ids of what the wallet has sent lately."""
+        with suppress(WalletError):
+            return [each.id.hex() for each in self.folder.pending.read()]
         return ()
 
     @staticmethod

@@ -1,7 +1,9 @@
 """The person at a plain terminal: questions and confirmations, on stderr. `wallet.session.Ui` says what is asked."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -10,6 +12,9 @@ from wallet.plain import plain
 
 class Terminal:
     """Asks only where somebody can read the question and type the answer."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self._as_json = as_json
 
     def can_ask(self) -> bool:
         return sys.stdin is not None and sys.stderr is not None and sys.stdin.isatty() and sys.stderr.isatty()
@@ -45,3 +50,6 @@ class Terminal:
 
     def tell(self, sentence: str) -> None:
         click.echo(sentence, err=True)
+
+    def say(self, line: str, content: Mapping[str, Any]) -> None:
+        click.echo(json.dumps(content) if self._as_json else plain(line, 2_000))
