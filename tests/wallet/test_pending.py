@@ -109,7 +109,7 @@ def record_in_a_process(path: Path, amount: int, answers: Any) -> None:
 
 
 def test_two_programs_at_once_never_send_with_the_same_nonce(tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("spawn")
+    fork = multiprocessing.get_context("fork")
     answers = fork.Queue()
     programs = [fork.Process(target=record_in_a_process, args=(tmp_path, amount, answers)) for amount in (1, 2)]
     for program in programs:
