@@ -44,7 +44,7 @@ def test_nothing_is_overwritten_and_only_the_owner_may_read(tmp_path: Path) -> N
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(TransactionFileExists, match="choose another name"):
         transaction_file.save(path, SIGNED)
-    assert transaction_file.load(path) == UNSIGNED and os.listdir(tmp_path) == ["draft.json"]
+    assert transaction_file.load(path) == UNSIGNED and [each.name for each in tmp_path.iterdir()] == ["draft.json"]
 
 
 def test_the_lines_in_a_file_are_never_believed() -> None:
