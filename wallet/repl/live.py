@@ -33,6 +33,7 @@ class Live:
         self.is_watching = True
         self._lines: deque[str] = deque()
         self._left_out = 0
+        self._told_trouble = ""
         self._lock = threading.Lock()
         self._own = self._addresses()
         self._asked = float("-inf")
@@ -56,10 +57,6 @@ class Live:
             self._follower.again()
 
     @property
-    def has_wallet(self) -> bool:
-        return bool(self._own)
-
-    @property
     def has_news(self) -> bool:
         return bool(self._lines)
 
@@ -80,7 +77,17 @@ class Live:
         self._follower.run(self._hear, self._away)
 
     def _hear(self, kind: str, content: Answered) -> None:
-        """One event. What makes no sense ends the connection."""
+        """What makes no sense ends the connection; trouble with the folder is told, and does not."""
+        try:
+            self._take_in(kind, content)
+        except ApiError:
+            raise
+        except (WalletError, OSError) as error:
+            if str(error) != self._told_trouble:
+                self._told_trouble = str(error)
+                self._say(plain(error, 400))
+
+    def _take_in(self, kind: str, content: Answered) -> None:
         if kind == "status":
             self._hear_status(content)
         if kind in ("status", *MONEY_EVENTS):
@@ -112,11 +119,12 @@ class Live:
         self._asked = time.monotonic()
         if self._client is None or self._client.address != self.session.api:
             self._client = Client(self.session.api)
-        accounts = [self._client.get(f"/v1/accounts/{to_text(each)}") for each in self._own]
-        balance = sum(each.nanos("balance_nanos") for each in accounts)
-        vesting = sum(each.nanos("vesting_nanos") for each in accounts)
-        self.facts = replace(self.facts, balance_nanos=balance, vesting_nanos=vesting)
-        self.session.seen.balance_nanos = balance
+        accounts = {each: self._client.get(f"/v1/accounts/{to_text(each)}") for each in self._own}
+        balances = {each: found.nanos("balance_nanos") for each, found in accounts.items()}
+        vesting = sum(each.nanos("vesting_nanos") for each in accounts.values())
+        self.facts = replace(self.facts, balance_nanos=sum(balances.values()), vesting_nanos=vesting)
+        with suppress(WalletError):
+            self.session.seen.balance_nanos = balances.get(self.session.account().address)
 
     def _away(self, error: ApiError) -> None:
         link = Link.OTHER if isinstance(error, OtherChain) else Link.AWAY
