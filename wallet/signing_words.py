@@ -51,7 +51,7 @@ def words_of(transaction: Transaction, chain_id: bytes, words: Words) -> Lines:
 
 
 def _costs(transaction: Transaction, gas: int) -> Lines:
-    if isinstance(transaction.action, RegisterNode):
+    if isinstance(transaction.action, RegisterNode) and not (transaction.max_fee or transaction.tip):
         return [("fee", "none: a registration pays with its stamp")]
     most = gas * transaction.max_fee
     tip = gas * min(transaction.tip, transaction.max_fee)

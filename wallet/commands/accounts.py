@@ -17,6 +17,7 @@ SETTING = ChoiceKind(
     *("api", "account", "forget-chain"),
     meanings=("the node to ask", "the account that is meant", "accept another network at the node's address"),
 )
+NEW = TextKind("NEW", "at most 32 printable characters", 32)
 VALUE = TextKind("VALUE", "what it is from now on; - forgets it", 300)
 
 
@@ -30,7 +31,7 @@ def accounts(
     session: Session,
     doing: Annotated[str, DOING, "list, add NAME, or label NAME NEW"] = "list",
     name: Annotated[str | None, NAME, "of the account"] = None,
-    new: Annotated[str | None, NAME, "what to call it"] = None,
+    new: Annotated[str | None, NEW, "what to call it"] = None,
 ) -> Answer:
     if doing == "add":
         added = session.folder.add_account(session.wallet(), _wanted(name, "accounts add NAME"))
@@ -61,7 +62,7 @@ def _wanted(value: str | None, usage: str) -> str:
     "book",
     "Names of addresses that you pay.",
     group="wallet",
-    examples=("book", "book add alice neuro1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzshe8jwt", "book remove alice"),
+    examples=("book", "book add alice neuro1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs5aqt5l", "book remove alice"),
 )
 def book(
     session: Session,

@@ -135,7 +135,7 @@ def _qr(text: str) -> Show:
     group="money",
     examples=(
         "send alice 1.5",
-        "send neuro1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzshe8jwt 0.25 --tip 2",
+        "send neuro1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs5aqt5l 0.25 --tip 2",
         "send savings all --account main",
     ),
 )
