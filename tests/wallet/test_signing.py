@@ -180,7 +180,13 @@ def test_numbers_up_to_their_limits_are_drafted() -> None:
 
 @pytest.mark.parametrize(
     "action",
-    [Transfer(BOB, -1), Transfer(BOB, 2**128), Transfer(b"\x01" + BOB[1:], 1), Transfer(BOB[:20], 1), MultiTransfer(())],
+    [
+        Transfer(BOB, -1),
+        Transfer(BOB, 2**128),
+        Transfer(b"\x01" + BOB[1:], 1),
+        Transfer(BOB[:20], 1),
+        MultiTransfer(()),
+    ],
 )
 def test_what_no_ledger_could_read_is_no_draft(action: Transfer | MultiTransfer) -> None:
     with pytest.raises(SigningError):

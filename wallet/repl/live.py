@@ -49,8 +49,7 @@ class Live:
 
     def look_again(self) -> None:
         """After a command: there may be other accounts or another node now."""
-        own = self._addresses()
-        if own != self._own:
+        if self._own != (own := self._addresses()):
             self._own = own
             self._follower.again()
         elif self.facts.link is not Link.THERE:
@@ -99,6 +98,10 @@ class Live:
 
     def _hear_status(self, status: Answered) -> None:
         self.session.check_chain(status, self.session.api)
+        if self._own != (own := self._addresses()):
+            # A node has made a wallet here meanwhile, or another program an account.
+            self._own = own
+            self._follower.again()
         is_back = self.facts.link in (Link.AWAY, Link.OTHER)
         self.facts = replace(
             self.facts,
