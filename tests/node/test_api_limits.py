@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,7 +208,7 @@ async def test_a_fault_of_our_own_is_answered_in_the_one_shape_and_tells_nothing
 
 
 async def test_every_answer_carries_the_headers_that_bind_a_browser(served: Served) -> None:
-    for path in ("/", "/explorer.js", "/v1/status", "/nothing", "/metrics"):
+    for path in ("/", "/explorer/frame.js", "/vendor/lightweight-charts.js", "/v1/status", "/nothing", "/metrics"):
         headers = (await served.ask(path)).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"] and "unsafe" not in str(headers)
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cache-Control"] == "no-store"
@@ -348,3 +349,16 @@ async def test_a_connection_beyond_the_limit_is_closed(tmp_path: Path) -> None:
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for _, writer in held))
         await served.until("/v1/status", lambda status: status["height"] > 0)
+
+
+async def test_a_head_of_which_no_request_can_be_made_does_not_keep_its_connection(served: Served) -> None:
+    before = len(served.api._runner.server.connections)  # type: ignore[union-attr]
+    for head in (b"CONNECT \r\nHost: localhost\r\n\r\n", b"CONNECT \r\n\r\n", b"CONNECT  HTTP/1.1\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head)
+        async with asyncio.timeout(20):
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+    assert len(served.api._runner.server.connections) <= before  # type: ignore[union-attr]
+    assert (await served.ask("/v1/health")).status == 200
