@@ -2,15 +2,18 @@
 
 import sys
 import termios
+import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 
 import click
 
 from wallet.plain import plain
+from wallet.repl.width import columns
 from wallet.terminal import Terminal
 
 TRIES = 3
+LEAST_ROOM = 50  # columns: an address, which has 44, stays whole
 # The other screen of a terminal, which leaves nothing to scroll back to.
 TO_OTHER_SCREEN, BACK_FROM_IT, WIPED = "\x1b[?1049h\x1b[H\x1b[2J", "\x1b[?1049l", "\x1b[H\x1b[2J"
 
@@ -26,10 +29,9 @@ class Asker(Terminal):
         return super().password(is_new)
 
     def confirm(self, lines: Sequence[tuple[str, str]], question: str) -> bool:
-        width = max((len(label) for label, _ in lines), default=0)
         click.echo("")
-        for label, text in lines:
-            click.echo(f"  {label:<{width}}  {plain(text, 2_000)}")
+        for line in laid_out([(label, plain(text, 2_000)) for label, text in lines], columns()):
+            click.echo(line)
         # What was typed while this was being made ready is no answer to a question that nobody had read.
         forget_keys_typed_before()
         for _ in range(TRIES):
@@ -67,3 +69,21 @@ def forget_keys_typed_before() -> None:
     """Drop what waits in the terminal's queue."""
     with suppress(termios.error, OSError, ValueError):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
+def laid_out(lines: Sequence[tuple[str, str]], wide: int) -> list[str]:
+    """Labels and texts in two columns; in a narrow terminal each text below its label. No letter is left out."""
+    width = max((len(label) for label, _ in lines), default=0)
+    is_narrow = wide - width - 4 < LEAST_ROOM
+    found = []
+    for label, text in lines:
+        margin = "    " if is_narrow else " " * (width + 4)
+        first = "" if is_narrow else f"  {label:<{width}}  "
+        found += [f"  {label}"] if is_narrow else []
+        for place, part in enumerate(_parts(text, max(1, wide - len(margin)))):
+            found.append((margin if place or is_narrow else first) + part)
+    return found
+
+
+def _parts(text: str, room: int) -> list[str]:
+    return textwrap.wrap(text, room, break_on_hyphens=False) or [""]
