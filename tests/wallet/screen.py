@@ -47,7 +47,7 @@ class Screen:
             timeout=PATIENCE_SECONDS,
         )
         self.child.delaybeforesend = None
-        self.raw = b""
+        self.raw = b""  # all that the program has written
         self.terminal = _Terminal(columns, lines, self.child.send)
         self._stream = pyte.ByteStream(self.terminal)
         self._lock = threading.Lock()

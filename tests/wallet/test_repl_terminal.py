@@ -11,6 +11,7 @@ from tests.wallet.screen import CLEAR, CTRL_C, CTRL_D, ENTER, ROOT, TAB, UP, Scr
 from wallet.mnemonic import to_words
 
 NOBODY = "--api=127.0.0.1:1"  # a port at which nothing ever listens
+PASSWORD = "hunter2 hunter2"
 COLOUR = re.compile(rb"\x1b\[[0-9;]*(?:3[0-7]|4[0-7]|9[0-7]|10[0-7]|[34]8;[25])[0-9;]*m")
 
 
@@ -204,3 +205,36 @@ def test_without_a_terminal_it_names_the_commands_for_scripts(home, how):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "needs a terminal" in ended.stderr and "neuroshard wallet COMMAND" in ended.stderr
     assert not (home / "new").exists()
+
+
+def test_a_wallet_is_made_and_brought_back_in_forty_columns(home):
+    """Whose words and password are seen once or never, and are in no file."""
+    made, back = home / "made", home / "back"
+    with Screen.of_wallet(made, NOBODY, columns=40, lines=24) as screen:
+        screen.until("neuro>")
+        screen.enter("create")
+        for question in ("Choose a password for your wallet:", "Repeat for confirmation:"):
+            screen.until(lambda seen, asked=question: seen.endswith(asked))
+            screen.enter(PASSWORD)
+        shown = screen.until("Press Enter when you have them")
+        words = " ".join(re.findall(r"\d+\. ([a-z]+)", shown))
+        assert len(words.split()) == 12
+        screen.press(ENTER)
+        address = re.search(r"neuro1[a-z0-9]+", screen.until("`backup-check`").replace("\n", ""))[0]
+        assert not re.search(r"\d+\. [a-z]+", screen.everything())
+        screen.until(lambda seen: seen.splitlines()[-1].startswith(" node away · "))
+        screen.press(CTRL_D)
+        assert screen.ended() == 0
+    with Screen.of_wallet(back, NOBODY, columns=40) as screen:
+        screen.until("neuro>")
+        screen.enter("restore")
+        screen.until("shown):")
+        screen.enter(words)
+        for question in ("Choose a password for your wallet:", "Repeat for confirmation:"):
+            screen.until(lambda seen, asked=question: seen.endswith(asked))
+            screen.enter(PASSWORD)
+        assert address in screen.until("`balance` shows").replace("\n", "").replace(" ", "")
+        assert not any(secret in screen.raw for secret in (words.encode(), PASSWORD.encode()))
+    for path in (*made.iterdir(), *back.iterdir()):
+        content = path.read_bytes()
+        assert not any(secret.encode() in content for secret in (words, " ".join(words.split()[:6]), PASSWORD))
