@@ -1,6 +1,5 @@
 """The index by wallet says of every wallet what a naive pass over the receipts of all blocks says, whatever happens."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -28,7 +27,6 @@ from chain.receipts import (
     FraudRewarded,
     Jailed,
     Minted,
-    Receipt,
     Released,
     RoundVoid,
     ServicePaid,
@@ -50,6 +48,7 @@ from node.receipt_index import DAY_MS, SUMS, Reached, ReceiptIndex, Sums, Told, 
 from node.store import BEFORE_RECEIPTS, SCHEMA, SCHEMA_KEY, Store, number
 from tests.node.archive_homes import Opened, go_on, lived, run, staked, stopped_home, told
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, named
+from tests.node.naive_receipts import executed, naive_history, naive_sums
 
 MINTED = ("training", "uptime", "data", "audit")
 WALLETS = [bytes((0,)) + named(name)[:20] for name in ("one", "two", "three")]
@@ -61,58 +60,6 @@ def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Not to be changed."""
     made: LoneNode = request.param(tmp_path_factory.mktemp("index") / "node")
     return made
-
-
-# ---- The naive pass
-
-
-def executed(database: KeyValue, node: LoneNode) -> list[Applied]:
-    """Every block with its receipts, computed again from the genesis."""
-    replay, found = Replay(database, node.network, None, every_certificate=False), list[Applied]()
-    replay.hear.append(found.append)
-    replay.follow(int.from_bytes(database.get(b"mtip") or b"", "big"))
-    return found
-
-
-def naive_sums(blocks: list[Applied]) -> dict[tuple[bytes, int], dict[str, int]]:
-    """By wallet and day what was added on this day alone; by the names of the receipts' fields."""
-    days: dict[tuple[bytes, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
-    for applied in blocks:
-        day = applied.block.header.time_ms // DAY_MS
-        for receipt in applied.receipts:
-            kind, said = type(receipt).__name__, {name: getattr(receipt, name) for name in receipt.__slots__}
-            if kind == "ServicePaid":
-                kind += str(said["service"])
-            plain = {
-                "Minted": "training", f"ServicePaid{UPTIME}": "uptime", f"ServicePaid{DATA}": "data",
-                "AuditPaid": "audit", "FraudRewarded": "fraud_reward", "Released": "released",
-                "Forfeited": "forfeited",
-            }  # fmt: skip
-            if kind in plain and said["amount"]:
-                days[said["wallet"], day][plain[kind]] += said["amount"]
-            elif kind == "Burned" and said["amount"]:
-                days[said["payer"], day]["burned"] += said["amount"]
-            elif kind == "Tombstoned" and said["reward"]:
-                days[said["reporter"], day]["fraud_reward"] += said["reward"]
-    return days
-
-
-def naive_history(blocks: list[Applied]) -> dict[tuple[bytes, int], list[Receipt]]:
-    told: dict[tuple[bytes, int], list[Receipt]] = defaultdict(list)
-    for applied in blocks:
-        height = applied.block.header.height
-        for receipt in applied.receipts:
-            if isinstance(receipt, Burned):
-                if receipt.reason in (PROOF_FEE, SLASHED) and receipt.amount > 0:
-                    told[receipt.payer, height].append(receipt)
-            elif isinstance(receipt, Tombstoned):
-                known = applied.state.get(validator_key(receipt.public_key))
-                told[receipt.reporter, height].append(receipt)
-                if known is not None:
-                    told[ValidatorKey.decode(known).wallet, height].append(receipt)
-            elif (wallet := getattr(receipt, "wallet", None)) is not None:
-                told[wallet, height].append(receipt)
-    return told
 
 
 def by_day(store: Store, wallet: bytes) -> dict[int, dict[str, int]]:
@@ -168,7 +115,7 @@ def totals(database: KeyValue) -> tuple[int, int]:
 
 
 def test_the_index_of_a_ledger_is_what_its_receipts_say_and_adds_up_to_all_that_was_minted(node: LoneNode) -> None:
-    assert_index_is(node.database, executed(node.database, node))
+    assert_index_is(node.database, executed(node.database, node.network))
     supply = node.state.supply
     assert totals(node.database) == (supply.minted, supply.burned) and supply.minted > 0 < supply.burned
     sums = node.store.sums_of(IDENTITY.address)
@@ -182,7 +129,7 @@ def test_the_nodes_of_a_wallet_are_found_and_those_of_others_are_not(node: LoneN
 
 def test_the_base_fee_of_a_block_is_known_where_somebody_paid_it(node: LoneNode) -> None:
     paying = 0
-    for applied in executed(node.database, node):
+    for applied in executed(node.database, node.network):
         fees = {
             burned.amount // paid.gas
             for paid, burned in zip(applied.receipts, applied.receipts[1:], strict=False)
@@ -196,14 +143,14 @@ def test_the_base_fee_of_a_block_is_known_where_somebody_paid_it(node: LoneNode)
 
 def test_a_restart_changes_nothing_and_the_index_goes_on(node: LoneNode, tmp_path: Path) -> None:
     copy = lives_on(node.copied(tmp_path / "copy"), 2)
-    assert_index_is(copy.database, executed(copy.database, copy))
+    assert_index_is(copy.database, executed(copy.database, copy.network))
     assert totals(copy.database) == (copy.state.supply.minted, copy.state.supply.burned)
 
 
 def test_blocks_that_are_written_in_one_batch_give_the_same_index(node: LoneNode, tmp_path: Path) -> None:
     other = MemoryKeyValue()
     store = Store(other, node.network)
-    store.append_all(executed(node.database, node), None)
+    store.append_all(executed(node.database, node.network), None)
     for prefix in (b"w", b"r", b"d", b"n"):
         assert dict(other.items(prefix)) == dict(node.database.items(prefix)) != {}
 
@@ -227,7 +174,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_its_index_begins_at_its_tip(n
     minted = copy.state.supply.minted
     for _ in range(3):
         copy.close_round()
-    assert_index_is(copy.database, executed(copy.database, copy)[height:])
+    assert_index_is(copy.database, executed(copy.database, copy.network)[height:])
     assert totals(copy.database)[0] == copy.state.supply.minted - minted > 0
     assert Replay(copy.database, copy.network, copy.payloads).run().blocks == copy.store.height
 
@@ -275,7 +222,7 @@ def check(node: LoneNode, database: KeyValue) -> None:
 
 
 def test_pruning_forgets_histories_of_old_blocks_and_keeps_every_sum(node: LoneNode, tmp_path: Path) -> None:
-    copy, blocks = pruned(node, tmp_path / "copy"), executed(node.database, node)
+    copy, blocks = pruned(node, tmp_path / "copy"), executed(node.database, node.network)
     assert_index_is(copy.database, blocks, copy.store.pruned_height)
     for prefix in (b"d", b"n"):
         assert dict(copy.database.items(prefix)) == dict(node.database.items(prefix))

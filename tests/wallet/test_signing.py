@@ -18,6 +18,7 @@ from chain.transactions import (
     Bond,
     MultiTransfer,
     Payment,
+    RegisterNode,
     RetireNode,
     ServicePayment,
     Transaction,
@@ -202,7 +203,7 @@ def test_a_multi_transfer_has_256_payments_at_most() -> None:
 
 
 def test_a_registration_pays_no_fee() -> None:
-    action = ACTIONS[[kind for kind in ACTIONS if kind.__name__ == "RegisterNode"][0]]()
+    action = ACTIONS[RegisterNode]()
     with pytest.raises(SigningError, match="stamp"):
         a_draft(action)
     assert words(drafted(action).raw)["fee"].startswith("none")
