@@ -183,6 +183,53 @@ def test_the_history_has_the_lines_and_no_secret(network, screen):
     assert f"send alice {PRICE}\n" in kept and PASSWORD not in kept and "yes" not in kept
 
 
+QUESTIONS = {
+    "status": "minted",
+    "balance": "balance",
+    "balance alice": ALICE,
+    "receive": "main: neuro1",
+    "accounts": "main",
+    "book": "alice",
+    "history": "when",
+    "earnings": "earned",
+    "nodes": "audits",
+    "validator": "stake",
+    "validators": "share",
+    "rounds": "phase",
+    "rounds 1": "phase",
+    "audit": "audit",
+    "pending": "final",
+    "settings": "api",
+    "help send": "PAYEE",
+}
+
+
+@pytest.mark.parametrize("line", QUESTIONS)
+def test_every_question_has_its_answer_at_the_prompt(screen, line):
+    screen.enter(line)
+    seen = screen.until(lambda seen: re.search(rf"^neuro> {line}\n(.*\n)+neuro>", seen))
+    assert QUESTIONS[line] in seen.lower().replace(line, "", 1) or QUESTIONS[line] in seen.replace(line, "", 1)
+    assert "should not have happened" not in seen
+
+
+def test_a_proof_is_told_in_plain_words(network, screen):
+    node = network.node.status()["node"]
+    screen.enter(f"proof 1 {node[:8]}")
+    screen.until(lambda seen: "claimed" in seen and "neuro>" in seen.split("claimed")[-1])
+
+
+def test_a_signed_text_is_verified(screen, tmp_path):
+    (tmp_path / "letter").write_text("I hold this address.")
+    screen.enter(f"sign --file {tmp_path / 'letter'}")
+    asked = screen.until(lambda seen: "SIGN" in seen.split("letter")[-1] or seen.endswith("your wallet:"))
+    if asked.endswith("your wallet:"):
+        screen.enter(PASSWORD)
+    block = screen.until(lambda seen: re.search(r"(?s)-----BEGIN.*-----END[^\n]*", seen))
+    (tmp_path / "signed").write_text(re.search(r"(?s)-----BEGIN.*-----END[^\n]*", block)[0] + "\n")
+    screen.enter(f"verify {tmp_path / 'signed'}")
+    screen.until("Signed by main")
+
+
 def test_a_second_wallet_is_made_paid_and_told_while_its_owner_types(network, screen, tmp_path):
     with Screen.of_wallet(tmp_path, "--api", network.api) as other:
         other.until("neuro>")

@@ -1,9 +1,12 @@
 """The prompt as a person meets it, in a real terminal, without a wallet and without a node."""
 
+import json
 import re
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -196,6 +199,61 @@ def test_keys_that_steer_terminals_are_only_letters_to_the_prompt(home):
         seen = screen.until("There is no command")
         assert "no wallet in" in seen  # the screen was not emptied
         assert b"\x1b]0;title" not in screen.raw
+
+
+EVIL = "\x1b]0;evil\x07\x1b[2J\x1b[31mred\u202e\u200b\n"
+
+
+class EvilNode(BaseHTTPRequestHandler):
+    """A node whose every text would steer the terminal, and whose numbers are sometimes none."""
+
+    def do_GET(self):
+        status = {
+            "chain_id": "ab" * 32,
+            "phase": EVIL,
+            "round": 3,
+            "round_phase": EVIL,
+            "height": 12,
+            "round_line": EVIL,
+        }
+        events = [
+            ("status", status),
+            ("round_closed", {"round": 3, "model_root": EVIL}),
+            (EVIL.replace("\n", ""), {}),
+            ("round_void", {"round": 4}),
+            ("earning", {"kind": EVIL, "amount_nanos": "1000000000", "round": None, "node": None}),
+            ("status", status | {"height": EVIL}),
+        ]
+        is_stream = self.path.startswith("/v1/events")
+        error = {"error": {"code": EVIL, "message": EVIL * 100}}
+        body = "".join(f"event: {name}\ndata: {json.dumps(content)}\n\n" for name, content in events)
+        content = body.encode() if is_stream else json.dumps(status if self.path == "/v1/status" else error).encode()
+        self.send_response(200 if is_stream or self.path == "/v1/status" else 400)
+        self.send_header("Content-Type", "text/event-stream" if is_stream else "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_what_a_node_says_cannot_steer_the_terminal(home):
+    with ThreadingHTTPServer(("127.0.0.1", 0), EvilNode) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Screen.of_wallet(home, "--api", f"127.0.0.1:{server.server_port}") as screen:
+            screen.until("Round 3 is finished")
+            screen.until("Round 4 has ended")
+            screen.until("Earned: 1 NEURO for ")
+            screen.until("makes no sense")  # and the connection is given up
+            for line in ("rounds", "audit", "proof 3 abcd", "status"):
+                screen.enter(line)
+                screen.until(lambda seen, asked=line: re.search(rf"neuro> {asked}\n(.*\n)+neuro>", seen))
+                screen.press(CLEAR)
+            screen.until(lambda seen: "ode away" in seen.splitlines()[-1])
+            assert b"\x1b]0;evil" not in screen.raw and b"\x1b[31mred" not in screen.raw
+            assert "\u202e" not in screen.everything()
+        server.shutdown()
 
 
 @pytest.mark.parametrize("how", [{"stdin": subprocess.DEVNULL}, {"stdin": subprocess.PIPE}])
