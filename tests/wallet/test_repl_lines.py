@@ -164,8 +164,16 @@ EVERY = commands()
 def test_every_example_of_the_registry_can_be_typed(line):
     words = split(line)
     found = read(line, EVERY)
-    assert typed.read(EVERY[words[0].text], [word.text for word in words[1:]])
-    assert found.places[0].is_command and all(place.parameter for place in found.places[1:])
+    typed.read(EVERY[words[0].text], [word.text for word in words[1:]])
+    assert found.places[0].is_command and all(place.parameter or place.is_command for place in found.places[1:])
+
+
+def test_a_command_within_a_command_is_completed_too(session):
+    assert offered_of(session, "draft rent.json sen") == ["draft rent.json send", "draft rent.json send-many"]
+    assert offered_of(session, "draft rent.json send ali") == ["draft rent.json send alice"]
+    assert "draft rent.json send alice 1 --tip" in offered_of(session, "draft rent.json send alice 1 --")
+    assert "draft rent.json send alice 1 --nonce" not in offered_of(session, "draft rent.json send alice 1 --")
+    assert not any("help" in line for line in offered_of(session, "draft rent.json "))
 
 
 @pytest.mark.parametrize("name", EVERY)
