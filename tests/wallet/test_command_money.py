@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from chain.address import to_text
+from chain.crypto import ecdsa
 from chain.genesis import Network
 from chain.transactions import Transaction
-from tests.node.served import Served, a_transfer, make_past, serving
+from tests.node.lone_node import IDENTITY
+from tests.node.served import Served, a_transfer, make_past, serving, signed
 from tests.wallet.people import Person, a_session, a_wallet, typed
 from wallet.errors import BadValue, CommandError, NodeAway, NotConfirmed, OtherChain, Refused, WalletError
 from wallet.session import Session

@@ -1,4 +1,4 @@
-"""One table of commands: what may be typed follows from a function's signature, for the line, the page and help alike."""
+"""One table of commands: what may be typed follows from a signature, for the line, the page and help alike."""
 
 import shlex
 from contextlib import suppress
