@@ -78,9 +78,7 @@ def pay(screen, payee, price=PRICE):
     if asked.endswith("your wallet:"):
         screen.enter(PASSWORD)
     answer(screen, "Type yes or no:", "yes")
-    seen = screen.until(
-        lambda seen: re.search(r"(your wallet:|Final in block [\d,]+)", seen[seen.index("yes or no: yes") :])
-    )
+    seen = screen.until(lambda seen: re.search(r"yes or no: yes\n(.*\n)*(.*your wallet:$|Final in block)", seen))
     if "Final in block" not in seen:
         screen.enter(PASSWORD)
     return screen.until("Final in block")
@@ -193,7 +191,7 @@ QUESTIONS = {
     "history": "when",
     "earnings": "earned",
     "nodes": "audits",
-    "validator": "stake",
+    "validator": "standing",
     "validators": "share",
     "rounds": "phase",
     "rounds 1": "phase",
@@ -224,8 +222,9 @@ def test_a_signed_text_is_verified(screen, tmp_path):
     asked = screen.until(lambda seen: "SIGN" in seen.split("letter")[-1] or seen.endswith("your wallet:"))
     if asked.endswith("your wallet:"):
         screen.enter(PASSWORD)
-    block = screen.until(lambda seen: re.search(r"(?s)-----BEGIN.*-----END[^\n]*", seen))
-    (tmp_path / "signed").write_text(re.search(r"(?s)-----BEGIN.*-----END[^\n]*", block)[0] + "\n")
+    screen.until("-----END NEURO SIGNATURE-----")
+    block = re.findall(r"(?s)-----BEGIN NEURO SIGNED.*?-----END NEURO SIGNATURE-----", screen.raw.decode())[-1]
+    (tmp_path / "signed").write_text(block.replace("\r\n", "\n") + "\n")
     screen.enter(f"verify {tmp_path / 'signed'}")
     screen.until("Signed by main")
 
