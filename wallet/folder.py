@@ -28,7 +28,7 @@ from wallet.errors import (
     KeystoreExists,
     OtherWallet,
 )
-from wallet.files import locked, read_bounded, replace_whole
+from wallet.files import Remembered, locked, read_bounded, replace_whole
 from wallet.folder_file import Content, Setting
 from wallet.keys import Wallet
 from wallet.keystore_file import Reached, unwatched
@@ -38,13 +38,16 @@ PASSWORD_BYTES = 4_096
 
 
 class WalletFolder:
-    """Everything a wallet keeps. What is read is read anew each time, so that several programs may share a folder."""
+    """Everything a wallet keeps. What is asked is what lies there now, so that several programs may share a folder."""
 
     def __init__(self, path: Path, reached: Reached = unwatched) -> None:
         self.path = path
         self._reached = reached
         self._lock = path / "wallet.lock"
         self._file = path / "wallet.json"
+        self._kept = Remembered(
+            self._file, folder_file.BYTES_MAXIMUM, lambda content: folder_file.parse(content, str(self._file))
+        )
         self.keystore = path / "keystore.json"
         self.pending = PendingFile(path / "wallet-pending.json", self._lock, reached)
 
@@ -221,11 +224,8 @@ class WalletFolder:
     # ---- The file
 
     def _content(self) -> Content:
-        found = read_bounded(self._file, folder_file.BYTES_MAXIMUM)
-        if found is None:
-            return Content()
         try:
-            return folder_file.parse(found, str(self._file))
+            return self._kept.read() or Content()
         except FolderDamaged as error:
             raise FolderDamaged(
                 f"{error}; restore it from a backup or move it away: it holds labels and names, no money"

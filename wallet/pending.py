@@ -13,7 +13,7 @@ from chain.address import address_of
 from chain.errors import NeuroError
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction, check_signature
 from wallet.errors import FolderDamaged, NonceTaken, TooManyWaiting
-from wallet.files import locked, read_bounded, replace_whole
+from wallet.files import Remembered, locked, replace_whole
 from wallet.keystore_file import Reached, unwatched
 from wallet.strict import Reader
 
@@ -54,18 +54,18 @@ class Sent:
 
 
 class PendingFile:
-    """The file, read anew each time. Changes are made under the folder's lock, so two programs may send at once."""
+    """The file as it lies there now. Changes are made under the folder's lock, so two programs may send at once."""
 
     def __init__(self, path: Path, lock: Path, reached: Reached = unwatched) -> None:
         self.path = path
         self._lock = lock
         self._reached = reached
+        self._file = Remembered(path, BYTES_MAXIMUM, lambda content: parse(content, str(path)))
 
     def read(self) -> tuple[Sent, ...]:
         """All of it, in the order of sending. Raises FolderError."""
-        content = read_bounded(self.path, BYTES_MAXIMUM)
         try:
-            return () if content is None else parse(content, str(self.path))
+            return self._file.read() or ()
         except FolderDamaged as error:
             raise FolderDamaged(
                 f"{error}; move it away: what is on its way goes on, the wallet only forgets that it has sent it"

@@ -129,8 +129,8 @@ def tags_of(package: str) -> set[str]:
 
 def test_the_tag_of_messages_is_nobody_elses() -> None:
     others = set().union(*(tags_of(package) for package in ("chain", "consensus", "network", "node", "training")))
-    assert len(others) > 30 and "transaction" in others and "vote" in others and messages.TAG not in others
-    assert tags_of("wallet") == {"TAG"}
+    assert len(others) > 30 and "transaction" in others and "vote" in others and "message" not in others
+    assert tags_of("wallet") - {"chain"} == {"message"}
 
 
 def test_no_other_digest_of_the_protocol_is_made_of_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
