@@ -16,6 +16,7 @@ from node.light_cli import light
 from node.network_cli import localnet, network
 from node.retire_cli import node
 from node.settings import PROFILES, InEffect, in_effect, settings_of
+from node.wallet_cli import wallet
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,8 +42,11 @@ def cli(context: click.Context, /, **options: Any) -> None:
     # Before anything that takes time is imported: a token in the argument list is public until then.
     token = token_of(options)
     from node.commands import run
+    from node.commands.settings import rows
+    from node.wallet_files import Secrets
 
-    run.start(settings_of(_in_effect(options)), token, password_of(options))
+    found = _in_effect(options)
+    run.start(settings_of(found), Secrets(token, password_of(options)), rows(found))
 
 
 def _refuse_misplaced(context: click.Context, command: str) -> None:
@@ -128,6 +132,7 @@ cli.add_command(light)
 cli.add_command(network)
 cli.add_command(localnet)
 cli.add_command(node)
+cli.add_command(wallet)
 
 
 @cli.group()
