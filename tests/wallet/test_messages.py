@@ -2,13 +2,14 @@
 
 import ast
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.address import to_text
+from chain.address import address_of, to_text
 from chain.crypto import ecdsa, hashing
 from chain.crypto.hashing import tagged_hash
 from tests.wallet.cases import ACTIONS, BOB, CHAIN, FIRST, KEY, OTHER, SECRET, drafted
@@ -65,6 +66,25 @@ def test_the_signature_of_one_key_is_none_of_another() -> None:
 )  # fmt: skip
 def test_any_text_can_be_signed_and_read_back(text: str) -> None:
     assert read_block(sign_message(text, SECRET).to_block()).text == text
+
+
+def test_the_second_key_that_every_signature_fits_is_refused() -> None:
+    """For each signature of a digest there is another key that it verifies with. The digest holds the key, so it fails."""
+    coincurve = pytest.importorskip("coincurve")
+    digest = digest_of(SIGNED.text, KEY)
+    fitting = [
+        coincurve.PublicKey.from_signature_and_message(SIGNED.signature + bytes([number]), digest, hasher=None).format()
+        for number in (0, 1)
+    ]
+    [other] = [key for key in fitting if key != KEY]
+    assert ecdsa.verify(other, digest, SIGNED.signature)
+    with pytest.raises(MessageError, match="does not fit"):
+        check(SignedMessage(SIGNED.text, other, SIGNED.signature), address_of(other))
+
+
+def test_the_digest_is_that_of_the_document() -> None:
+    tag = b"neuroshard/message/1"
+    assert digest_of("a\r\nü", KEY) == sha256(bytes([len(tag)]) + tag + KEY + "a\nü".encode()).digest()
 
 
 def test_line_ends_may_change_on_the_way() -> None:
