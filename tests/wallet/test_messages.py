@@ -69,7 +69,7 @@ def test_any_text_can_be_signed_and_read_back(text: str) -> None:
 
 
 def test_the_second_key_that_every_signature_fits_is_refused() -> None:
-    """For each signature of a digest there is another key that it verifies with. The digest holds the key, so it fails."""
+    """Each signature of a digest fits a second key. Here the digest holds the key, so the second one fails."""
     coincurve = pytest.importorskip("coincurve")
     digest = digest_of(SIGNED.text, KEY)
     fitting = [
