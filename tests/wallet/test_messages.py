@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chain.address import address_of, to_text
 from chain.crypto import ecdsa, hashing
 from chain.crypto.hashing import tagged_hash
-from tests.wallet.cases import ACTIONS, BOB, CHAIN, FIRST, KEY, OTHER, SECRET, drafted
+from tests.wallet.cases import ACTIONS, BOB, CHAIN, FIRST, KEY, OTHER, SECRET, drafted, unhurried
 from wallet import messages
 from wallet.errors import MessageError
 from wallet.messages import SignedMessage, check, digest_of, read_block, sign_message
@@ -125,6 +125,7 @@ def test_a_block_without_one_of_its_lines_is_a_named_error(missing: int) -> None
         read_block("\n".join(lines))
 
 
+@unhurried
 @given(st.text(max_size=300))
 def test_any_text_is_a_block_or_a_named_error(text: str) -> None:
     for block in (text, f"{messages.HEAD}\n{text}\n{messages.MIDDLE}\n{text}\n{messages.END}"):

@@ -12,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.transactions import Transfer
-from tests.wallet.cases import BOB, CHAIN, FIRST, KEY, OTHER_CHAIN, SECRET, a_draft, a_sent, a_transaction, json_values
+from tests.wallet.cases import (
+    BOB,
+    CHAIN,
+    FIRST,
+    KEY,
+    OTHER_CHAIN,
+    SECRET,
+    a_draft,
+    a_sent,
+    a_transaction,
+    json_values,
+    unhurried,
+)
 from wallet import pending
 from wallet.errors import FolderDamaged, FolderError, NonceTaken, TooManyWaiting
 from wallet.folder import WalletFolder
@@ -166,6 +178,7 @@ def test_a_damaged_file_is_a_named_error_and_stays_as_it_is(tmp_path: Path, file
     assert kept.path.read_bytes() == file
 
 
+@unhurried
 @given(st.sampled_from(["raw", "chain_id", "sent_ms"]), json_values)
 def test_strange_values_raise_the_family_or_nothing(name: str, value: Any) -> None:
     try:
@@ -175,6 +188,7 @@ def test_strange_values_raise_the_family_or_nothing(name: str, value: Any) -> No
     assert pending.parse(pending.to_json(found)) == found
 
 
+@unhurried
 @given(st.binary(max_size=200))
 def test_strange_bytes_are_no_file(content: bytes) -> None:
     with pytest.raises(FolderDamaged):
