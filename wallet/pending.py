@@ -19,7 +19,7 @@ from wallet.strict import Reader
 
 SCHEMA = 1
 ENTRIES_MAXIMUM = 256
-BYTES_MAXIMUM = ENTRIES_MAXIMUM * (2 * TRANSACTION_BYTES_MAXIMUM + 500)
+BYTES_MAXIMUM = 4_000_000  # some 200 payments to 256 addresses each; parsing takes about 20 times as much memory
 TIME_MAXIMUM_MS = 2**53
 # What is settled stays for a day: a node that answers wrongly for a moment makes nothing forgotten.
 KEEP_MS = 24 * 3_600_000
@@ -92,6 +92,8 @@ class PendingFile:
                 raise TooManyWaiting(
                     f"{ENTRIES_MAXIMUM} transactions are not settled, which is all that is kept: look at them first"
                 )
+            if len(to_json((*known, sent))) > BYTES_MAXIMUM:
+                raise TooManyWaiting(f"{self.path} has at most {BYTES_MAXIMUM} bytes: settle what is in it first")
             self._write((*known, sent))
 
     def forget(self, identity: bytes) -> None:
