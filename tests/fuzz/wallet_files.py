@@ -41,10 +41,7 @@ def valid() -> dict[str, tuple[Any, ...]]:
     full = Content(accounts, Book().added("bob", BOB), {"idle": 5, "on": True}, {"a:1": CHAIN})
     draft = TransactionFile(a_draft(), "home")
     return {
-        "wallet.json": (
-            Content(),
-            Content(accounts, Book().added("bob", BOB), {"idle": 5, "on": True}, {"a:1": CHAIN}),
-        ),
+        "wallet.json": (Content(), full),
         "wallet-pending.json": ((), (a_sent(0), a_sent(1))),
         "transaction": (draft, draft.signed_by(SECRET)),
         "keystore": (WALLET.to_keystore(PASSWORD, scrypt_n=2), export(WALLET, KeyKind.VALIDATOR, 0, PASSWORD, 2)),
