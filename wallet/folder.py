@@ -53,8 +53,13 @@ class WalletFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a keystore."""
-        return self.keystore.exists()
+        """Whether there is a keystore. Raises FolderError if nobody may look."""
+        try:
+            return self.keystore.exists()
+        except OSError as error:
+            raise FolderError(
+                f"{self.path} cannot be looked into ({error.strerror}): check its name and its permissions"
+            ) from None
 
     # ---- The keystore
 
@@ -64,7 +69,7 @@ class WalletFolder:
         Who shows the words of a new wallet does so before: they are `Wallet.create().words()`, then given here.
         Raises KeystoreExists, MnemonicError, BadPassword, FolderError.
         """
-        if self.keystore.exists():
+        if self.exists:
             raise KeystoreExists(f"{self.keystore} exists already and is not overwritten: choose another folder")
         wallet = Wallet.create() if words is None else Wallet.from_words(words)
         kept = self.stored_password()
@@ -111,7 +116,7 @@ class WalletFolder:
 
     def address(self) -> bytes | None:
         """The first address, as the keystore names it, without a password."""
-        if not self.keystore.exists():
+        if not self.exists:
             return None
         named = keystore_file.load(self.keystore).address
         try:

@@ -20,6 +20,7 @@ from wallet.errors import (
     MnemonicError,
     NameRefused,
     OtherWallet,
+    WalletError,
     WrongPassword,
 )
 from wallet.files import locked
@@ -167,6 +168,24 @@ def test_an_account_can_be_called_otherwise(folder: WalletFolder) -> None:
             folder.label_account(0, name)
     with pytest.raises(DerivationError, match="no account 7"):
         folder.label_account(7, "seven")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/below"])
+def test_a_folder_that_cannot_be_is_a_named_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    folder = WalletFolder(tmp_path / name)
+    with pytest.raises(WalletError):
+        folder.create(WALLET.words(), PASSWORD)
+    with pytest.raises(WalletError):
+        folder.open(PASSWORD)
+    with pytest.raises(WalletError):
+        folder.add_name("bob", BOB)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_nobody_may_look_into_is_a_named_error(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="cannot be looked into"):
+        assert WalletFolder(tmp_path / ("x" * 300)).exists
 
 
 def test_the_first_account_is_called_as_its_owner_says(tmp_path: Path) -> None:
