@@ -21,6 +21,16 @@ def words(*lines: str) -> Show:
     return show
 
 
+def verbatim(*lines: str) -> Show:
+    """Lines that somebody will copy: the terminal may break them, this program does not."""
+
+    def show(console: "Console") -> None:
+        for line in lines:
+            console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    return show
+
+
 def facts(pairs: Iterable[tuple[str, str]], *after: str) -> Show:
     """Names and values in two columns, then sentences."""
     rows = list(pairs)
