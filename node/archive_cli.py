@@ -12,7 +12,10 @@ KEEP_EPOCHS = 100
 
 @click.group()
 def archive() -> None:
-    """Check, replay, export, prune, repair and copy the ledger that a stopped node keeps."""
+    """Check, replay, export, prune, repair and copy the ledger that a stopped node keeps.
+
+    Example: neuroshard archive verify --data-dir ~/node
+    """
 
 
 @archive.command()
