@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.node.processes import PASSWORD, ROOT, NodeProcess
-from tests.wallet.screen import ENTER, Screen
+from tests.wallet.screen import CTRL_C, ENTER, Screen
 from wallet.keys import Wallet
 from wallet.keystore_file import load
 
@@ -195,6 +195,22 @@ def test_a_wrong_password_and_none_have_a_status_of_their_own(life):
     assert wallet(life.earner, "status", "--api", "127.0.0.1:1").status == 3
     assert wallet(life.earner, "send", "friend").status == 2
     assert wallet(life.earner, "send", "friend", "1e3", "--yes").status == 2
+
+
+def test_ctrl_c_ends_a_command_with_status_130(life):
+    with Screen.of_wallet(life.earner, "watch", columns=200) as screen:
+        screen.until("is finished")
+        screen.press(CTRL_C)
+        screen.until("what was sent already is not lost")
+        assert screen.ended() == 130
+
+
+def test_output_that_nobody_reads_or_that_does_not_fit_is_told_by_the_status(life):
+    program = f"{sys.executable} -m node wallet help"
+    for shell, status in ((f"{program} > /dev/full", 1), (f"{program} | true; exit ${{PIPESTATUS[0]}}", None)):
+        ended = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr, ended.stderr
+        assert status is None or (ended.returncode == status and "No space left" in ended.stderr)
 
 
 def test_the_note_of_the_words_is_checked_by_three_of_them(life):
