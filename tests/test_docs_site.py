@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -86,7 +87,7 @@ def test_a_list_stands_apart_from_the_paragraph_before_it(page):
     listed = re.compile(r"(?:[-*]|\d+\.) ")
     stuck = [
         line
-        for before, line in zip(lines, lines[1:], strict=False)
+        for before, line in pairwise(lines)
         if listed.match(line) and before.strip() and not listed.match(before) and not before.startswith(" ")
     ]
     assert stuck == []

@@ -1,0 +1,86 @@
+"""Section 20 of docs/protocol.md is what genesis.json and the layouts give."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.protocol_numbers import (
+    BEGIN,
+    DOCUMENT,
+    END,
+    FOLLOWS,
+    in_time,
+    largest,
+    profiles_of_genesis,
+    rewritten,
+    smallest,
+)
+from chain import codec
+from chain.codec import Wire
+from tests.chain.wire_strategies import objects_of, wire_types
+
+TEXT = DOCUMENT.read_text()
+
+
+def test_the_tables_of_the_document_are_those_of_the_code():
+    assert BEGIN in TEXT and END in TEXT
+    assert rewritten(TEXT) == TEXT, "run: python -m bench protocol_numbers --write"
+
+
+def test_a_table_of_another_day_is_told():
+    assert rewritten(TEXT.replace("| Header | 4 | 516 |", "| Header | 4 | 517 |")) == TEXT
+
+
+@given(data=st.data())
+def test_no_object_is_shorter_or_longer_than_its_type_allows(data):
+    kind = data.draw(st.sampled_from(wire_types()))
+    value = data.draw(objects_of(kind))
+    assert smallest(kind) <= len(value.encode()) <= largest(kind)
+
+
+def extreme(field: object, full: bool) -> object:
+    """The shortest or the longest value that a field may have."""
+    match field:
+        case codec.Int():
+            return 0
+        case codec.Bool():
+            return False
+        case codec.Fixed(size=size):
+            return bytes(size)
+        case codec.Var(maximum=maximum):
+            return bytes(maximum if full else 0)
+        case codec.Many(item=item, maximum=maximum):
+            return (extreme(item, full),) * (maximum if full else 0)
+        case codec.OneOf(kinds=kinds):
+            size = largest if full else smallest
+            return extreme_of((max if full else min)(kinds.values(), key=size), full)
+        case codec.Nested(kind=kind):
+            return extreme_of(kind, full)
+    raise TypeError(field)
+
+
+def extreme_of(kind: type[Wire], full: bool) -> Wire:
+    return kind(**{name: extreme(field, full) for name, field in codec._layout(kind)})
+
+
+@pytest.mark.parametrize("kind", wire_types(), ids=lambda kind: kind.__name__)
+def test_the_least_and_the_most_are_met(kind):
+    assert len(extreme_of(kind, full=False).encode()) == smallest(kind)
+    if largest(kind) < 2**22:  # more is slow to make, and its parts are tried
+        assert len(extreme_of(kind, full=True).encode()) == largest(kind)
+
+
+def test_what_follows_is_what_the_profile_says():
+    dev = next(profile for profile in profiles_of_genesis() if profile.name == "dev")
+    values = {words: value(dev) for words, value in FOLLOWS}
+    assert values["segments of a round"] == str(250 // 10)
+    assert values["tokens of a node's whole round"] == f"{250 * 8 * 128:,}"
+    assert values["NEURO for a whole round, up to the base work"] == "0.125"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"), [(119, "119 s"), (120, "2 min"), (7_199, "120 min"), (7_200, "2 h"), (172_800, "2 days")]
+)
+def test_times_are_told_in_the_largest_unit_that_fits_twice(blocks, words):
+    dev = next(profile for profile in profiles_of_genesis() if profile.name == "dev")
+    assert in_time(blocks, dev.params) == words
