@@ -213,7 +213,7 @@ def test_commands_are_found_and_wrong_ones_are_told():
 @cache
 def texts_in_the_code() -> str:
     """All that the packages can say: each text with … for what is put in, one a line."""
-    found = []
+    found = [MAKEFILE]
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*"):
             if path.suffix == ".py":
