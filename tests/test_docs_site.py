@@ -235,9 +235,9 @@ def text_of(node: ast.AST) -> str | None:
 
 
 def messages_of(text: str) -> list[str]:
-    """The first cells of tables whose head begins with "It says"."""
+    """The first cells of tables whose head begins with "It says" or "The node says"."""
     found = []
-    for table in re.findall(r"^\| It says \|.*\n\|[-| ]+\n((?:\|.*\n)+)", text, re.MULTILINE):
+    for table in re.findall(r"^\| (?:It|The node) says \|.*\n\|[-| ]+\n((?:\|.*\n)+)", text, re.MULTILINE):
         found += [row.split("|")[1].strip().strip("`") for row in table.splitlines()]
     return found
 
@@ -249,14 +249,17 @@ def is_said(message: str) -> bool:
     return re.search(pattern, texts_in_the_code()) is not None
 
 
-@pytest.mark.parametrize("message", messages_of((DOCS / "troubleshooting.md").read_text()))
+QUOTED = [message for name in ("troubleshooting.md", "join.md") for message in messages_of((DOCS / name).read_text())]
+
+
+@pytest.mark.parametrize("message", QUOTED)
 def test_every_message_that_is_explained_is_said_by_the_code(message):
     assert len(message.replace("…", "").strip()) >= 12, "too little to be found by"
     assert is_said(message)
 
 
 def test_a_message_that_nobody_says_is_told():
-    assert len(messages_of((DOCS / "troubleshooting.md").read_text())) > 30
+    assert len(QUOTED) > 60
     assert not is_said("the node is tired … and needs a rest")
 
 
