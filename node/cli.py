@@ -16,6 +16,7 @@ from node.light_cli import light
 from node.network_cli import localnet, network
 from node.retire_cli import node
 from node.settings import PROFILES, InEffect, in_effect, settings_of
+from node.wallet_cli import wallet
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -128,6 +129,7 @@ cli.add_command(light)
 cli.add_command(network)
 cli.add_command(localnet)
 cli.add_command(node)
+cli.add_command(wallet)
 
 
 @cli.group()

@@ -133,9 +133,9 @@ def text(**metadata: Any) -> fields.String:
     return fields.String(required=True, metadata=metadata)
 
 
-def amount() -> fields.String:
+def amount(description: str = "nanos") -> fields.String:
     """Nanos."""
-    return text(pattern="^[0-9]{1,39}$", description="nanos")
+    return text(pattern="^[0-9]{1,39}$", description=description)
 
 
 def whole(**metadata: Any) -> fields.Integer:
