@@ -1,31 +1,49 @@
-"""The command line: `neuroshard` starts a node, its subcommands ask and check."""
+"""The command line: `neuroshard` starts a node, its subcommands ask and check. Exit codes: docs/cli.md."""
 
 import os
 import sys
 import traceback
 from types import TracebackType
 
+SECRET_VARIABLES = ("NEUROSHARD_TOKEN", "NEUROSHARD_PASSWORD")
+
 
 def main() -> None:
-    """Run the command line; a fault told in words ends with status 1, a wrong call with 2."""
+    """Run the command line; what goes wrong is told in words on stderr, and its kind is the exit status."""
+    hide_secrets()
     sys.excepthook = _tell
     try:
-        from chain.errors import NeuroError
         from node.backends import choose
         from node.cli import cli
-        from training.errors import TrainingError
+        from node.ending import ended
     except ModuleNotFoundError as error:
         sys.exit(
             f"neuroshard: the package {error.name} is missing: install the program again; "
             "`python -m node.doctor` says what else is"
         )
     os.umask(0o077)  # What a node writes is its owner's alone, also in a directory that others may enter.
-    try:
+
+    def work() -> object:
         choose(os.environ)
-        cli(standalone_mode=True)
-    except (NeuroError, TrainingError, OSError, UnicodeError) as error:
-        print(f"neuroshard: {error}", file=sys.stderr)
-        sys.exit(1)
+        return cli(standalone_mode=False)
+
+    sys.exit(ended(work))
+
+
+def hide_secrets() -> None:
+    """Overwrite what everybody may read of this process, before anything that takes time: python has its own copy.
+
+    The list of arguments is public, and the first environment can be read by whoever may look into the process.
+    """
+    is_argument = any(word == "--token" or word.startswith("--token=") for word in sys.argv)
+    if not is_argument and not any(name in os.environ for name in SECRET_VARIABLES):
+        return
+    try:
+        from setproctitle import setproctitle
+    except ImportError:
+        return  # What is missing is told by whoever needs it next.
+    setproctitle("neuroshard")
+    sys.orig_argv[:] = ["neuroshard"]
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

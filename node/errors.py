@@ -11,6 +11,8 @@ NeuroError
 │   │       └── FundsTooLow      also a NotEnoughFunds
 │   └── NotEnoughFunds
 └── NodeError
+    ├── NoNode                   also a wallet's NodeAway: nobody answers where a node should run
+    ├── NoPassword               also a wallet's PasswordNeeded: nobody could be asked for it
     ├── DataDirectoryError
     ├── StoreError
     │   ├── ModelDiffers         what the ledger says a round gave is not what it gives here
@@ -21,6 +23,7 @@ NeuroError
 import errno
 
 from chain.errors import InvalidTransaction, NeuroError, NotEnoughFunds
+from wallet.errors import NodeAway, PasswordNeeded
 
 
 class RefusedForNow(InvalidTransaction):
@@ -33,6 +36,14 @@ class FundsTooLow(NotEnoughFunds, RefusedForNow):
 
 class NodeError(NeuroError):
     """A fault of this machine, its files or its settings, told in words."""
+
+
+class NoNode(NodeError, NodeAway):
+    """No node answers where one should run."""
+
+
+class NoPassword(NodeError, PasswordNeeded):
+    """A wallet's password that was not given, and that nobody could be asked for."""
 
 
 class DataDirectoryError(NodeError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from node.data_directory import DataDirectory, write_atomically
-from node.errors import NodeError, disk_advice
+from node.errors import NodeError, NoPassword, disk_advice
 from node.failpoints import moments_of
 from node.identity import Identity
 from node.node_key import INDEXES, index_text, kept_index
@@ -134,7 +134,7 @@ def _from_token(token: str, given: Secrets, ask: AskPassword) -> Wallet:
         return Wallet.from_words(token)
     password = given.password or (ask(False) if ask else None)
     if password is None:
-        raise NodeError("the token is a keystore: give its password in NEUROSHARD_PASSWORD or with --password-file")
+        raise NoPassword("the token is a keystore: give its password in NEUROSHARD_PASSWORD or with --password-file")
     return Wallet.load(path, password)
 
 
@@ -154,7 +154,7 @@ def _password(directory: DataDirectory, given: Secrets, ask: AskPassword) -> str
     if generated.exists():
         return _generated(generated)
     if ask is None:
-        raise NodeError(
+        raise NoPassword(
             "the wallet needs its password: set NEUROSHARD_PASSWORD, give --password-file, or restore "
             f"{generated} if it was kept there"
         )

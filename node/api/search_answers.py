@@ -5,7 +5,6 @@ from itertools import islice
 
 from chain.address import from_text, to_text
 from chain.errors import DecodeError
-from chain.state import NodeRecord
 from node.api.block_answers import Json
 from node.api.fields import NUMBER, U64_MAXIMUM
 from node.key_value import KeyValue
@@ -65,9 +64,8 @@ def _hashed(store: Store, word: str) -> Iterator[Json]:
         for key, _ in beginning_with(store.database, b"x", digits):
             yield a_transaction(key)
     if len(digits) >= SHORTEST_NODE:
-        for key, value in beginning_with(store.database, b"sn", digits):
-            wallet = to_text(NodeRecord.decode(value).wallet)
-            yield found("node", key.hex(), f"/v1/nodes/{key.hex()}", f"/wallet.html#{wallet}")
+        for key, _ in beginning_with(store.database, b"sn", digits):
+            yield found("node", key.hex(), f"/v1/nodes/{key.hex()}", f"/node.html#{key.hex()}")
 
 
 def beginning_with(database: KeyValue, namespace: bytes, digits: str) -> list[tuple[bytes, bytes]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from node.commands.status import PAGE_BYTES_MAXIMUM, SECONDS, ask
 from node.data_directory import read_json
-from node.errors import NodeError
+from node.errors import NodeError, NoNode
 
 
 def address_of_running(data_directory: Path) -> str:
-    """Where the node listens that runs on a data directory. Raises NodeError if none does."""
+    """Where the node listens that runs on a data directory. Raises NoNode if none does."""
     ask(data_directory)
     note: Any = read_json(data_directory / "api.json")
     return str(note["address"])
@@ -26,11 +26,11 @@ def request(address: str, method: str, path: str, body: str | None = None) -> di
         answered = connection.getresponse()
         answer = json.loads(answered.read(PAGE_BYTES_MAXIMUM))
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise NodeError(
+        raise NoNode(
             f"no node answers at {address} ({error}): start one, or name another's API with --api HOST:PORT"
         ) from error
     if not isinstance(answer, dict):
-        raise NodeError(f"another program answers at {address}: name a node's API with --api HOST:PORT")
+        raise NoNode(f"another program answers at {address}: name a node's API with --api HOST:PORT")
     if answered.status >= 400:
         fault = answer.get("error")
         raise NodeError(f"the node at {address} refuses: {fault.get('message') if isinstance(fault, dict) else answer}")

@@ -8,17 +8,17 @@ from typing import Any
 import click
 
 from node.data_directory import read_json
-from node.errors import NodeError
+from node.errors import NodeError, NoNode
 
 SECONDS = 5
 PAGE_BYTES_MAXIMUM = 1 << 20
 
 
 def ask(directory: Path, path: str = "/v1/status") -> dict[str, Any]:
-    """What the API of the node that runs on `directory` answers. Raises NodeError if none does."""
+    """What the API of the node that runs on `directory` answers. Raises NoNode if none does."""
     note = read_json(directory / "api.json")
     if note is None or not isinstance(note.get("address"), str):
-        raise NodeError(f"no node is running on {directory}: start one with `neuroshard --data-dir {directory}`")
+        raise NoNode(f"no node is running on {directory}: start one with `neuroshard --data-dir {directory}`")
     address = note["address"]
     try:
         answer = _get(address, path)
@@ -26,11 +26,11 @@ def ask(directory: Path, path: str = "/v1/status") -> dict[str, Any]:
     except http.client.InvalidURL as error:
         raise NodeError(f"{directory / 'api.json'} is damaged ({error}): start the node again") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise NodeError(
+        raise NoNode(
             f"the node at {address} does not answer ({error}): it may have been killed; start it again"
         ) from error
     if not (isinstance(answer, dict) and isinstance(status, dict)) or status.get("chain_id") != note.get("chain_id"):
-        raise NodeError(f"another program answers at {address}: the node has ended; start it again")
+        raise NoNode(f"another program answers at {address}: the node has ended; start it again")
     return answer
 
 

@@ -18,8 +18,7 @@ def choose(argument: str | None, file: str | None) -> str | None:
         # Taking it for no token at all would silently make a new wallet.
         raise NodeError("the token is empty: give the twelve words, or the path of a keystore")
     if argument:
-        # The argument list is public on most systems: overwrite it as early as possible.
-        setproctitle("neuroshard")
+        setproctitle("neuroshard")  # `node.__main__.hide_secrets` has done so already, where it was the entrance
         sys.argv = ["neuroshard"]
         click.echo(
             "A token on the command line can be read by others on this machine, and stays in your "
