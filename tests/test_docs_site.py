@@ -131,7 +131,8 @@ def commands_of(page: Path) -> list[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             command = re.match(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*((?:\.venv/bin/|\./)?(?:neuroshard|make|python)\b.*)", line)
             if command and not command[1].startswith(("neuroshard>", "neuroshard ·")):
-                words = shlex.split(command[1], comments=True)
+                # [WORD] may be left out: that it is known is seen with all of them there.
+                words = shlex.split(re.sub(r"[\[\]]", "", command[1]), comments=True)
                 found.append(list(until_shell(words)))
     return found
 
