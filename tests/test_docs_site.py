@@ -1,4 +1,4 @@
-"""The pages hold together before anybody builds them: links, anchors, lists, navigation; and what is built is checked."""
+"""The pages hold together before anybody builds them: links, anchors, lists, navigation; what is built is checked too."""
 
 import re
 import unicodedata
