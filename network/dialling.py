@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from network.address import machine_of
 from network.address_book import AddressBook, Entry
 from network.connection import Connection
-from network.errors import BadAddress, NetworkError, Ourselves
+from network.errors import BadAddress, Busy, NetworkError, Ourselves
 from network.links import Links
 from network.subnets import Address, group_of, ip_of, is_exempt, read_address
 
@@ -24,6 +24,7 @@ BACKOFF_MS, BACKOFF_MAXIMUM_MS = 500, 30_000
 LOST_MS, BACKOFF_LOST_MAXIMUM_MS = 600_000, 5_000  # a seed that was there ten minutes ago is looked for more often
 LASTING_MS = 10_000  # a connection that lasted so long was a good one
 AT_ONCE_MAXIMUM = 4  # dials under way to addresses of the book
+ASKED_MAXIMUM = 16  # the same, with those that the user asked for
 LOOK_MS = 1_000  # how often the book is looked through when nothing happens
 REFUSED_MS = 60_000  # until an address whose node sent us away is dialled again
 
@@ -109,6 +110,15 @@ class Dialling:
     def changed(self) -> None:
         """A peer has come or gone: look at once whether to dial."""
         self._changed.set()
+
+    def try_once(self, address: Address) -> None:
+        """Dial an address because the user says so; nothing happens if that is under way. Raises Busy."""
+        if address in self._under_way:
+            return
+        if len(self._under_way) >= ASKED_MAXIMUM:
+            raise Busy(f"{len(self._under_way)} addresses are being dialled already")
+        self._under_way[address] = False
+        self._run(self._try(address, False))
 
     # ---- Seeds
 

@@ -11,6 +11,10 @@ class BadAddress(NetworkError):
     """Not HOST:PORT."""
 
 
+class Busy(NetworkError):
+    """Enough of this is under way already."""
+
+
 class CannotListen(NetworkError):
     """The port is taken, or the address is not ours."""
 

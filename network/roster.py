@@ -16,7 +16,7 @@ from network.kinds import ADDRESSES, ADDRESSES_REQUEST
 from network.limits import MALFORMED, Fault
 from network.links import Joined, Link, Links
 from network.peer import Listener, Peer
-from network.scores import Ban, Scores
+from network.scores import BAN_AT, Ban, Scores
 from network.slots import Full, Inbound, Place, find_place
 from network.subnets import Address, ip_of, is_exempt, is_public, read_address, subnet_of
 from network.switch_config import PeerReport, SwitchConfig
@@ -229,6 +229,33 @@ class Roster:
         link = self.links.get(key) or self._gone.get(key)
         if link is not None and self.scores.blame(key, link.peer.address, points, reason, self.now_ms()):
             self._ban(link)
+
+    def ban(self, key: bytes, reason: str) -> Ban:
+        """Ban a peer because the user says so, whether or not it is here."""
+        if self.banned_ms(key):
+            return self._ban_of(key)
+        link = self.links.get(key) or self._gone.get(key)
+        self.scores.blame(key, "" if link is None else link.peer.address, -BAN_AT, reason, self.now_ms())
+        if link is None:
+            return self.scores.ban(key, "", False, self.now_ms())
+        self._ban(link)
+        return self._ban_of(key)
+
+    def _ban_of(self, key: bytes) -> Ban:
+        return next(ban for ban in self.bans() if ban.key == key)
+
+    def lift(self, key: bytes) -> bool:
+        """End a ban; false if there was none."""
+        is_lifted = self.scores.lift(key, self.now_ms())
+        self._changed()
+        return is_lifted
+
+    def disconnect(self, key: bytes, reason: str) -> bool:
+        """Part with a peer because the user says so; it may come back. False if it is not here."""
+        links = [each for each in self.links.every() if each.key == key]
+        for link in reversed(links):  # spares first, so that none takes over
+            self.end(link, reason)
+        return bool(links)
 
     def _ban(self, link: Link) -> None:
         ip = ip_of(link.address.host)

@@ -111,6 +111,16 @@ class Scores:
             self._hosts[host] = max(record.until_ms, self._hosts.get(host, 0))
         return self._shown(key, record, now_ms)
 
+    def lift(self, key: bytes, now_ms: int) -> bool:
+        """End a ban, and forget what led to it; false if there was none."""
+        record = self._settled(key, now_ms)
+        if record is None or not record.until_ms:
+            return False
+        if record.host:
+            self._hosts.pop(record.host, None)
+        del self._records[key]
+        return True
+
     def banned_ms(self, key: bytes, now_ms: int) -> int:
         """How long the key is still banned; 0 if it is not."""
         record = self._settled(key, now_ms)

@@ -120,6 +120,25 @@ class Switch:
         """All peers that are connected, in the order in which they came."""
         return self.roster.report()
 
+    # ---- For the user
+
+    def connect(self, address: str) -> None:
+        """Dial an address once, whatever the book says of it. Raises BadAddress, or Busy if too many are dialled."""
+        if self._dialling is not None:
+            self._dialling.try_once(read_address(address))
+
+    def disconnect(self, key: bytes, reason: str) -> bool:
+        """Part with a peer, which may come back; false if it is not connected."""
+        return self.roster.disconnect(key, reason)
+
+    def ban(self, key: bytes, reason: str) -> Ban:
+        """Shut a peer out, connected or not: an hour at first, a minute if it is one that the user named."""
+        return self.roster.ban(key, reason)
+
+    def lift(self, key: bytes) -> bool:
+        """End a ban; false if there is none."""
+        return self.roster.lift(key)
+
     # ---- Below
 
     def _introduce(self) -> Introduction:

@@ -42,8 +42,11 @@ def cli(context: click.Context, /, **options: Any) -> None:
     # Before anything that takes time is imported: a token in the argument list is public until then.
     token = token_of(options)
     from node.commands import run
+    from node.commands.settings import rows
+    from node.wallet_files import Secrets
 
-    run.start(settings_of(_in_effect(options)), token, password_of(options))
+    found = _in_effect(options)
+    run.start(settings_of(found), Secrets(token, password_of(options)), rows(found))
 
 
 def _refuse_misplaced(context: click.Context, command: str) -> None:

@@ -39,7 +39,7 @@ def _metavar(setting: Setting) -> str:
     if isinstance(kind, Endpoint | BlockAt):
         return kind.allowed.split(",")[0]
     words = dict.fromkeys(("until_round", "log_files", "keep_epochs", "keep_payloads", "snapshot_epochs"), "N")
-    words |= {"api": "HOST:PORT", "threads": "N|auto"}
+    words |= {"api": "HOST:PORT", "api_rate": "N", "api_origin": "ORIGIN", "threads": "N|auto"}
     sizes = {"memory": "SIZE", "log_file_size": "SIZE", "data_dir": "FOLDER"}
     return (words | sizes).get(setting.name, "FILE")
 

@@ -28,7 +28,7 @@ def _moments(*files: str) -> tuple[str, ...]:
 
 
 NAMES = (
-    *_moments("schema", "network", "password", "node-key", "api-note"),
+    *_moments("schema", "network", "password", "node-key", "api-token", "api-note"),
     *("keystore.before", "keystore.written", "keystore.synced", "keystore.named", "keystore.durable"),
     *_moments("sign-state.new"),
     *("sign-state.vote.before", "sign-state.vote.written", "sign-state.vote.durable"),

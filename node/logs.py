@@ -82,6 +82,17 @@ class Logs:
             # Read by whoever tells the user; the error itself goes on its way.
             error.add_note(f"{LOG_NOTE}{self.path}")
 
+    @property
+    def level(self) -> str:
+        """The least that is written to the file."""
+        return logging.getLevelName(self._file.level).lower()
+
+    @level.setter
+    def level(self, name: str) -> None:
+        self._file.setLevel(name.upper())
+        self._level = min(self._file.level, self._terminal.level)
+        logging.getLogger().setLevel(self._level)
+
     def _tell(self, reason: str) -> None:
         self._terminal.say(f"warning: the log {self.path} cannot be written: {reason}; the node goes on without it")
 

@@ -222,6 +222,22 @@ class Several:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The site of a web page, as browsers name it."""
+
+    allowed: str = "SCHEME://HOST or SCHEME://HOST:PORT, for example https://explorer.example.org"
+
+    def parse(self, text: str, base: Path) -> str:
+        match = re.fullmatch(r"(https?)://([a-z0-9._-]{1,253}|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", text, re.ASCII)
+        if match is None or int(match[3] or 1) not in range(1, 65_536):
+            raise BadValue(f"{shown(text)} is no origin of pages; allowed is {self.allowed}")
+        return text
+
+    def check(self, found: object, base: Path) -> str:
+        return self.parse(_text_of(found, self), base)
+
+
+@dataclass(frozen=True, slots=True)
 class BlockAt:
     """A block that the user trusts: (height, hash)."""
 

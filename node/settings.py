@@ -18,6 +18,7 @@ from node.setting_kinds import (
     Endpoint,
     FilePath,
     Kind,
+    Origin,
     Several,
     Size,
     Whole,
@@ -152,6 +153,21 @@ SETTINGS = (
         "Where to serve status and explorer.",
         f"{DEFAULT_API}, or the next free of {API_PORTS_TRIED} ports",
     ),
+    Setting(
+        "api_rate",
+        "--api-rate",
+        Whole(1, 1_000_000),
+        "50",
+        "Requests a second that one address may send to the API; four times as many at once.",
+    ),
+    Setting(
+        "api_origin",
+        "--api-origin",
+        Several(Origin()),
+        None,
+        "Site whose pages may read the API from a browser; may be given several times.",
+        "pages of other sites read nothing",
+    ),
     Setting("until_round", "--until-round", Whole(1, 2**63 - 1), None, "Stop after this many closed rounds.", "never"),
     Setting(
         "keep_epochs",
@@ -239,6 +255,8 @@ class Settings:
     allow_local: bool = False
     checkpoint: tuple[int, bytes] | None = None  # height and hash
     sync: str = "full"  # or "snapshot"
+    api_rate: int = 50  # requests a second of one address
+    api_origins: tuple[str, ...] = ()  # of pages that may read the API
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,4 +368,6 @@ def settings_of(found: Mapping[str, InEffect]) -> Settings:
         allow_local=value["allow_local"],
         checkpoint=value["checkpoint"],
         sync=value["sync"],
+        api_rate=value["api_rate"],
+        api_origins=value["api_origin"] or (),
     )

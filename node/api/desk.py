@@ -15,8 +15,9 @@ from node.api.audit_answers import audit_page, proof_of
 from node.api.block_answers import block_page, transaction_fields, transaction_of, transactions_page, whole_block
 from node.api.events import Events
 from node.api.faults import Refusal, of_ledger
-from node.api.limits import Crowd, Limits, Rates, read_body
+from node.api.limits import Crowd, Limits, Rates, is_loopback, read_body
 from node.api.metrics import Metrics
+from node.api.operator import Control
 from node.api.peer_answers import peers_of
 from node.api.questions import Submission
 from node.api.reads import Reads
@@ -45,12 +46,13 @@ class Asked:
 class Desk:
     """One node's API: everything that outlives a request."""
 
-    def __init__(self, node: Node, limits: Limits) -> None:
+    def __init__(self, node: Node, limits: Limits, control: Control) -> None:
         self.node = node
+        self.control = control
         self.limits = limits
         self.rates = Rates(limits)
         self.requests = Crowd(limits.at_once, "requests")
-        self.streams = Crowd(limits.streams, "event streams")
+        self.streams = Crowd(limits.streams, "event streams", limits.streams_of_address)
         self.reads = Reads(node.store.database, node.network)
         self.rounds = RoundAnswers()
         self.events = Events(node)
@@ -80,9 +82,12 @@ class Desk:
         }
         return encoded(json.dumps(content).encode(), 503 if state == "stalled" else 200)
 
-    async def peers(self, _: Asked) -> web.StreamResponse:
+    async def peers(self, asked: Asked) -> web.StreamResponse:
+        """Strangers from elsewhere are not told where peers are: that is where people live."""
         membership = self.node.membership
-        return encoded(json.dumps(peers_of(None if membership is None else membership.switch)).encode())
+        is_near = is_loopback(self.host) or self.control.is_given(asked.request)
+        told = peers_of(None if membership is None else membership.switch, with_addresses=is_near)
+        return encoded(json.dumps(told).encode())
 
     async def losses(self, _: Asked) -> web.StreamResponse:
         content = {"losses": sampled(self.node.history.entries)}
@@ -95,7 +100,7 @@ class Desk:
         return encoded(json.dumps(self.document).encode())
 
     async def stream(self, asked: Asked) -> web.StreamResponse:
-        with self.streams.joined():
+        with self.streams.joined(asked.request.remote or ""):
             return await self.events.serve(asked.request)
 
     # ---- From the ledger
@@ -185,11 +190,14 @@ class Desk:
         node.news()
         return encoded(json.dumps(transaction_fields(transaction, chain_id)).encode(), 202)
 
-    async def _submitted(self, request: web.Request) -> Transaction:
+    async def sent(self, request: web.Request, schema: type[Schema]) -> dict[str, Any]:
+        """The fields of a body. Raises Refusal."""
         if request.content_type != "application/json":
             raise Refusal(415, "the body is JSON: send it with Content-Type: application/json")
-        body = await read_body(request, self.limits.read_seconds)
-        content = checked(Submission, strict_json(body))["transaction"]
+        return checked(schema, strict_json(await read_body(request, self.limits.read_seconds)))
+
+    async def _submitted(self, request: web.Request) -> Transaction:
+        content = (await self.sent(request, Submission))["transaction"]
         try:
             return Transaction.decode(bytes.fromhex(content))
         except NeuroError as error:

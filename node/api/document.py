@@ -9,7 +9,7 @@ from node.api import schemas
 from node.api.route import JSON, Route
 from node.api.routes import ROUTES
 
-VERSION = "1"
+VERSION, TOKEN = "1", "operator"
 # What any route may answer beside its own statuses: a wrong question, a foreign page, too much at once.
 COMMON_REFUSALS = (400, 403, 429, 500, 503)
 
@@ -26,6 +26,10 @@ def openapi() -> dict[str, Any]:
     for path in dict.fromkeys(route.path for route in ROUTES):
         routes = [route for route in ROUTES if route.path == path]
         document.path(path, operations={route.method.lower(): operation(route) for route in routes})
+    document.components.security_scheme(
+        TOKEN,
+        {"type": "http", "scheme": "bearer", "description": "what the file api-token of the data directory holds"},
+    )
     found: dict[str, Any] = document.to_dict()
     return found
 
@@ -35,7 +39,8 @@ def _name(schema: Any) -> str:
 
 
 def operation(route: Route) -> dict[str, Any]:
-    refusals = [status for status in (*COMMON_REFUSALS, *route.refusals) if status not in route.successes]
+    own = (*route.refusals, *((401,) if route.is_operators else ()))
+    refusals = [status for status in (*COMMON_REFUSALS, *own) if status not in route.successes]
     answers = {str(status): success(route) for status in route.successes}
     error = {"description": "refused", "content": {JSON: {"schema": schemas.Error}}}
     found: dict[str, Any] = {
@@ -44,6 +49,8 @@ def operation(route: Route) -> dict[str, Any]:
         "parameters": [{"in": "path", "schema": route.place}, {"in": "query", "schema": route.query}],
         "responses": answers | {str(status): error for status in sorted(set(refusals))},
     }
+    if route.is_operators:
+        found["security"] = [{TOKEN: []}]
     if route.body is not None:
         found["requestBody"] = {"required": True, "content": {JSON: {"schema": route.body}}}
     return found

@@ -20,6 +20,7 @@ HEADERS = {
 # What the status of an answer is called, where nobody has said it more exactly.
 CODES = {
     400: "bad_request",
+    401: "unauthorized",
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
@@ -52,7 +53,8 @@ class Refusal(NodeError):
     @property
     def headers(self) -> Mapping[str, str]:
         wait = self.more.get("retry_after_seconds")
-        return {} if wait is None else {"Retry-After": str(wait)}
+        told = {} if wait is None else {"Retry-After": str(wait)}
+        return told | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
 
 def of_ledger(error: NeuroError) -> Refusal:

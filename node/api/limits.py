@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from node.api.faults import Refusal
+from node.settings import Settings
 
 BODY_BYTES_MAXIMUM = 66_000  # the largest transaction as hexadecimal digits, in its JSON
+BURST_SECONDS = 4  # an address may send at once what it may send in so many seconds
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -24,8 +26,15 @@ class Limits:
     addresses: int = 1_024  # whose rate is remembered
     at_once: int = 64
     streams: int = 16
+    streams_of_address: int = 8  # so that one visitor cannot take them all
     connections: int = 256
     read_seconds: float = 10  # for a request's head, and again for its body
+    origins: tuple[str, ...] = ()  # of other sites' pages that may read
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """What the user has set."""
+        return cls(settings.api_rate, BURST_SECONDS * settings.api_rate, origins=settings.api_origins)
 
 
 class Rates:
@@ -66,23 +75,33 @@ def _network_of(address: str) -> str:
 
 
 class Crowd:
-    """Requests that are being answered at this moment."""
+    """Requests that are being answered at this moment, and of each address at most so many."""
 
-    def __init__(self, most: int, name: str) -> None:
+    def __init__(self, most: int, name: str, most_of_address: int | None = None) -> None:
         self.most = most
         self.name = name
+        self.most_of_address = most if most_of_address is None else most_of_address
         self.present = 0
+        self._of_address: dict[str, int] = {}
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
-        """Raises Refusal 503 if it is full."""
+    def joined(self, address: str = "") -> Iterator[None]:
+        """Raises Refusal 503 if it is full, and 429 if this address fills its part."""
         if self.present >= self.most:
             raise Refusal(503, f"{self.present} {self.name} are open already: try again soon", retry_after_seconds=1)
+        name = _network_of(address)
+        own = self._of_address.get(name, 0)
+        if own >= self.most_of_address:
+            raise Refusal(429, f"{own} {self.name} of this address are open: close one", retry_after_seconds=1)
         self.present += 1
+        self._of_address[name] = own + 1
         try:
             yield
         finally:
             self.present -= 1
+            self._of_address[name] -= 1
+            if not self._of_address[name]:
+                del self._of_address[name]
 
 
 def is_loopback(host: str) -> bool:
@@ -130,6 +149,13 @@ def _host_of(text: str) -> str | None:
         return None
     is_bare = parts.username is None and not parts.path and not parts.query and not parts.fragment
     return parts.hostname if is_bare and port_is_good else None
+
+
+def read_by(request: web.Request, origins: tuple[str, ...]) -> str | None:
+    """The other site whose page may read the answer: one that the user named, and reading only."""
+    origin = request.headers.get("Origin", "")
+    is_reading = request.method in ("GET", "HEAD") and not request.path.startswith("/v1/operator/")
+    return origin if is_reading and origin in origins else None
 
 
 async def read_body(request: web.Request, seconds: float) -> bytes:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, validate
 
 from node.api.fields import Question
+from node.settings import LEVELS
 
 WORD_CHARACTERS = 128
 
@@ -24,3 +25,46 @@ class SearchWord(fields.String):
 
 class Search(Question):
     q = SearchWord(required=True)
+
+
+def key_of_peer() -> fields.String:
+    """The compressed public key that `/v1/peers` names."""
+    return fields.String(
+        required=True,
+        validate=validate.Regexp(r"0[23][0-9a-f]{64}\Z", error="66 lower-case hexadecimal digits are wanted"),
+        metadata={"pattern": "^0[23][0-9a-f]{64}$"},
+    )
+
+
+class PeerAddress(Schema):
+    """Where to connect, once."""
+
+    class Meta:
+        unknown = "raise"
+
+    address = fields.String(
+        required=True,
+        validate=validate.Length(min=3, max=262),
+        metadata={"description": "HOST:PORT, an IPv6 host in brackets", "example": "203.0.113.7:8430"},
+    )
+
+
+class PeerKey(Schema):
+    class Meta:
+        unknown = "raise"
+
+    key = key_of_peer()
+
+
+class Level(Schema):
+    class Meta:
+        unknown = "raise"
+
+    level = fields.String(required=True, validate=validate.OneOf(LEVELS))
+
+
+class NoBody(Schema):
+    """An empty object."""
+
+    class Meta:
+        unknown = "raise"

@@ -7,6 +7,7 @@ from aiohttp import web
 from node.api import network_schemas, operator_questions
 from node.api.desk import Asked, Desk, encoded
 from node.api.network_answers import fees_of, layers_of, parameters_of
+from node.api.orders import ORDERS
 from node.api.route import Route, get
 from node.api.search_answers import a_transaction, search
 
@@ -75,4 +76,5 @@ OPERATOR_ROUTES: tuple[Route, ...] = (
         answer=network_schemas.FoundList,
         query=operator_questions.Search,
     ),
+    *ORDERS,
 )

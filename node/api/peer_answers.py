@@ -18,14 +18,16 @@ class Switchboard(Protocol):
     def bans(self) -> list[Ban]: ...
 
 
-def peers_of(switch: Switchboard | None) -> Json:
+def peers_of(switch: Switchboard | None, with_addresses: bool = True) -> Json:
     """All peers, oldest first, and the bans that last longest. A node without a network has neither."""
     if switch is None:
         return {"peers": [], "bans": [], "banned": 0}
     bans = switch.bans()
+    left_out = {} if with_addresses else {"address": "", "listen": ""}
+    left_out_of_bans = {} if with_addresses else {"address": "", "host": None}
     return {
-        "peers": [peer_fields(report) for report in switch.report()],
-        "bans": [ban_fields(ban) for ban in bans[:BANS_SHOWN]],
+        "peers": [peer_fields(report) | left_out for report in switch.report()],
+        "bans": [ban_fields(ban) | left_out_of_bans for ban in bans[:BANS_SHOWN]],
         "banned": len(bans),
     }
 

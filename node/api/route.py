@@ -29,6 +29,7 @@ class Route:
     produces: str = JSON
     successes: tuple[int, ...] = (200,)
     refusals: tuple[int, ...] = ()
+    is_operators: bool = False  # behind the token
 
 
 def get(path: str, name: str, summary: str, handler: Handler, **more: object) -> Route:

@@ -144,9 +144,11 @@ def add_routes(app: web.Application, desk: Desk) -> None:
 
 
 def served(route: Route, desk: Desk) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The handler as aiohttp wants it: what is asked has been checked before it runs."""
+    """The handler as aiohttp wants it: who asks, and what, has been checked before it runs."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
+        if route.is_operators:
+            desk.control.check(request)
         fields = checked(route.place, dict(request.match_info)) | checked(route.query, asked_once(request))
         return await route.handler(desk, Asked(request, fields))
 

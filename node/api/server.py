@@ -11,7 +11,8 @@ from aiohttp import web
 from node.api.desk import Desk
 from node.api.document import openapi
 from node.api.faults import HEADERS, Refusal, answer_of, of_http
-from node.api.limits import BODY_BYTES_MAXIMUM, Limits, check_host, check_origin
+from node.api.limits import BODY_BYTES_MAXIMUM, Limits, check_host, check_origin, read_by
+from node.api.operator import Control
 from node.api.routes import add_routes
 from node.data_directory import DataDirectory, write_atomically
 from node.errors import NodeError
@@ -40,9 +41,13 @@ def make_app(desk: Desk) -> web.Application:
                 LOG.debug("request refused", route=route, status=status)
         return response
 
-    async def with_headers(_: web.Request, response: web.StreamResponse) -> None:
+    async def with_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if desk.limits.origins:
+            response.headers["Vary"] = "Origin"
+            if origin := read_by(request, desk.limits.origins):
+                response.headers["Access-Control-Allow-Origin"] = origin
 
     app = web.Application(client_max_size=BODY_BYTES_MAXIMUM, middlewares=[guarded])
     app.on_response_prepare.append(with_headers)
@@ -128,9 +133,9 @@ class Runner(web.AppRunner):
 class Api:
     """The listening server. `start` returns where it listens, and notes it in api.json for `neuroshard status`."""
 
-    def __init__(self, node: Node, directory: DataDirectory, limits: Limits | None = None) -> None:
+    def __init__(self, node: Node, directory: DataDirectory, control: Control, limits: Limits | None = None) -> None:
         limits = limits or Limits()
-        self.desk = Desk(node, limits)
+        self.desk = Desk(node, limits, control)
         self._runner = Runner(make_app(self.desk), limits)
         self._note = directory / "api.json"
         self._chain_id = node.network.chain_id.hex()

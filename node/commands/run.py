@@ -6,12 +6,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import Any
 
 from rich.console import Console
 
+from node.api.limits import Limits
+from node.api.operator import Control, open_token
 from node.api.server import Api
 from node.clock import check_clock
 from node.commands.asking import asker, show_words
@@ -34,20 +37,23 @@ from node.wallet_files import Secrets
 COLLECTED_AFTER = 20_000  # objects more than before: a block of a thousand transactions makes as many
 
 
-def start(settings: Settings, token: str | None, password: str | None) -> None:
-    """Run a node until Ctrl-C, SIGTERM or the wanted round. Raises an error of the family if it cannot go on."""
+def start(settings: Settings, given: Secrets, told: Mapping[str, Mapping[str, Any]]) -> None:
+    """Run a node until Ctrl-C, SIGTERM or the wanted round. Raises an error of the family if it cannot go on.
+
+    `told` is the settings as the operator is told them.
+    """
     # With --json, stdout belongs to the one object at the end. A file or a pipe has no width: hashes stay whole there.
     stream = sys.stderr if settings.as_json else sys.stdout
     console = Console(stderr=settings.as_json, highlight=False, soft_wrap=not stream.isatty())
     check_clock()
     _check_torch(settings)
-    home = open_home(settings, Secrets(token, password), asker(), lambda words: show_words(words, console))
+    home = open_home(settings, given, asker(), lambda words: show_words(words, console))
     try:
-        with Logs(home.directory / "logs", settings.logs, console):
+        with Logs(home.directory / "logs", settings.logs, console) as logs:
             _greet(home, console)
             _warn(home, settings)
             _spare_collector()
-            status = _on_loop(_run(home, settings, console))
+            status = _on_loop(_run(home, settings, console, _Desk(logs, told)))
     finally:
         home.directory.unlock()
     if settings.as_json:
@@ -105,10 +111,16 @@ class _Ending:
     event: asyncio.Event = field(default_factory=asyncio.Event)
     reason: str = "the wanted round is closed"
 
-    def request(self, number: int) -> None:
+    def ask(self, reason: str) -> None:
+        """End it cleanly."""
         if not self.event.is_set():
-            self.reason = signal.Signals(number).name
+            self.reason = reason
             self.event.set()
+
+    def request(self, number: int) -> None:
+        """A signal has come."""
+        if not self.event.is_set():
+            self.ask(signal.Signals(number).name)
         elif self.node.trainer is not None:
             self.console.print("Asked again: the trainer is ended at once. What it had finished is on disk.")
             self.node.trainer.kill()
@@ -125,7 +137,21 @@ async def _from_snapshot(home: Home, settings: Settings, console: Console) -> bo
     return not stop.is_set()
 
 
-async def _run(home: Home, settings: Settings, console: Console) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What the operator is told and may change, beside the node."""
+
+    logs: Logs
+    told: Mapping[str, Mapping[str, Any]]
+
+    def control(self, home: Home, stop: Callable[[], None]) -> Control:
+        def set_level(name: str) -> None:
+            self.logs.level = name
+
+        return Control(open_token(home.directory), self.told, lambda: self.logs.level, set_level, stop)
+
+
+async def _run(home: Home, settings: Settings, console: Console, desk: _Desk) -> dict[str, object]:
     if not await _from_snapshot(home, settings, console):
         console.print("Stopped. What has come of the snapshot is kept; the same command goes on from there.")
         return {"stopped": "while the ledger was being restored"}
@@ -137,7 +163,8 @@ async def _run(home: Home, settings: Settings, console: Console) -> dict[str, ob
     ending = _Ending(node, console)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ending.request, number)
-    api = Api(node, home.directory)
+    control = desk.control(home, lambda: ending.ask("the operator"))
+    api = Api(node, home.directory, control, Limits.of(settings))
     jobs = Jobs(node)
     screen = asyncio.create_task(Screen(node, console).run())
     # A screen that fails ends the node with its reason, like everything else that runs here.

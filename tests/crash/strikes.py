@@ -6,7 +6,8 @@ from node.failpoints import NAMES
 from tests.crash.lives import Lives
 
 # Only in the first life of a directory.
-FIRST = ("schema.", "network.", "password.", "keystore.", "node-key.", "ledger.genesis.", "sign-state.new.")
+FIRST = ("schema.", "network.", "password.", "keystore.", "node-key.", "api-token.", "ledger.genesis.")
+FIRST += ("sign-state.new.",)
 # The trainer passes these, the node goes on.
 TRAINER = ("payload.", "averages.", "work.", "segments.line.", "segments.part.", "tokens.")
 ATTEMPTS = 8

@@ -20,6 +20,7 @@ from chain.transactions import Action, Transaction, Transfer
 from chain.transition import Applied
 from consensus.messages import FINALIZE, NOTARIZE
 from node.api.limits import Limits
+from node.api.operator import Control, open_token
 from node.api.server import Api
 from node.data_directory import DataDirectory
 from node.home import Home
@@ -122,6 +123,12 @@ class Served:
     api: Api
     address: str
     session: aiohttp.ClientSession
+    orders: list[str]  # log levels set and stops asked for by the operator
+
+    @property
+    def as_operator(self) -> dict[str, str]:
+        """The header of one who can read the token."""
+        return {"Authorization": f"Bearer {self.api.desk.control.token}"}
 
     @property
     def url(self) -> str:
@@ -140,6 +147,10 @@ class Served:
         reply = await self.ask(path)
         assert reply.status == 200, (path, reply.body)
         return reply.json
+
+    async def order(self, name: str, content: object, **options: Any) -> Reply:
+        """POST as the operator, who can read the token."""
+        return await self.ask(f"/v1/operator/{name}", "POST", json=content, headers=self.as_operator, **options)
 
     async def walked(self, path: str, key: str, limit: int = 3) -> list[Any]:
         """Every entry of a list, page by page."""
@@ -220,11 +231,19 @@ async def serving(
     """The API of a new node with a past."""
     network = await asyncio.to_thread(past, folder)
     node = open_node(folder, network, validator)
-    api = Api(node, node.home.directory, limits)
+    orders: list[str] = []
+    control = Control(
+        open_token(node.home.directory),
+        {"threads": {"value": 2, "source": "flag", "where": "--threads"}},
+        lambda: orders[-1] if orders else "info",
+        orders.append,
+        lambda: orders.append("stopped"),
+    )
+    api = Api(node, node.home.directory, control, limits)
     address = await api.start(listen)
     try:
         async with aiohttp.ClientSession() as session:
-            yield Served(node, api, address, session)
+            yield Served(node, api, address, session, orders)
     finally:
         await api.stop()
         await node.close()
