@@ -32,7 +32,8 @@ from node.errors import NodeError, StoreError
 from node.key_value import KeyValue
 from node.model_store import check_outcome, step_from_payloads
 from node.payload_store import PayloadStore
-from node.store import PAYLOADS, PRUNED, index_entries, number
+from node.receipt_index import ReceiptIndex, Sums
+from node.store import PAYLOADS, PRUNED, RECEIPTS, index_entries, number
 from node.template import Learning
 from training.errors import TrainingError
 
@@ -95,6 +96,8 @@ class Replay:
         self.flat: dict[bytes, bytes] = {}
         self.nodes: dict[bytes, bytes] = {}
         self.indexes: dict[bytes, bytes] = {}
+        self.receipts = ReceiptIndex(lambda wallet, day: Sums())
+        self.receipts_after = int.from_bytes(database.get(RECEIPTS) or b"", "big")
         self.counts = Counts()
         self.covered = 0  # the highest block that a checked finalization certificate makes final
         # Told of every block after it was executed.
@@ -110,7 +113,11 @@ class Replay:
         tip = tip_of(self.database)
         self.hear.append(self._index)
         self.follow(tip, progress)
-        compare(self.database, tip, {b"s": self.flat, b"t": self.nodes, b"e": {}, **by_prefix(self.indexes)})
+        compare(
+            self.database,
+            tip,
+            {b"s": self.flat, b"t": self.nodes, b"e": {}, **by_prefix(self.indexes | self.receipts.fresh)},
+        )
         check_kept(self.database, self.state, self.network.chain_id, tip)
         recount(self.flat)
         return self.counts
@@ -163,6 +170,8 @@ class Replay:
 
     def _index(self, applied: Applied) -> None:
         self.indexes |= {key: value or b"" for key, value in index_entries(applied, self.network).items()}
+        if applied.block.header.height > self.receipts_after:
+            self.receipts.add(applied)
 
     def _check_certificates(self, block: Block, certificate: bytes, state: State) -> None:
         header, chain_id = block.header, self.network.chain_id

@@ -1,6 +1,7 @@
 """fsck: the indexes made again from the blocks, and in words whatever cannot be repaired. Start reading at `Fsck.run`.
 
-An index only helps to find things: blocks, transactions, addresses, ends of rounds, and the nodes of the state's tree.
+An index only helps to find things: blocks, transactions, addresses, ends of rounds, what wallets earned, and the nodes
+of the state's tree.
 Blocks, certificates and state are the ledger itself: what is lost of them has to come from somewhere else.
 """
 
@@ -13,10 +14,21 @@ from chain.genesis import Network
 from chain.range_proof import leaf_of
 from chain.tree import LEAF, Leaf, Update
 from node.archive import Replay
-from node.archive_stored import NAMES, ArchiveDiffers, Progress, check_beginning, differences, silent, tip_of
+from node.archive_stored import (
+    NAMES,
+    ArchiveDiffers,
+    Progress,
+    by_prefix,
+    check_beginning,
+    differences,
+    silent,
+    tip_of,
+)
+from node.archive_wallets import WalletCheck
 from node.errors import NodeError
 from node.key_value import KeyValue
-from node.store import PRUNED, body_entries, header_heights, index_entries, number
+from node.receipt_index import PREFIXES, ReceiptIndex, Sums, nodes_of_state
+from node.store import PRUNED, RECEIPTS, body_entries, header_heights, index_entries, number
 
 BATCH_RECORDS = 4_096
 ADVICE = (
@@ -62,7 +74,7 @@ class Fsck:
                 self._repair(prefix, self._with_kept(prefix, expected))
             else:
                 self._repair(prefix, expected)
-        self._rounds(progress)
+        self._executed(tip, progress)
         return self.findings
 
     # ---- Blocks: read, never repaired
@@ -122,29 +134,48 @@ class Fsck:
             self._name("state", words, max(1, len(wrong)))
         else:
             self._repair(b"t", tree.fresh)
+            nodes = nodes_of_state((b"s" + key, value) for key, value in flat.items() if key[:1] == b"n")
+            self._repair(b"n", by_prefix(nodes, (b"n",))[b"n"])
 
     def _unlike_tree(self, flat: dict[bytes, bytes]) -> list[bytes]:
         """The state keys whose value the stored tree does not hold; ascending."""
         leaves = {Leaf(record[1:33], record[33:65]) for _, record in self.database.items(b"t") if record[:1] == LEAF}
         return sorted(key for key, value in flat.items() if leaf_of(key, value) not in leaves)
 
-    # ---- The index of rounds: only execution knows where a round ended
+    # ---- Ends of rounds, and receipts by wallet: only execution knows them
 
-    def _rounds(self, progress: Progress) -> None:
+    def _executed(self, tip: Header | None, progress: Progress) -> None:
         if self.pruned:
-            return  # Nothing can be executed: what is there stays.
-        if self._missing:
-            self._name("round index", "not checked: that needs every block from the first on")
+            self._fits(tip)
             return
-        expected: dict[bytes, bytes] = {}
+        if self._missing:
+            self._name(
+                "round index", "not checked, nor are receipts of wallets: that needs every block from the first on"
+            )
+            return
+        rounds: dict[bytes, bytes] = {}
+        receipts = ReceiptIndex(lambda wallet, day: Sums())
         replay = Replay(self.database, self.network, None, every_certificate=False)
-        replay.hear.append(lambda applied: expected.update(_ends(index_entries(applied, self.network))))
+        replay.hear += [receipts.add, lambda applied: rounds.update(_ends(index_entries(applied, self.network)))]
         try:
             replay.follow(self.tip, progress)
         except ArchiveDiffers as error:
             self._name("blocks", f"{error}: {ADVICE}")
             return
-        self._repair(b"o", expected)
+        self._repair(b"o", rounds)
+        for prefix, expected in by_prefix(receipts.fresh, PREFIXES).items():
+            self._repair(prefix, expected)
+        if self.database.get(RECEIPTS) is not None and not self.dry_run:
+            self.database.write({RECEIPTS: None})  # The index begins at the genesis now.
+
+    def _fits(self, tip: Header | None) -> None:
+        """Nothing can be executed: what is there stays, and is only compared with itself."""
+        if tip is None:
+            return
+        try:
+            WalletCheck(self.database, self.network, tip).run()
+        except ArchiveDiffers as error:
+            self._name("receipt index", f"{error}: {ADVICE}")
 
     # ---- Findings
 

@@ -1,9 +1,9 @@
 """Pruning: a node that is no archive forgets the bodies of old blocks and the payloads of released rounds.
 
-Kept: every header and certificate, the index of blocks and of rounds, the whole state and its tree, the bodies of the
-running epoch and of the last epochs before it, the bodies since the opening of the oldest round whose rewards are not
-released, and the payloads of such rounds. What is pruned is noted in the ledger first: a run that is cut short leaves a
-ledger that says so, and the next run ends it.
+Kept: every header and certificate, the index of blocks and of rounds, what wallets earned day by day, the whole state
+and its tree, the bodies of the running epoch and of the last epochs before it, the bodies since the opening of the
+oldest round whose rewards are not released, and the payloads of such rounds. What is pruned is noted in the ledger
+first: a run that is cut short leaves a ledger that says so, and the next run ends it.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from chain.transition import epoch_of
 from node.archive_stored import Progress, silent
 from node.errors import StoreError, disk_advice
 from node.payload_store import PayloadStore
-from node.store import PRUNED, Store, body_entries, number
+from node.store import PRUNED, Store, body_entries, number, receipt_entries
 
 BATCH_BLOCKS = 256  # of one write: a running node's own writes wait for no longer than that
 
@@ -51,6 +51,7 @@ def prune(store: Store, payloads: PayloadStore, last: int, progress: Progress = 
             height = number(block.header.height)
             changes |= {b"b" + height: None, b"e" + height: block.header.encode()}
             changes |= dict.fromkeys(body_entries(block, store.network))
+            changes |= dict.fromkeys(receipt_entries(store.database, block.header.height))
         store.database.write(changes)
         done.blocks += len(blocks)
         progress(blocks[-1].header.height, done.height)

@@ -21,6 +21,7 @@ from chain.tree import Update
 from node.archive_stored import (
     ArchiveDiffers,
     Progress,
+    by_prefix,
     check_beginning,
     check_kept,
     compare,
@@ -28,11 +29,13 @@ from node.archive_stored import (
     silent,
     tip_of,
 )
+from node.archive_wallets import WalletCheck
 from node.certificates import check_parent_certificate
 from node.errors import StoreError
 from node.key_value import KeyValue
 from node.model_store import ModelStore
 from node.payload_store import PayloadStore
+from node.receipt_index import nodes_of_state
 from node.set_chain import Members, check_final, committee
 from node.store import PRUNED, body_entries, first_headers, header_heights, number
 
@@ -168,8 +171,10 @@ class PrunedCheck:
                 f"after height {self.tip} the stored state has the root {root.hex()[:16]}, the header names "
                 f"{header.state_root.hex()[:16]}"
             )
-        compare(self.database, self.tip, {b"t": tree.fresh, **self.indexes})
+        nodes = nodes_of_state(self.database.items(b"sn"))
+        compare(self.database, self.tip, {b"t": tree.fresh, **by_prefix(nodes, (b"n",)), **self.indexes})
         self._check_rounds()
+        WalletCheck(self.database, self.network, header).run()
         supply = self.state.supply
         if (supply.minted, supply.burned) != (header.minted, header.burned):
             raise ArchiveDiffers(f"after height {self.tip} the header names other amounts minted and burned")

@@ -1,6 +1,6 @@
 """What is stored, compared with what it should be: records, kept certificates, and every pot added up by itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from chain.crypto.hashing import ZERO
 from chain.errors import NeuroError
@@ -13,6 +13,7 @@ from consensus.messages import Certificate
 from node.certificates import committee_of
 from node.errors import NodeError, StoreError
 from node.key_value import KeyValue
+from node.receipt_index import PREFIXES
 from node.store import CHAIN, GENESIS_ROOT, SCHEMA, SCHEMA_KEY, TIP, kept_key
 
 Records = Mapping[bytes, bytes]
@@ -25,8 +26,12 @@ NAMES = {
     b"i": "address index",
     b"o": "round index",
     b"e": "headers",
+    b"w": "receipt index",
+    b"r": "receipt index by block",
+    b"d": "sums of wallets",
+    b"n": "node index",
 }
-INDEXES = (b"h", b"x", b"i", b"o")
+INDEXES = (b"h", b"x", b"i", b"o", b"n", *PREFIXES)
 
 
 class ArchiveDiffers(NodeError):
@@ -42,9 +47,9 @@ def tip_of(database: KeyValue) -> int:
     return int.from_bytes(database.get(TIP) or b"", "big")
 
 
-def by_prefix(records: Records) -> dict[bytes, dict[bytes, bytes]]:
+def by_prefix(records: Records, prefixes: Sequence[bytes] = INDEXES) -> dict[bytes, dict[bytes, bytes]]:
     """Index records sorted by their kind, each without its prefix."""
-    return {prefix: {k[1:]: v for k, v in records.items() if k[:1] == prefix} for prefix in INDEXES}
+    return {prefix: {k[1:]: v for k, v in records.items() if k[:1] == prefix} for prefix in prefixes}
 
 
 def differences(database: KeyValue, prefix: bytes, expected: Records) -> list[bytes]:

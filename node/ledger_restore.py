@@ -13,9 +13,10 @@ from chain.genesis import Network, genesis_state
 from chain.state import State
 from chain.tree import Update
 from node.key_value import KeyValue
+from node.receipt_index import nodes_of_state
 from node.set_chain import EpochEnd, SetChain, check_final
 from node.snapshot import CHUNK_FILE_BYTES_MAXIMUM, PREFIX, Chunk, Epochs, Manifest, SnapshotError, check_chunk
-from node.store import CHAIN, GENESIS_ROOT, HEADERS, PRUNED, RESTORED, SCHEMA, SCHEMA_KEY, TIP, number
+from node.store import CHAIN, GENESIS_ROOT, HEADERS, PRUNED, RECEIPTS, RESTORED, SCHEMA, SCHEMA_KEY, TIP, number
 
 MANIFEST_BYTES_MAXIMUM, EPOCHS_BYTES_MAXIMUM = 1 << 24, 1 << 30
 NO_EPOCHS = Epochs(()).encode()  # a file of zeros, which has no pages root
@@ -94,6 +95,7 @@ class LedgerRestoration:
         tip = number(header.height)
         changes: dict[bytes, bytes | None] = {CHAIN: network.chain_id, SCHEMA_KEY: SCHEMA, GENESIS_ROOT: genesis_root}
         changes |= {TIP: tip, PRUNED: tip, HEADERS: tip + number(self.manifest.first_epoch), RESTORED: None}
+        changes |= {RECEIPTS: tip, **nodes_of_state(self.database.items(b"sn"))}
         for end in (*self.ends, EpochEnd(header, self.manifest.certificate, ())):
             height = number(end.header.height)
             changes |= {b"e" + height: end.header.encode(), b"f" + height: end.certificate}

@@ -6,10 +6,12 @@ i ‖ address ‖ height ‖ tx id  (empty)      o ‖ round    height of the bl
 k ‖ epoch ‖ view ‖ kind   certificate of a view that is not final yet, and the tip's notarization
 p ‖ height ‖ block hash   block that may have been voted for and is not final yet
 e ‖ height   header of a block whose body this node does not keep (`node.archive_prune`, `node.snapshot`)
+w, r, d, n   receipts, sums and nodes of wallets (`node.receipt_index`)
 m ‖ name     tip, chain id, schema, genesis root; where something is not kept: up to which height
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from chain.address import address_of
@@ -25,14 +27,30 @@ from consensus.messages import Certificate
 from node.errors import StoreError, disk_advice
 from node.failpoints import reach
 from node.key_value import RESTORE, KeyValue
+from node.receipt_index import (
+    Reached,
+    ReceiptIndex,
+    Sums,
+    Told,
+    day_key,
+    day_of,
+    node_entry,
+    nodes_in,
+    nodes_of_state,
+    reached_key,
+    told_key,
+)
 
-SCHEMA = b"2"  # 2: records of rounds, nodes and the ledger that await work and hold polls
+# 2: records of rounds, nodes and the ledger that await work and hold polls. 3: the index of receipts by wallet.
+SCHEMA, BEFORE_RECEIPTS = b"3", b"2"
 TIP, CHAIN, SCHEMA_KEY, GENESIS_ROOT = b"mtip", b"mchain", b"mschema", b"mgenesis"
 # Bodies up to PRUNED may be gone. HEADERS: a height below which there are only the last headers of epochs, and the
 # first epoch of those. Absent where all is kept.
 PRUNED, HEADERS = b"mpruned", b"mheaders"
 # Payloads of rounds up to a first number may be gone, those up to a second one are: 8 bytes each.
 PAYLOADS = b"mpayloads"
+# Receipts of blocks up to here are not in the index by wallet, which began later. Absent where it has them all.
+RECEIPTS = b"mreceipts"
 COMPLETE = b"mcomplete"  # an archive has the payloads of all rounds up to this one
 RESTORED = b"mrestored"  # while a snapshot is being restored: chunks that are there, and the root of their tree
 # When blocks were last fetched that the checkpoint rule allowed although they are old (`node.checkpoint`).
@@ -65,7 +83,7 @@ class Store:
                 f"this ledger belongs to chain {chain_id.hex()[:16]}, the network file beside it to "
                 f"{network.chain_id.hex()[:16]}: restore the network file from a backup"
             )
-        elif database.get(SCHEMA_KEY) != SCHEMA:
+        elif not upgraded(database):
             raise StoreError(
                 f"the ledger has schema {database.get(SCHEMA_KEY)!r}, this program writes {SCHEMA!r}; "
                 "use the program that wrote it"
@@ -120,6 +138,11 @@ class Store:
         self.database.write({PAYLOADS: number(maybe) + number(surely)})
 
     @property
+    def receipts_from(self) -> int:
+        """The first height whose receipts are summed by wallet."""
+        return (_optional_number(self.database.get(RECEIPTS)) or 0) + 1
+
+    @property
     def complete_round(self) -> int:
         """All payloads of rounds up to here were here once."""
         return _optional_number(self.database.get(COMPLETE)) or 0
@@ -171,6 +194,33 @@ class Store:
         for key, _ in self.database.items(b"i" + address):
             yield int.from_bytes(key[22:30], "big"), key[30:]
 
+    def sums_by_day(self, address: bytes) -> Generator[tuple[int, Sums], None, None]:
+        """(UTC day, a wallet's sums up to its end) for each day on which they changed, the newest first."""
+        for key, data in self.database.items(b"d" + address):
+            yield day_of(key), Sums.decode(data)
+
+    def sums_of(self, address: bytes, today: int | None = None) -> Sums:
+        """What a wallet was paid and lost until now. With the day of the newest block this is found sooner."""
+        if today is not None and (data := self.database.get(day_key(address, today))) is not None:
+            return Sums.decode(data)
+        with closing(self.sums_by_day(address)) as days:
+            return next(days, (0, Sums()))[1]
+
+    def told(self, address: bytes, first: int, end: int) -> Iterator[tuple[int, Told]]:
+        """(height, what it brought about for a wallet) for first ≤ height < end, the newest first."""
+        for key, data in self.database.descending(told_key(address, first), told_key(address, end)):
+            yield int.from_bytes(key[-8:], "big"), Told.decode(data)
+
+    def base_fee(self, height: int) -> int | None:
+        """What a unit of gas cost in a block; None where nobody paid it, or it is not known any more."""
+        data = self.database.get(reached_key(height))
+        return None if data is None else Reached.decode(data).base_fee or None
+
+    def nodes_of(self, address: bytes) -> Iterator[bytes]:
+        """The ids of all nodes that a wallet registered, ascending."""
+        for key, _ in self.database.items(node_entry(address, b"")):
+            yield key[-32:]
+
     def hash_at(self, height: int) -> bytes:
         """The hash of a finalized block; the chain id for height 0."""
         if height == 0:
@@ -214,6 +264,7 @@ class Store:
         `notes` are further records to be written with them.
         """
         changes: dict[bytes, bytes | None] = {}
+        receipts = ReceiptIndex(self.sums_of)
         height = self.height
         for applied in chain:
             header = applied.block.header
@@ -225,6 +276,8 @@ class Store:
             changes[b"b" + number(height)] = applied.block.encode()
             changes[b"f" + number(height)] = b"" if certificate is None or not is_last else certificate.encode()
             changes |= index_entries(applied, self.network)
+            receipts.add(applied)
+        changes |= receipts.fresh
         # The child of the last block will carry its notarization; certificates of earlier views are done with.
         for old in self.kept():
             if (old.epoch, old.view) < (header.epoch, header.view):
@@ -250,10 +303,28 @@ def index_entries(applied: Applied, network: Network) -> dict[bytes, bytes | Non
     block = applied.block
     height = number(block.header.height)
     entries: dict[bytes, bytes | None] = {b"h" + block.header.hash(): height, **body_entries(block, network)}
+    entries |= dict.fromkeys(nodes_in(block), b"")
     for receipt in applied.receipts:
         if isinstance(receipt, RoundClosed | RoundVoid):
             entries[b"o" + number(receipt.round)] = height
     return entries
+
+
+def receipt_entries(database: KeyValue, height: int) -> list[bytes]:
+    """The keys of what the index by wallet says of one block; the sums go on without it."""
+    data = database.get(reached_key(height))
+    if data is None:
+        return []
+    return [reached_key(height), *(told_key(wallet, height) for wallet in Reached.decode(data).wallets)]
+
+
+def upgraded(database: KeyValue) -> bool:
+    """Bring a ledger of the schema before this one up to date; False if it has yet another one."""
+    if database.get(SCHEMA_KEY) == BEFORE_RECEIPTS:
+        # Past receipts would have to be computed from the genesis on: `archive fsck` does that, a start does not.
+        nodes = nodes_of_state(database.items(b"sn"))
+        database.write({**nodes, RECEIPTS: database.get(TIP), SCHEMA_KEY: SCHEMA})
+    return database.get(SCHEMA_KEY) == SCHEMA
 
 
 def body_entries(block: Block, network: Network) -> dict[bytes, bytes]:

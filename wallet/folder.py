@@ -10,6 +10,7 @@ The folder may be a running node's: the wallet never takes the node's lock and w
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -57,6 +58,7 @@ class WalletFolder:
     def create(self, words: str | None, password: str, label: str | None = None) -> Wallet:
         """A new wallet, or that of twelve words, kept under a password. Never overwrites one.
 
+        Who shows the words of a new wallet does so before: they are `Wallet.create().words()`, then given here.
         Raises KeystoreExists, MnemonicError, BadPassword, FolderError.
         """
         if self.keystore.exists():
@@ -73,7 +75,9 @@ class WalletFolder:
         self._check_accounts(content.accounts, wallet)
         name = _first_label(content) if label is None else checked_name(label, _names(content))
         wallet.save(self.keystore, password, reached=self._reached)
-        self._change(lambda content: _with_account(content, account_of(wallet, 0, name)))
+        # The keystore is the wallet: what else is kept is made again when it is opened.
+        with suppress(FolderError):
+            self._change(lambda content: _with_account(content, account_of(wallet, 0, name)))
         return wallet
 
     def open(self, password: str) -> Wallet:
@@ -88,7 +92,9 @@ class WalletFolder:
         content = self._content()
         self._check_accounts(content.accounts, wallet)
         if any(account.public_key is None for account in content.accounts) or not content.accounts:
-            self._change(lambda content: _completed(content, wallet))
+            # For drafts without a password; a full disk or one that cannot be written must not lock anybody out.
+            with suppress(FolderError):
+                self._change(lambda content: self._completed(content, wallet))
         return wallet
 
     def stored_password(self) -> str | None:
@@ -128,8 +134,7 @@ class WalletFolder:
         """The account of the lowest free address number, or of a given one. Raises NameRefused, DerivationError."""
 
         def change(content: Content) -> Content:
-            content = _completed(content, wallet)
-            self._check_accounts(content.accounts, wallet)
+            content = self._completed(content, wallet)
             taken = {account.index for account in content.accounts}
             wanted = next(number for number in range(len(taken) + 1) if number not in taken) if index is None else index
             if not 0 <= wanted <= INDEX_MAXIMUM or wanted in taken:
@@ -243,6 +248,12 @@ class WalletFolder:
             replace_whole(self._file, written, self._reached)
             return after
 
+    def _completed(self, content: Content, wallet: Wallet) -> Content:
+        """With the first account and all public keys, which only an opened wallet knows."""
+        self._check_accounts(content.accounts, wallet)
+        known = [(each.index, each.label) for each in content.accounts] or [(0, _first_label(content))]
+        return replace(content, accounts=tuple(account_of(wallet, index, label) for index, label in known))
+
     def _check_accounts(self, accounts: tuple[Account, ...], wallet: Wallet) -> None:
         if not all(account.is_of(wallet) for account in accounts):
             raise self._of_another_wallet()
@@ -262,12 +273,6 @@ def _with_account(content: Content, account: Account) -> Content:
         replace(account, label=each.label) if each.index == account.index else each for each in content.accounts
     )
     return replace(content, accounts=tuple(accounts))
-
-
-def _completed(content: Content, wallet: Wallet) -> Content:
-    """With the first account and all public keys, which only an opened wallet knows."""
-    known = [(each.index, each.label) for each in content.accounts] or [(0, _first_label(content))]
-    return replace(content, accounts=tuple(account_of(wallet, index, label) for index, label in known))
 
 
 def _first_label(content: Content) -> str:

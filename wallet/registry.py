@@ -140,9 +140,9 @@ def commands() -> Mapping[str, Command]:
     return dict(sorted(_COMMANDS.items(), key=lambda each: order.index(each[1].group)))
 
 
-def find(name: str) -> Command:
+def find(name: str, known: Mapping[str, Command] | None = None) -> Command:
     """Raises BadValue, with what may have been meant."""
-    known = commands()
+    known = commands() if known is None else known
     if name not in known:
         raise BadValue(f"there is no command {plain(name)!r}{meant(name, known)}; `help` lists all")
     return known[name]

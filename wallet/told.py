@@ -34,9 +34,9 @@ def told(kind: str, content: Answered, own: Collection[bytes], name_of: NameOf) 
     """
     match kind:
         case "payment":
-            return _payment(content, own, name_of)
+            return _payment(content, own, name_of) + _left_out(content)
         case "earning":
-            return _earning(content)
+            return _earning(content) + _left_out(content)
         case "round_closed":
             return f"Round {content.whole('round')} is finished: the model has learnt."
         case "round_void":
@@ -70,3 +70,9 @@ def _source(content: Answered) -> str:
     parts = [] if number is None else [f"round {number}"]
     parts += [f"node {node.hex()[:NODE_DIGITS]}"] if node else []
     return f" ({', '.join(parts)})" if parts else ""
+
+
+def _left_out(content: Answered) -> str:
+    """Of one block not all events are told."""
+    more = content.maybe("left_out", content.whole)
+    return f" And {more} more like this in the same block: `history` has all." if more else ""

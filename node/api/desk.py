@@ -10,9 +10,8 @@ from marshmallow import Schema, ValidationError
 
 from chain.errors import BadSignature, LedgerError, NeuroError
 from chain.transactions import Transaction
-from node.api.account_answers import account_of
 from node.api.audit_answers import audit_page, proof_of
-from node.api.block_answers import block_page, transaction_fields, transaction_of, transactions_page, whole_block
+from node.api.block_answers import block_page, transaction_fields, transaction_of, whole_block
 from node.api.events import Events
 from node.api.faults import Refusal, of_ledger
 from node.api.limits import Crowd, Limits, Rates, is_loopback, read_body
@@ -21,6 +20,7 @@ from node.api.operator import Control
 from node.api.peer_answers import peers_of
 from node.api.questions import Submission
 from node.api.reads import Reads
+from node.api.rich_list import RichList
 from node.api.round_answers import Local, RoundAnswers, proof_page
 from node.api.validator_answers import validator_page
 from node.mempool_checks import check_applies
@@ -55,6 +55,7 @@ class Desk:
         self.streams = Crowd(limits.streams, "event streams", limits.streams_of_address)
         self.reads = Reads(node.store.database, node.network)
         self.rounds = RoundAnswers()
+        self.rich_list = RichList()
         self.events = Events(node)
         self.metrics = Metrics(node, self.events)
         self.host = "127.0.0.1"  # where the server listens
@@ -101,7 +102,7 @@ class Desk:
 
     async def stream(self, asked: Asked) -> web.StreamResponse:
         with self.streams.joined(asked.request.remote or ""):
-            return await self.events.serve(asked.request)
+            return await self.events.serve(asked.request, asked.fields["address"])
 
     # ---- From the ledger
 
@@ -113,12 +114,6 @@ class Desk:
 
     async def block(self, asked: Asked) -> web.StreamResponse:
         return await self._read(lambda store: whole_block(store, asked.fields["block"]))
-
-    async def account(self, asked: Asked) -> web.StreamResponse:
-        return await self._read(lambda store: account_of(store, asked.fields["address"]))
-
-    async def account_transactions(self, asked: Asked) -> web.StreamResponse:
-        return await self._read(lambda store: transactions_page(store, **asked.fields))
 
     async def validators(self, asked: Asked) -> web.StreamResponse:
         return await self._read(lambda store: validator_page(store, **asked.fields))

@@ -30,6 +30,7 @@ from chain.receipts import (
 from chain.state import AUDIT_PHASES
 from chain.transition import Applied
 from node.api.block_answers import summary
+from node.api.wallet_events import chosen, wallet_events
 from node.node import Node
 from node.round_history import finite
 from node.round_now import pace_ms, seconds_left
@@ -52,6 +53,8 @@ KINDS = {
     "round_void": "a round has ended without a result",
     "audit": "audits have been drawn, have ended, or an auditor was silent or at fault",
     "stake": "a block has changed stakes or who may vote",
+    "payment": "a payment from or to one of the addresses that were asked for",
+    "earning": "one of these addresses was paid or lost something otherwise",
     "progress": "inner steps of this node's trainer, at most twice a second",
     "validated": "the loss of the model after a round has been measured",
     "dropped": "this listener did not keep up: the stream ends",
@@ -95,7 +98,8 @@ def audit_change(receipt: Receipt) -> dict[str, Any] | None:
 class Listener:
     """One open stream."""
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, events: int, addresses: frozenset[bytes] = frozenset()) -> None:
+        self.addresses = addresses  # whose payments and earnings it is told
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(events + 2)
         self.events = events
         self.is_dropped = False
@@ -158,9 +162,12 @@ class Events:
             return
         event = self._encode(kind, content)
         for listener in list(self._listeners):
-            if not listener.tell(event):
-                self._listeners.discard(listener)
-                listener.end(self._encode("dropped", {"reason": f"{listener.events} events were not taken in time"}))
+            self._tell(listener, event)
+
+    def _tell(self, listener: Listener, event: bytes) -> None:
+        if listener in self._listeners and not listener.tell(event):
+            self._listeners.discard(listener)
+            listener.end(self._encode("dropped", {"reason": f"{listener.events} events were not taken in time"}))
 
     def _encode(self, kind: str, content: dict[str, Any]) -> bytes:
         self._number += 1
@@ -200,6 +207,17 @@ class Events:
         self._tell_phase()
         self._tell_changes(applied, "audit", audit_change)
         self._tell_changes(applied, "stake", stake_change)
+        self._tell_wallets(applied)
+
+    def _tell_wallets(self, applied: Applied) -> None:
+        """What concerns the addresses that a listener has named."""
+        named = [listener for listener in self._listeners if listener.addresses]
+        if not named:
+            return
+        found = wallet_events(applied, frozenset[bytes]().union(*(each.addresses for each in named)), self.node.network)
+        for listener in named:
+            for event in chosen(found, listener.addresses):
+                self._tell(listener, self._encode(event.kind, event.content))
 
     def _tell_phase(self) -> None:
         """The newest round, if it is in another phase than when it was told last."""
@@ -233,10 +251,10 @@ class Events:
             case Validated(number, loss):
                 self.announce("validated", {"round": number, "validation_loss": finite(loss)})
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Send events until the client leaves, falls behind, or the node stops."""
+    async def serve(self, request: web.Request, addresses: frozenset[bytes] = frozenset()) -> web.StreamResponse:
+        """Send events, with what concerns these addresses, until the client leaves, falls behind, or the node stops."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
-        listener = Listener(self.queue_events)
+        listener = Listener(self.queue_events, addresses)
         with suppress(ConnectionError, TimeoutError):
             await response.prepare(request)
             self._listeners.add(listener)

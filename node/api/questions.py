@@ -6,7 +6,6 @@ from chain.block import VALIDATORS_MAXIMUM
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM
 from node.api.fields import (
     U64_MAXIMUM,
-    AddressText,
     BlockName,
     HexPrefix,
     HexText,
@@ -18,8 +17,6 @@ from node.api.fields import (
 )
 
 HEX_MAXIMUM = 2 * TRANSACTION_BYTES_MAXIMUM
-# An index key ends with height and transaction id.
-TRANSACTION_CURSOR_BYTES = 8 + 32
 
 
 class Nothing(Question):
@@ -32,10 +29,6 @@ class BlockPath(Question):
 
 class TransactionPath(Question):
     id = HexText(32, required=True)
-
-
-class AccountPath(Question):
-    address = AddressText(required=True)
 
 
 class RoundPath(Question):
@@ -61,11 +54,6 @@ class ValidatorsPage(Question):
 
     limit = limit()
     cursor = NumberText(0, VALIDATORS_MAXIMUM, load_default=None)
-
-
-class TransactionsPage(Question):
-    limit = limit()
-    cursor = HexText(TRANSACTION_CURSOR_BYTES, load_default=None)
 
 
 class ProofsPage(Question):

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from node.api import audit_schemas, questions, round_schemas, schemas
+from node.api import account_questions, audit_schemas, questions, round_schemas, schemas
 from node.api.account_routes import ACCOUNT_ROUTES
 from node.api.desk import Asked, Desk, checked
 from node.api.faults import Refusal
@@ -60,23 +60,6 @@ ROUTES: tuple[Route, ...] = (
         refusals=(404,),
     ),
     get(
-        "/v1/accounts/{address}",
-        "account",
-        "What an address owns and has at stake, with proofs against the last finalized header.",
-        Desk.account,
-        answer=schemas.Account,
-        place=questions.AccountPath,
-    ),
-    get(
-        "/v1/accounts/{address}/transactions",
-        "account_transactions",
-        "What an address sent or received, newest first.",
-        Desk.account_transactions,
-        answer=schemas.Transactions,
-        place=questions.AccountPath,
-        query=questions.TransactionsPage,
-    ),
-    get(
         "/v1/validators",
         "validators",
         "The validator set of the running epoch, in its order.",
@@ -129,7 +112,15 @@ ROUTES: tuple[Route, ...] = (
         refusals=(404,),
     ),
     get("/v1/losses", "losses", "Validation loss over all rounds.", Desk.losses, answer=schemas.Losses),
-    get("/v1/events", "events", "What happens, as Server-Sent Events.", Desk.stream, produces=STREAM, refusals=(503,)),
+    get(
+        "/v1/events",
+        "events",
+        "What happens, as Server-Sent Events.",
+        Desk.stream,
+        query=account_questions.EventsOf,
+        produces=STREAM,
+        refusals=(503,),
+    ),
     get("/metrics", "metrics", "For Prometheus.", Desk.show_metrics, produces=TEXT),
     get("/openapi.json", "openapi", "This document.", Desk.show_document),
     *ACCOUNT_ROUTES,

@@ -232,51 +232,6 @@ class Block(Answer):
     round_inputs = many(RoundInput)
 
 
-class StateProof(Answer):
-    """`state_proof` shows what the tree under `state_root` holds for `key`."""
-
-    key = hexadecimal()
-    value = maybe(hexadecimal())
-    state_root = digest()
-    state_proof = hexadecimal()
-
-
-class AccountProof(StateProof):
-    """The state root is the header's."""
-
-    header = maybe(hexadecimal())
-    certificate = maybe(hexadecimal())
-
-
-class Unbonding(Answer):
-    amount_nanos = amount()
-    ready_epoch = whole()
-
-
-class Stake(Answer):
-    """`leaving` is a part of `bonded`. The header of the account's proof proves this one too."""
-
-    bonded_nanos = amount()
-    leaving_nanos = amount()
-    power_nanos = amount()
-    unbonding = many(Unbonding)
-    jailed_until_epoch = maybe(whole())
-    banned = truth()
-    validator_key = maybe(public_key(48))
-    proof = one(StateProof)
-
-
-class Account(Answer):
-    address = address()
-    height = whole()
-    balance_nanos = amount()
-    vesting_nanos = amount()
-    nonce = whole()
-    nodes = fields.List(digest(), required=True, allow_none=True)
-    stake = one(Stake)
-    proof = one(AccountProof)
-
-
 class Validator(Answer):
     """`signed` of the `counted` notarizations of the running epoch carry this one's signature."""
 

@@ -25,7 +25,7 @@ from node.key_value import KeyValue, open_key_value
 from node.model_store import ModelStore
 from node.payload_store import PayloadStore
 from node.progress import neuro
-from node.store import PRUNED, Store
+from node.store import PRUNED, Store, upgraded
 from node.template import Learning
 
 
@@ -58,6 +58,7 @@ def stopped(data_directory: Path) -> Iterator[Stopped]:
             )
         database = open_key_value(directory / "ledger")
         try:
+            upgraded(database)
             yield Stopped(directory, network, database)
         finally:
             database.close()

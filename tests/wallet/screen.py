@@ -12,7 +12,7 @@ import pyte
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
-ENTER, TAB, ESCAPE, CTRL_C, CTRL_D, CTRL_R = "\r", "\t", "\x1b", "\x03", "\x04", "\x12"
+ENTER, TAB, CTRL_C, CTRL_D, CLEAR = "\r", "\t", "\x03", "\x04", "\x0c"
 UP, DOWN, BACKSPACE = "\x1b[A", "\x1b[B", "\x7f"
 
 

@@ -98,4 +98,6 @@ def test_any_text_is_a_name_or_a_named_error(text: str) -> None:
         return
     # What is kept can be kept again, and found by each of its spellings.
     assert checked_name(name) == name and 1 <= len(name) <= 32 and name.isprintable()
-    assert key_of(name) == key_of(text) and Book().added(text, BOB).find(name.upper() if name.isascii() else name) == BOB
+    assert (
+        key_of(name) == key_of(text) and Book().added(text, BOB).find(name.upper() if name.isascii() else name) == BOB
+    )

@@ -179,7 +179,9 @@ def test_no_more_is_sent_again_than_a_node_takes() -> None:
 # ---- Hurry and undo
 
 
-@pytest.mark.parametrize(("max_fee", "tip"), [(80, 0), (80, 1), (99, 10), (100, 11), (1_000, 1_000), (2**40, 2**39 + 1)])
+@pytest.mark.parametrize(
+    ("max_fee", "tip"), [(80, 0), (80, 1), (99, 10), (100, 11), (1_000, 1_000), (2**40, 2**39 + 1)]
+)
 def test_a_raised_fee_is_the_least_that_replaces(world: Waiters, max_fee: int, tip: int) -> None:
     world.fund(ALICE, PLENTY * 2**40)
     first = kept(world, world.wait(ALICE, max_fee=max_fee, tip=tip))

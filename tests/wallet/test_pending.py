@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -109,7 +108,7 @@ def record_in_a_process(path: Path, amount: int, answers: Any) -> None:
 
 
 def test_two_programs_at_once_never_send_with_the_same_nonce(tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("spawn")
+    fork = multiprocessing.get_context("fork")
     answers = fork.Queue()
     programs = [fork.Process(target=record_in_a_process, args=(tmp_path, amount, answers)) for amount in (1, 2)]
     for program in programs:
@@ -199,7 +198,7 @@ def test_a_folder_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError):
         WalletFolder(tmp_path / "file").pending.record(SENT)
-    assert os.listdir(tmp_path) == ["file"]
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_key_of_the_tests_is_the_senders() -> None:

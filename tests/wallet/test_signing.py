@@ -18,6 +18,7 @@ from chain.transactions import (
     Bond,
     MultiTransfer,
     Payment,
+    RegisterNode,
     RetireNode,
     ServicePayment,
     Transaction,
@@ -180,7 +181,13 @@ def test_numbers_up_to_their_limits_are_drafted() -> None:
 
 @pytest.mark.parametrize(
     "action",
-    [Transfer(BOB, -1), Transfer(BOB, 2**128), Transfer(b"\x01" + BOB[1:], 1), Transfer(BOB[:20], 1), MultiTransfer(())],
+    [
+        Transfer(BOB, -1),
+        Transfer(BOB, 2**128),
+        Transfer(b"\x01" + BOB[1:], 1),
+        Transfer(BOB[:20], 1),
+        MultiTransfer(()),
+    ],
 )
 def test_what_no_ledger_could_read_is_no_draft(action: Transfer | MultiTransfer) -> None:
     with pytest.raises(SigningError):
@@ -196,7 +203,7 @@ def test_a_multi_transfer_has_256_payments_at_most() -> None:
 
 
 def test_a_registration_pays_no_fee() -> None:
-    action = ACTIONS[[kind for kind in ACTIONS if kind.__name__ == "RegisterNode"][0]]()
+    action = ACTIONS[RegisterNode]()
     with pytest.raises(SigningError, match="stamp"):
         a_draft(action)
     assert words(drafted(action).raw)["fee"].startswith("none")

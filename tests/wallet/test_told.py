@@ -46,6 +46,13 @@ def test_what_is_no_reward_is_not_called_one(kind):
     assert told_so == f"1 NEURO {CHANGES[kind]}."
 
 
+def test_what_a_node_leaves_out_is_counted():
+    told_so = words("earning", kind="reward", amount_nanos="1000000000", round=3, node=None, left_out=5)
+    assert (
+        told_so == "Earned: 1 NEURO for training (round 3). And 5 more like this in the same block: `history` has all."
+    )
+
+
 def test_rounds_that_end_are_told():
     assert words("round_closed", round=12) == "Round 12 is finished: the model has learnt."
     assert words("round_void", round=12) == "Round 12 has ended without a result."
@@ -63,7 +70,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-FIELDS = st.sampled_from(["from", "to", "amount_nanos", "kind", "round", "node", "id", "height"])
+FIELDS = st.sampled_from(["from", "to", "amount_nanos", "kind", "round", "node", "id", "height", "left_out"])
 
 
 @given(st.sampled_from(["payment", "earning", "round_closed", "round_void"]), st.dictionaries(FIELDS, JSON))

@@ -1,7 +1,7 @@
 """What stands beside money and network: signed texts, watching, help."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,11 +22,14 @@ class CommandNameKind(Kind[str]):
     meaning = "the name of a command"
     role = "command"
 
+    def __init__(self, known: Callable[[], Mapping[str, Command]] = commands) -> None:
+        self.known = known
+
     def parse(self, text: str, session: Session) -> str:
-        return find(text).name
+        return find(text, self.known()).name
 
     def complete(self, prefix: str, session: Session) -> Iterable[Candidate]:
-        return matching(prefix, ((each.name, each.summary) for each in commands().values()))
+        return matching(prefix, ((each.name, each.summary) for each in self.known().values()))
 
 
 COMMAND_NAME = CommandNameKind()
@@ -119,7 +122,11 @@ def watch(session: Session, *, limit: Annotated[int | None, COUNT, "end after so
 
 @command("help", "All commands, or one with its examples.", group="tools", examples=("help", "help send"))
 def help_(session: Session, name: Annotated[str | None, COMMAND_NAME] = None) -> Answer:
-    known = commands()
+    return help_of(commands(), name)
+
+
+def help_of(known: Mapping[str, Command], name: str | None) -> Answer:
+    """What these commands are, or one of them."""
     if name is None:
         content: dict[str, Any] = {
             "commands": [{"name": each.name, "summary": each.summary} for each in known.values()]

@@ -47,6 +47,8 @@ class FileOfLines(History):
     def store_string(self, string: str) -> None:
         if not self.is_command(string) or len(string) > MAX_LINE:
             return
+        if not self.path.parent.is_dir():
+            return  # nothing is kept before there is a wallet or a node
         try:
             opened = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(opened, "w", encoding="utf-8") as file:

@@ -33,6 +33,7 @@ class Live:
         self.is_watching = True
         self._lines: deque[str] = deque()
         self._left_out = 0
+        self._told_trouble = ""
         self._lock = threading.Lock()
         self._own = self._addresses()
         self._asked = float("-inf")
@@ -48,16 +49,11 @@ class Live:
 
     def look_again(self) -> None:
         """After a command: there may be other accounts or another node now."""
-        own = self._addresses()
-        if own != self._own:
+        if self._own != (own := self._addresses()):
             self._own = own
             self._follower.again()
         elif self.facts.link is not Link.THERE:
             self._follower.again()
-
-    @property
-    def has_wallet(self) -> bool:
-        return bool(self._own)
 
     @property
     def has_news(self) -> bool:
@@ -80,7 +76,17 @@ class Live:
         self._follower.run(self._hear, self._away)
 
     def _hear(self, kind: str, content: Answered) -> None:
-        """One event. What makes no sense ends the connection."""
+        """What makes no sense ends the connection; trouble with the folder is told, and does not."""
+        try:
+            self._take_in(kind, content)
+        except ApiError:
+            raise
+        except (WalletError, OSError) as error:
+            if str(error) != self._told_trouble:
+                self._told_trouble = str(error)
+                self._say(plain(error, 400))
+
+    def _take_in(self, kind: str, content: Answered) -> None:
         if kind == "status":
             self._hear_status(content)
         if kind in ("status", *MONEY_EVENTS):
@@ -92,6 +98,10 @@ class Live:
 
     def _hear_status(self, status: Answered) -> None:
         self.session.check_chain(status, self.session.api)
+        if self._own != (own := self._addresses()):
+            # A node has made a wallet here meanwhile, or another program an account.
+            self._own = own
+            self._follower.again()
         is_back = self.facts.link in (Link.AWAY, Link.OTHER)
         self.facts = replace(
             self.facts,
@@ -112,11 +122,12 @@ class Live:
         self._asked = time.monotonic()
         if self._client is None or self._client.address != self.session.api:
             self._client = Client(self.session.api)
-        accounts = [self._client.get(f"/v1/accounts/{to_text(each)}") for each in self._own]
-        balance = sum(each.nanos("balance_nanos") for each in accounts)
-        vesting = sum(each.nanos("vesting_nanos") for each in accounts)
-        self.facts = replace(self.facts, balance_nanos=balance, vesting_nanos=vesting)
-        self.session.seen.balance_nanos = balance
+        accounts = {each: self._client.get(f"/v1/accounts/{to_text(each)}") for each in self._own}
+        balances = {each: found.nanos("balance_nanos") for each, found in accounts.items()}
+        vesting = sum(each.nanos("vesting_nanos") for each in accounts.values())
+        self.facts = replace(self.facts, balance_nanos=sum(balances.values()), vesting_nanos=vesting)
+        with suppress(WalletError):
+            self.session.seen.balance_nanos = balances.get(self.session.account().address)
 
     def _away(self, error: ApiError) -> None:
         link = Link.OTHER if isinstance(error, OtherChain) else Link.AWAY

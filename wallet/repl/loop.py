@@ -9,12 +9,12 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from chain.errors import NeuroError
 from wallet import line as typed
-from wallet.errors import BadValue, NoWallet
+from wallet.errors import BadValue, NoWallet, WalletError
 from wallet.plain import plain
-from wallet.registry import Command, commands, meant
+from wallet.registry import Command, find
 from wallet.repl.asker import Asker
 from wallet.repl.live import Live
-from wallet.repl.local import Leave, local_commands
+from wallet.repl.local import Leave, all_commands
 from wallet.repl.prompt import Prompt
 from wallet.repl.words import split
 from wallet.session import Session
@@ -36,7 +36,7 @@ class Loop:
     def __init__(self, directory: Path, api: str | None, password: Callable[[], str | None]) -> None:
         self.session = Session(directory, Asker(is_dumb_terminal()), api, password, IDLE_SECONDS)
         self.live = Live(self.session)
-        self.known: Mapping[str, Command] = {**commands(), **local_commands(self.live)}
+        self.known: Mapping[str, Command] = all_commands(self.live)
         self.prompt = Prompt(self.session, self.live, self.known)
         self._console: Console | None = None
 
@@ -66,7 +66,7 @@ class Loop:
                 raise BadValue("a quote is opened and not closed")
             self._run([word.text for word in words])
         except (KeyboardInterrupt, click.Abort):
-            self._say("\nStopped. What was handed in already is not lost: `pending` lists it.")
+            self._say("\nStopped; what was sent already is not lost: `pending` lists it.")
         except NoWallet:
             self._say(FIRST_RUN.format(directory=plain(self.session.directory)), "yellow")
         except (NeuroError, OSError, UnicodeError) as error:
@@ -76,13 +76,14 @@ class Loop:
 
     def _run(self, words: list[str]) -> None:
         name, *rest = words
-        command = self.known.get(name)
-        if command is None:
-            near = meant(name, self.known)
-            raise BadValue(f"there is no command {plain(name)!r}{near or '.'} `help` lists all.")
+        command = find(name, self.known)
         if rest in (["--help"], ["-h"]):
             command, rest = self.known["help"], [name]
-        command.call(typed.read(command, rest), self.session).show(self.console)
+        try:
+            command.call(typed.read(command, rest), self.session).show(self.console)
+        finally:
+            if command.name == "watch":
+                self.live.take()  # it has told the same
 
     @property
     def console(self) -> "Console":
@@ -94,10 +95,14 @@ class Loop:
         return self._console
 
     def _greet(self) -> None:
-        if self.live.has_wallet:
+        if self.session.folder.exists:
             self._say(f"NeuroShard wallet in {plain(self.session.directory)}.")
         else:
             self._say(FIRST_RUN.format(directory=plain(self.session.directory)), "yellow")
+        try:
+            self.session.accounts()
+        except WalletError as error:
+            self._say(_sentence(error), "red")
         self._say(GREETING)
 
     def _say(self, text: str, colour: str = "") -> None:

@@ -10,8 +10,10 @@ import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
@@ -55,19 +57,24 @@ class Prompt:
         self._is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         self._history = FileOfLines(session.directory / "wallet-history", lambda line: split(line)[0].text in known)
         self._told_trouble = ""
-        self._prompts: PromptSession[str] = PromptSession(
+        self._completer = LineCompleter(session, known)
+        self._prompts: PromptSession[str] | None = None if self.is_dumb else self._made(LineLexer(session, known))
+
+    def _made(self, lexer: LineLexer) -> PromptSession[str]:
+        return PromptSession(
             [("class:prompt", MESSAGE)],
-            lexer=LineLexer(session, known),
-            completer=LineCompleter(session, known),
+            lexer=lexer,
+            completer=self._completer,
             complete_in_thread=True,
-            complete_while_typing=Condition(lambda: not self.is_dumb),
+            complete_while_typing=True,
             reserve_space_for_menu=MENU_LINES,
             history=self._history,
-            auto_suggest=None if self.is_dumb else AutoSuggestFromHistory(),
+            auto_suggest=AutoSuggestFromHistory(),
             bottom_toolbar=self._bar,
             style=Style.from_dict(STYLE),
             include_default_pygments_style=False,
             enable_suspend=True,
+            key_bindings=_keys(self._completer),
         )
 
     def line(self) -> str:
@@ -76,7 +83,13 @@ class Prompt:
         if self._history.trouble != self._told_trouble:
             self._told_trouble = self._history.trouble
             self.say(self._told_trouble, "yellow")
-        return self._prompts.prompt(pre_run=None if self.is_dumb else self._start_watching)
+        if self._prompts is not None:
+            return self._prompts.prompt(pre_run=self._start_watching)
+        try:
+            return input(MESSAGE)
+        except KeyboardInterrupt:
+            click.echo("")  # the next prompt begins a line
+            raise
 
     def say(self, text: str, colour: str = "") -> None:
         """Sentences in whole words, as wide as the terminal is."""
@@ -106,7 +119,7 @@ class Prompt:
         return bar.line(self.live.facts, self._lock(), get_app().output.get_size().columns, self._is_unicode)
 
     def _lock(self) -> str:
-        if not self.live.has_wallet:
+        if not self.session.folder.exists:
             return "no wallet"
         return "locked" if self.session.is_locked else "unlocked"
 
@@ -116,3 +129,24 @@ def _columns() -> int:
         return max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns)
     except (OSError, ValueError):
         return COLUMNS_UNKNOWN
+
+
+def _keys(completer: LineCompleter) -> KeyBindings:
+    """Tab completes at once: the menu that opens while one types comes a moment later."""
+    keys = KeyBindings()
+
+    @keys.add("tab")
+    def complete(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.complete_state:
+            buffer.complete_next()
+            return
+        found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+        if len(found) == 1:
+            buffer.apply_completion(found[0])
+        elif common := get_common_complete_suffix(buffer.document, found):
+            buffer.insert_text(common)
+        else:
+            buffer.start_completion()
+
+    return keys
