@@ -129,7 +129,7 @@ def test_every_python_block_of_a_page_is_a_program(page):
 
 @cache
 def texts_in_the_code() -> str:
-    """All that the packages can say: each text with … for what is put in, one a line."""
+    """All that the packages can say, one text a line: … for what is put in, without the marks of code."""
     found = [MAKEFILE]
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*"):
@@ -137,7 +137,7 @@ def texts_in_the_code() -> str:
                 found += [text for node in ast.walk(ast.parse(path.read_text())) if (text := text_of(node))]
             elif path.suffix in (".js", ".html"):
                 found.append(path.read_text())
-    return "\n".join(" ".join(text.split()) for text in found)
+    return "\n".join(" ".join(text.replace("`", "").split()) for text in found)
 
 
 def text_of(node: ast.AST) -> str | None:
