@@ -19,6 +19,7 @@ from chain import codec
 from chain.codec import Wire
 from consensus.committee import Committee
 from tests.chain.wire_strategies import objects_of, wire_types
+from training.layout import parameter_count
 
 TEXT = DOCUMENT.read_text()
 
@@ -88,3 +89,41 @@ def test_what_follows_is_what_the_profile_says():
 def test_times_are_told_in_the_largest_unit_that_fits_twice(blocks, words):
     dev = next(profile for profile in profiles_of_genesis() if profile.name == "dev")
     assert in_time(blocks, dev.params) == words
+
+
+def test_pages_for_people_name_the_numbers_of_the_genesis():
+    dev, main = (next(each for each in profiles_of_genesis() if each.name == name) for name in ("dev", "main"))
+    rules, showing = main.params, [each.params.opening_blocks * each.params.block_interval_ms for each in (dev, main)]
+    assert dev.params.vest_rounds == rules.vest_rounds and showing == [60 * 60_000, 12 * 3_600_000]
+    assert rules.downtime_basis_points == 5_000 and rules.jail_epochs == 10
+    unbonding = [in_time(each.params.unbonding_epochs * each.params.epoch_blocks, each.params) for each in (dev, main)]
+    millions = [parameter_count(each.model) / 1e6 for each in (dev, main)]
+    said = {
+        "run.md": [
+            f"held back until {rules.vest_rounds} further rounds have ended",
+            f"at the end of an epoch, {dev.params.epoch_blocks} blocks in `dev`",
+            "(60 minutes in `dev`, 12 hours in `main`)",
+            f"of the `main` profile is {main.params.batch_tokens // dev.params.batch_tokens} times the tokens",
+        ],
+        "tour.md": [f"when {rules.vest_rounds} further rounds have ended", f"every {dev.params.epoch_blocks} blocks"],
+        "validator.md": [
+            f"{rules.stake_minimum_nanos // 10**9} NEURO (`chain.stake_minimum_nanos`)",
+            "less than half of an epoch's blocks is jailed for ten epochs",
+            f"at once {rules.equivocation_basis_points / 100:g} % of the stake",
+            f"{rules.audit_fault_basis_points / 100:g} % of the stake each time",
+            f"{rules.fraud_basis_points / 100:g} % of the stake, all that is vesting, "
+            f"no seat for {rules.suspension_rounds} rounds",
+            f"{unbonding[0].replace('min', 'minutes')} in `dev`, {unbonding[1]} in `main`",
+        ],
+        "faq.md": [
+            f"{millions[0]:.2f} million parameters in `dev`, {millions[1]:.1f} million in `main`",
+            f"It vests until {rules.vest_rounds} further rounds have ended",
+            "(60 minutes in `dev`, 12 hours in `main`)",
+        ],
+    }
+    missing = [words for page, all_words in said.items() for words in all_words if words not in _plain(page)]
+    assert missing == []
+
+
+def _plain(page: str) -> str:
+    return " ".join((DOCUMENT.parent / page).read_text().split())
