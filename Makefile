@@ -129,4 +129,4 @@ lock: ## rewrite the lock files (needs uv)
 	requirements/lock.sh
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DOCS) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,14 +4,13 @@
 .venv/bin/python -m bench protocol_numbers --write      also rewrites section 20 of docs/protocol.md
 """
 
-import argparse
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.figure import report
+from bench.tables import ROOT, Tables, table
 from chain import codec
 from chain.codec import Wire
 from chain.genesis import Params, audit_lifetime, check_params
@@ -20,9 +19,6 @@ from tests.chain.wire_strategies import wire_types
 from training.layout import ModelConfig, parameter_count, parameter_layout
 from training.payload import payload_size
 
-ROOT = Path(__file__).parent.parent
-DOCUMENT = ROOT / "docs" / "protocol.md"
-BEGIN, END = "<!-- computed: bench protocol_numbers -->\n", "<!-- end of the computed part -->\n"
 STATE_BYTES = 4 * 3  # of a parameter between two segments: weights, first and second moments in fp32
 
 
@@ -96,10 +92,6 @@ def largest(kind: type[Wire]) -> int:
 # ---- Tables
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * len(head), *rows])
-
-
 def in_time(blocks: int, params: Params) -> str:
     """So many blocks at the usual pace."""
     seconds = blocks * params.block_interval_ms / 1000
@@ -165,8 +157,9 @@ def sizes(text: str) -> str:
     return table(["Type", "Section", "bytes, least", "most"], rows)
 
 
-def document(text: str) -> str:
+def document() -> str:
     profiles = profiles_of_genesis()
+    layouts, _ = TABLES.document.read_text().split(TABLES.begin)
     return "\n".join(
         [
             "",
@@ -175,24 +168,17 @@ def document(text: str) -> str:
             "### What follows from them\n",
             follows(profiles),
             "### Sizes of all types\n",
-            sizes(text),
+            sizes(layouts),
             "",
         ]
     )
 
 
-def rewritten(text: str) -> str:
-    """The document with its computed part made anew."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return before + BEGIN + document(before) + END + after
+TABLES = Tables("protocol_numbers", "protocol.md", document)
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench protocol_numbers")
-    parser.add_argument("--write", action="store_true", help="rewrite the tables in docs/protocol.md")
-    if parser.parse_args(arguments).write:
-        DOCUMENT.write_text(rewritten(DOCUMENT.read_text()))
+    TABLES.follow(arguments)
     for kind in wire_types():
         report(f"{kind.__name__}_bytes_least", smallest(kind), "bytes")
         report(f"{kind.__name__}_bytes_most", largest(kind), "bytes")

@@ -4,33 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.protocol_numbers import (
-    BEGIN,
-    DOCUMENT,
-    END,
-    FOLLOWS,
-    in_time,
-    largest,
-    profiles_of_genesis,
-    rewritten,
-    smallest,
-)
+from bench.protocol_numbers import FOLLOWS, TABLES, in_time, largest, profiles_of_genesis, smallest
+from bench.tables import END
 from chain import codec
 from chain.codec import Wire
 from consensus.committee import Committee
 from tests.chain.wire_strategies import objects_of, wire_types
 from training.layout import parameter_count
 
-TEXT = DOCUMENT.read_text()
+TEXT = TABLES.document.read_text()
 
 
 def test_the_tables_of_the_document_are_those_of_the_code():
-    assert BEGIN in TEXT and END in TEXT
-    assert rewritten(TEXT) == TEXT, "run: python -m bench protocol_numbers --write"
+    assert TABLES.begin in TEXT and END in TEXT
+    assert TABLES.rewritten(TEXT) == TEXT, "run: python -m bench protocol_numbers --write"
 
 
 def test_a_table_of_another_day_is_told():
-    assert rewritten(TEXT.replace("| Header | 4 | 516 |", "| Header | 4 | 517 |")) == TEXT
+    assert TABLES.rewritten(TEXT.replace("| Header | 4 | 516 |", "| Header | 4 | 517 |")) == TEXT
 
 
 @given(data=st.data())
@@ -126,4 +117,4 @@ def test_pages_for_people_name_the_numbers_of_the_genesis():
 
 
 def _plain(page: str) -> str:
-    return " ".join((DOCUMENT.parent / page).read_text().split())
+    return " ".join((TABLES.document.parent / page).read_text().split())
