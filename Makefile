@@ -13,7 +13,7 @@ SEED :=
 SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench docs audits byzantine calibrate convergence setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
+.PHONY: help api-fuzz bench docs audits byzantine calibrate convergence setup run test soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"
 
 test: $(VENV)/dev.stamp ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+api-fuzz: $(VENV)/dev.stamp ## made-up requests to every path of the API: make api-fuzz ARGS="--minutes 10 --seed 2"
+	@$(BIN)/python -m tests.node.api_fuzz $(ARGS)
 
 soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long property runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)

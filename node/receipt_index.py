@@ -9,8 +9,8 @@ Fees of transactions are no receipts of their own here: a block's base fee tells
 `ReceiptIndex.add`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from chain.address import address_of
@@ -68,22 +68,45 @@ class Sums:
     def minted(self) -> int:
         return self.training + self.uptime + self.data + self.audit
 
+    @property
+    def amounts(self) -> list[int]:
+        """In the order of the fields."""
+        return [getattr(self, name) for name in SUMS]
+
     def encode(self) -> bytes:
-        """One byte that says which sums are not zero, then these, 16 bytes each."""
-        amounts = [getattr(self, name) for name in SUMS]
-        mask = sum(1 << place for place, amount in enumerate(amounts) if amount)
-        return bytes((mask,)) + b"".join(amount.to_bytes(16, "big") for amount in amounts if amount)
+        return encode_sums(self.amounts)
 
     @classmethod
     def decode(cls, data: bytes) -> "Sums":
         """Raises DecodeError."""
-        names = [name for place, name in enumerate(SUMS) if data[:1] and data[0] >> place & 1]
-        if len(data) != 1 + 16 * len(names):
-            raise DecodeError(f"sums of a wallet have {len(data)} bytes, {1 + 16 * len(names)} are wanted")
-        return cls(**{name: int.from_bytes(data[1 + 16 * i : 17 + 16 * i], "big") for i, name in enumerate(names)})
+        return cls(*decode_sums(data))
 
 
 SUMS = tuple(Sums.__dataclass_fields__)
+TRAINING, UPTIME_SUM, DATA_SUM, AUDIT, FRAUD_REWARD, RELEASED, FORFEITED_SUM, BURNED = range(len(SUMS))
+
+
+def encode_sums(amounts: Sequence[int]) -> bytes:
+    """One byte that says which sums are not zero, then these, 16 bytes each."""
+    mask, parts = 0, [b""]
+    for place, amount in enumerate(amounts):
+        if amount:
+            mask |= 1 << place
+            parts.append(amount.to_bytes(16, "big"))
+    parts[0] = bytes((mask,))
+    return b"".join(parts)
+
+
+def decode_sums(data: bytes) -> list[int]:
+    """Raises DecodeError."""
+    amounts, at = [0] * len(SUMS), 1
+    for place in range(len(SUMS)):
+        if data[:1] and data[0] >> place & 1:
+            amounts[place] = int.from_bytes(data[at : at + 16], "big")
+            at += 16
+    if len(data) != at:
+        raise DecodeError(f"sums of a wallet have {len(data)} bytes, {at} are wanted")
+    return amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +174,11 @@ def day_of(key: bytes) -> int:
 
 
 class ReceiptIndex:
-    """Takes blocks in their order. `newest`: the first stored record of a wallet's sums, as `Store` finds it."""
+    """Takes blocks in their order. `newest`: a wallet's sums before the first of them, on or before a day."""
 
     def __init__(self, newest: Callable[[bytes, int], Sums]) -> None:
         self._newest = newest
-        self._sums: dict[bytes, Sums] = {}
+        self._sums: dict[bytes, list[int]] = {}
         self.fresh: dict[bytes, bytes] = {}
 
     def add(self, applied: Applied) -> None:
@@ -168,12 +191,13 @@ class ReceiptIndex:
             for wallet in concerned(receipt, applied.state):
                 told.setdefault(wallet, []).append(receipt)
             if (added := summed(receipt)) is not None:
-                wallet, name, amount = added
-                before = self._sums.get(wallet) or self._newest(wallet, today)
-                self._sums[wallet] = replace(before, **{name: getattr(before, name) + amount})
+                wallet, place, amount = added
+                if wallet not in self._sums:
+                    self._sums[wallet] = self._newest(wallet, today).amounts
+                self._sums[wallet][place] += amount
                 changed.add(wallet)
         for wallet in changed:
-            self.fresh[day_key(wallet, today)] = self._sums[wallet].encode()
+            self.fresh[day_key(wallet, today)] = encode_sums(self._sums[wallet])
         for wallet, receipts in told.items():
             self.fresh[told_key(wallet, header.height)] = Told(header.time_ms, tuple(receipts)).encode()
         fee = base_fee_of(applied.receipts)
@@ -184,6 +208,12 @@ class ReceiptIndex:
 def concerned(receipt: Receipt, state: State) -> tuple[bytes, ...]:
     """The wallets to whose history a receipt belongs. `state`: after the block."""
     match receipt:
+        # The two that every transaction has come first: there are the most of them.
+        case TransactionApplied():
+            return ()
+        case Burned(reason=reason, payer=payer, amount=amount):
+            # Other burns are a part of what a transaction or a forfeited reward says already.
+            return (payer,) if amount and reason in (PROOF_FEE, SLASHED) else ()
         case (
             Minted(wallet=wallet)
             | Released(wallet=wallet)
@@ -196,9 +226,6 @@ def concerned(receipt: Receipt, state: State) -> tuple[bytes, ...]:
             | Jailed(wallet=wallet)
         ):
             return (wallet,)
-        case Burned(reason=reason, payer=payer, amount=amount):
-            # Other burns are a part of what a transaction or a forfeited reward says already.
-            return (payer,) if amount and reason in (PROOF_FEE, SLASHED) else ()
         case Tombstoned(public_key=public_key, reporter=reporter):
             key = state.find(ValidatorKey, validator_key(public_key))
             return (reporter,) if key is None else (key.wallet, reporter)
@@ -206,25 +233,27 @@ def concerned(receipt: Receipt, state: State) -> tuple[bytes, ...]:
             return ()
 
 
-def summed(receipt: Receipt) -> tuple[bytes, str, int] | None:
-    """The wallet, the sum and by how much a receipt makes it greater; None where it is nothing."""
+def summed(receipt: Receipt) -> tuple[bytes, int, int] | None:
+    """The wallet, the place of the sum and by how much a receipt makes it greater; None where it is nothing."""
     match receipt:
-        case Minted(wallet=wallet, amount=amount):
-            found = wallet, "training", amount
-        case ServicePaid(service=service, wallet=wallet, amount=amount):
-            found = wallet, "data" if service == DATA else "uptime", amount
-        case AuditPaid(wallet=wallet, amount=amount):
-            found = wallet, "audit", amount
-        case FraudRewarded(wallet=wallet, amount=amount):
-            found = wallet, "fraud_reward", amount
-        case Tombstoned(reporter=reporter, reward=reward):
-            found = reporter, "fraud_reward", reward
-        case Released(wallet=wallet, amount=amount):
-            found = wallet, "released", amount
-        case Forfeited(wallet=wallet, amount=amount):
-            found = wallet, "forfeited", amount
+        case TransactionApplied():
+            return None
         case Burned(payer=payer, amount=amount):
-            found = payer, "burned", amount
+            found = payer, BURNED, amount
+        case Minted(wallet=wallet, amount=amount):
+            found = wallet, TRAINING, amount
+        case Released(wallet=wallet, amount=amount):
+            found = wallet, RELEASED, amount
+        case ServicePaid(service=service, wallet=wallet, amount=amount):
+            found = wallet, DATA_SUM if service == DATA else UPTIME_SUM, amount
+        case AuditPaid(wallet=wallet, amount=amount):
+            found = wallet, AUDIT, amount
+        case FraudRewarded(wallet=wallet, amount=amount):
+            found = wallet, FRAUD_REWARD, amount
+        case Tombstoned(reporter=reporter, reward=reward):
+            found = reporter, FRAUD_REWARD, reward
+        case Forfeited(wallet=wallet, amount=amount):
+            found = wallet, FORFEITED_SUM, amount
         case _:
             return None
     return found if found[2] else None

@@ -125,21 +125,20 @@ def _print(answer: "Answer", as_json: bool) -> None:
 
 
 def _ended(work: Callable[[], None], as_json: bool) -> int:
-    """Do it; a fault is told in words, or as JSON, and its kind is the exit status."""
+    """Do it; with --json a fault is an object too. What is not told here goes on to `node.ending`."""
     from chain.errors import NeuroError
     from wallet.exit_codes import DONE, INTERRUPTED, exit_code_of
 
     try:
         work()
     except (KeyboardInterrupt, click.Abort, EOFError):
-        click.echo("neuroshard: stopped; nothing that was sent already is lost", err=True)
+        click.echo("\nneuroshard: stopped; what was sent already is not lost", err=True)
         return INTERRUPTED
     except (NeuroError, OSError, UnicodeError) as error:
-        if as_json:
-            code = getattr(error, "code", None) or _snake(type(error).__name__)
-            click.echo(json.dumps({"error": {"code": code, "message": str(error)}}))
-        else:
-            click.echo(f"neuroshard: {error}", err=True)
+        if not as_json or isinstance(error, BrokenPipeError):
+            raise
+        code = getattr(error, "code", None) or _snake(type(error).__name__)
+        click.echo(json.dumps({"error": {"code": code, "message": str(error)}}))
         return exit_code_of(error)
     return DONE
 

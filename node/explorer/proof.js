@@ -1,16 +1,11 @@
-"use strict";
-// One proof, named behind the # of the address: ROUND/NODE. Everything shown is put in as text, never as markup.
+// One proof, named behind the # of the address: ROUND/NODE.
 
-const AGAIN_MS = 3000;
-const place = id => document.getElementById(id);
-const element = (name, text) => Object.assign(document.createElement(name), {textContent: String(text)});
-const number = value => value.toLocaleString("en");
-const known = value => value === null ? "–" : value;
-const neuro = nanos => {
-  const digits = nanos.padStart(10, "0");
-  return digits.slice(0, -9) + "." + digits.slice(-9).replace(/0{1,7}$/, "") + " NEURO";
-};
+import {Refused, ask} from "./ask.js";
+import {known, neuro, number, percent} from "./format.js";
+import {live, named} from "./frame.js";
+import {bar, code, facts, hash, make, place, put, table, toBlock, toNode, toRound, toWallet} from "./parts.js";
 
+const NAME = /^([1-9][0-9]{0,19})\/([0-9a-f]{4,64})$/, WANTED = "Which proof? The address wants #ROUND/NODE behind it.";
 // What each kind of statement is called, in the order of the page.
 const KINDS = {
   "claimed": "What was claimed",
@@ -18,27 +13,7 @@ const KINDS = {
   "still only claimed": "What is still only claimed",
   "not checkable": "What nobody can check",
 };
-
-let timer = null;
-
-function asked() {
-  const found = /^#([1-9][0-9]{0,19})\/([0-9a-f]{4,64})$/.exec(location.hash);
-  return found && "/v1/rounds/" + found[1] + "/proofs/" + found[2];
-}
-
-async function read(path) {
-  const answer = await fetch(path), content = await answer.json();
-  if (!answer.ok) throw new Error(content.error.message);
-  return content;
-}
-
-function fill(pairs) {
-  place("facts").replaceChildren(...pairs.map(([name, value]) => {
-    const box = document.createElement("div");
-    box.append(element("dt", name), element("dd", value));
-    return box;
-  }));
-}
+let settled = null;
 
 function rewardOf(proof) {
   const amount = proof.reward.amount_nanos;
@@ -46,57 +21,46 @@ function rewardOf(proof) {
 }
 
 function show(proof) {
-  document.title = "NeuroShard: round " + proof.round + ", node " + proof.node.slice(0, 10);
-  place("name").textContent = "round " + proof.round + " · node " + proof.node.slice(0, 16);
-  place("headline").textContent = proof.headline;
+  document.title = "Round " + proof.round + ", node " + proof.node.slice(0, 10) + " · NeuroShard";
+  put(place("name"), "round ", toRound(proof.round), " · node ", toNode(proof.node), ...(proof.wallet ? [" · wallet ", toWallet(proof.wallet)] : []));
+  put(place("headline"), proof.headline);
   place("headline").dataset.phase = proof.audit ? proof.audit.phase : "";
-  fill([
+  facts("facts", [
     ["Segments", proof.segments + " of " + proof.segments_of_round], ["Inner steps", number(proof.steps)],
-    ["Tokens", number(proof.tokens)], ["Payload", proof.payload_root === null ? "–" : proof.payload_root.slice(0, 16)],
+    ["Tokens", number(proof.tokens)], ["Payload", hash(proof.payload_root)],
     ["Audit", proof.audit ? proof.audit.phase : "none"], ["Segment drawn", proof.audit ? proof.audit.segment : "–"],
+    ["Drawn at height", proof.audit ? toBlock(proof.audit.drawn_height) : "–"],
     ["Reward", rewardOf(proof)], ["Audits passed since the last failure", known(proof.audited_rounds)],
+    ["Audited now, of its rounds", proof.rate_basis_points === null ? "–" : percent(proof.rate_basis_points)],
   ]);
-  place("statements").replaceChildren(...Object.entries(KINDS).map(([kind, title]) => {
-    const part = document.createElement("section"), list = document.createElement("ul");
-    list.className = "statements";
-    list.append(...proof.statements.filter(s => s.kind === kind).map(s => element("li", s.text)));
-    part.hidden = !list.children.length;
-    part.append(element("h2", title), list);
-    return part;
+  put(place("statements"), ...Object.entries(KINDS).map(([kind, title]) => {
+    const told = proof.statements.filter(s => s.kind === kind).map(s => make("li", {}, s.text));
+    return make("section", {hidden: told.length ? null : ""}, make("h2", {}, title), make("ul", {class: "statements"}, ...told));
   }));
   showAuditors(proof.audit ? proof.audit.auditors : []);
+  const votes = proof.audit ? proof.audit.votes : [];
+  place("votes-section").hidden = !votes.length;
+  put(place("votes"), ...votes.map(v => bar(v.answer, false, percent(v.share_basis_points) + " of the power", v.share_basis_points, 10000)));
 }
 
 function showAuditors(auditors) {
   place("auditors-section").hidden = !auditors.length;
-  place("auditors").replaceChildren(...auditors.map(a => {
-    const line = document.createElement("tr");
-    const planted = a.misled === null ? "not shown" : a.misled ? "yes, unknown to it" : "no, or known to it";
-    const cells = [
-      a.attempt, a.validator, a.validator_key.slice(0, 16), (a.wallet || "–").slice(0, 16), a.committed ? "yes" : "no",
-      a.finding === "none" ? "not shown" : a.finding, planted,
-    ];
-    line.append(...cells.map(cell => element("td", cell)));
-    return line;
-  }));
+  const columns = ["attempt", "validator", ["key", "words extra"], ["wallet", "words"], ["bound itself", "words"], ["finding", "words"], ["planted fault", "words"]];
+  table("auditors", "Validators drawn to train the segment again, in the order of their draw.", columns, auditors.map(a => [
+    a.attempt, a.validator, code(a.validator_key.slice(0, 16)), toWallet(a.wallet), a.committed ? "yes" : "no",
+    a.finding === "none" ? "not shown" : a.finding, a.misled === null ? "not shown" : a.misled ? "yes, unknown to it" : "no, or known to it",
+  ]));
 }
 
-async function turn() {
-  clearTimeout(timer);
-  const path = asked();
-  let words = "", isOpen = true;
-  try {
-    if (path === null) throw new Error("Which proof? The address wants #ROUND/NODE behind it.");
-    const proof = await read(path);
-    show(proof);
-    isOpen = proof.audit !== null && proof.audit.deadline_height !== null;
-    if (isOpen) words = "The audit is open; asked again every few seconds.";
-  } catch (error) {
-    words = error instanceof TypeError ? "The node does not answer. Is it running?" : error.message;
-  }
-  place("state").textContent = words;
-  if (isOpen && path !== null) timer = setTimeout(turn, AGAIN_MS);
+async function read() {
+  const name = named(NAME, WANTED);
+  if (name === null) throw new Refused(400, "no_name", WANTED);
+  if (settled === location.hash) return;
+  const proof = await ask("/v1/rounds/" + name[0] + "/proofs/" + name[1]);
+  show(proof);
+  // An audit that has ended stays as it is, and so does what was released.
+  const isOpen = proof.audit !== null && proof.audit.deadline_height !== null || !["released", "forfeited", "unpaid"].includes(proof.reward.state);
+  settled = isOpen ? null : location.hash;
 }
 
-addEventListener("hashchange", turn);
-turn();
+live(read, ["block", "audit"]);

@@ -207,7 +207,7 @@ async def test_a_fault_of_our_own_is_answered_in_the_one_shape_and_tells_nothing
 
 
 async def test_every_answer_carries_the_headers_that_bind_a_browser(served: Served) -> None:
-    for path in ("/", "/explorer.js", "/v1/status", "/nothing", "/metrics"):
+    for path in ("/", "/explorer/frame.js", "/vendor/lightweight-charts.js", "/v1/status", "/nothing", "/metrics"):
         headers = (await served.ask(path)).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"] and "unsafe" not in str(headers)
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cache-Control"] == "no-store"

@@ -2,13 +2,17 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
+from functools import cache
 from io import StringIO
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from rich.console import Console
 
+from wallet.folder import WalletFolder
 from wallet.line import read
 from wallet.registry import Answer, find
 from wallet.session import Session
@@ -53,6 +57,20 @@ class Person:
 
     def say(self, line: str, content: Mapping[str, Any]) -> None:
         self.said.append(content)
+
+
+@cache
+def _made(name: str) -> Path:
+    """A wallet takes half a second to make and to seal: each is made once."""
+    folder = Path(mkdtemp(prefix="wallet-of-")) / name
+    WalletFolder(folder).create(None, PASSWORD)
+    return folder
+
+
+def a_wallet(folder: Path, name: str = "somebody") -> WalletFolder:
+    """The wallet of this name, in a new folder."""
+    shutil.copytree(_made(name), folder, dirs_exist_ok=True)
+    return WalletFolder(folder)
 
 
 def a_session(folder: Path, person: Person | None = None, api: str = "127.0.0.1:1", **how: Any) -> Session:

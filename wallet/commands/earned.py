@@ -28,7 +28,7 @@ KINDS = (
 )
 BESIDE = ("released", "forfeited", "burned")
 INCOME = {
-    *("received", "reward", "released", "uptime", "data", "audit", "fraud_reward", "withdrawn"),
+    *("received", "reward", "released", "uptime", "data", "audit", "fraud_reward"),
 }
 OUTGO = {"sent", "forfeited", "slashed", "bonded", "auto_bonded"}
 Of = Annotated[Payee | None, "whose; without it, of your first account"]
@@ -120,11 +120,15 @@ def earnings(
     sums = [(kind, total.nanos(f"{kind}_nanos")) for kind, _, _ in KINDS]
     beside = [(kind, total.nanos(f"{kind}_nanos")) for kind in BESIDE]
     earned = sum(amount for _, amount in sums)
+    first = found.whole("from_height")
+    before = (
+        []
+        if first <= 1
+        else [f"This node's record of earnings begins at block {first:,}: what was before is not in it."]
+    )
     lines = [f"{days} days: {neuro(earned)} earned"]
     lines += [f"  {kind.replace('_', ' ')}: {neuro(amount)}" for kind, amount in (*sums, *beside) if amount]
-    if found.whole("from_height"):
-        lines.append(f"This node knows receipts from block {found.whole('from_height'):,} on.")
-    return Answer(dict(found.raw), one_after_another(_chart(rows), words(*lines)))
+    return Answer(dict(found.raw), one_after_another(words(*before), _chart(rows), words(*lines)))
 
 
 def _chart(rows: Sequence[tuple[str, list[int]]]) -> Show:

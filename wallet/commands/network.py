@@ -29,7 +29,7 @@ def status(session: Session) -> Answer:
         ("validators", f"{found.whole('validators'):,}"),
         ("peers", f"{found.whole('peers'):,}"),
         ("waiting", f"{found.whole('waiting_transactions'):,} transactions"),
-        ("loss", found.maybe("validation_loss", found.decimal) or "not measured yet"),
+        ("loss", _loss(found, "validation_loss")),
         ("trained on", f"{found.whole('tokens_trained'):,} tokens"),
     ]
     return Answer(dict(found.raw), facts(rows, found.text("round_line")))
@@ -56,6 +56,12 @@ def _or_dash(value: object) -> str:
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _loss(found: Answered, name: str) -> str:
+    """Four digits behind the point; a dash where it has not been measured."""
+    loss = found.maybe(name, found.decimal)
+    return "-" if loss is None else f"{float(loss):.4f}"
+
+
 def _round_row(each: Answered) -> tuple[str, ...]:
     counted = sum(payload.maybe("counted", payload.truth) or False for payload in each.objects("payloads"))
     return (
@@ -64,8 +70,8 @@ def _round_row(each: Answered) -> tuple[str, ...]:
         _or_dash(each.maybe("participants", each.whole)),
         _or_dash(each.maybe("committed", each.whole)),
         str(counted),
-        _or_dash(each.maybe("loss_before", each.decimal)),
-        _or_dash(each.maybe("validation_loss", each.decimal)),
+        _loss(each, "loss_before"),
+        _loss(each, "validation_loss"),
         _or_dash(each.maybe("ended_height", each.whole)),
     )
 
@@ -83,7 +89,7 @@ def _round_facts(found: Answered) -> list[tuple[str, str]]:
     }
     rows += [(words, f"{found.whole(name):,}") for name, words in numbers.items() if found.has(name)]
     losses = {"loss_before": "loss before", "validation_loss": "loss after", "loss_change": "change"}
-    rows += [(words, found.decimal(name)) for name, words in losses.items() if found.has(name)]
+    rows += [(words, _loss(found, name)) for name, words in losses.items() if found.has(name)]
     if found.has("outcome"):
         rows.append(("model", found.object("outcome").hexadecimal("model_root", 32).hex()))
     return rows

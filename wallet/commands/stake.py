@@ -108,13 +108,15 @@ def unjail(session: Session, *, spending: Spending) -> Answer:
 def validator(session: Session, payee: Of = None) -> Answer:
     address = whose(session, payee)
     found = session.account_answer(address).object("stake")
-    place = _place(session, address)
+    place, status = _place(session, address), session.client.get("/v1/status")
+    # Who founded the network votes with phantom power and has no stake: only the node itself tells whose key it is.
+    founds = status.address("address") == address and place is None and status.text("validator") == "active"
     rows = [
         ("wallet", to_text(address)),
         ("bonded", neuro(found.nanos("bonded_nanos"))),
         ("asked back", neuro(found.nanos("leaving_nanos"))),
         ("votes with", neuro(found.nanos("power_nanos"))),
-        ("standing", _standing(found, place)),
+        ("standing", "votes as a founder, with phantom power" if founds else _standing(found, place)),
     ]
     for each in found.objects("unbonding"):
         rows.append(("unbonding", f"{neuro(each.nanos('amount_nanos'))}, ready in epoch {each.whole('ready_epoch')}"))

@@ -1,0 +1,3 @@
+import {once} from "./frame.js";
+
+once(async () => {});

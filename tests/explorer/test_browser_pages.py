@@ -1,0 +1,170 @@
+"""Every page of the explorer in a real browser on a real node: its facts, both colour schemes, a phone, assistive tools."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser
+
+from node.api.page_files import PAGES, path_of
+from tests.explorer.browser import PHONE, WIDE, a_browser, needs_browser, visiting
+from tests.node.lone_node import IDENTITY
+from tests.node.served import Served, make_past, serving
+
+pytestmark = [needs_browser, pytest.mark.asyncio(loop_scope="module")]
+SERIOUS = ("serious", "critical")
+# What another width and other colours can change.
+ON_A_PHONE = {"runOnly": {"type": "rule", "values": ["color-contrast", "scrollable-region-focusable", "target-size"]}}
+ROUNDS = 8  # more than a page of blocks
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    past = partial(make_past, rounds=ROUNDS)
+    async with serving(tmp_path_factory.mktemp("explorer") / "home", past=past) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with a_browser() as found:
+        yield found
+
+
+async def named_paths(served: Served) -> dict[str, str]:
+    """A page of each kind, of something that is there, and the lists."""
+    own = served.node.address_text
+    [newest] = (await served.get(f"/v1/accounts/{own}/transactions?limit=1"))["transactions"]
+    node = IDENTITY.node.hex()
+    names = {
+        "round": f"#{ROUNDS}",
+        "block": "#3",
+        "transaction": f"#{newest['id']}",
+        "proof": f"#{ROUNDS}/{node[:8]}",
+        "wallet": f"#{own}",
+        "node": f"#{node}",
+    }
+    found = {name: path_of(name) + names.get(name, "") for name in PAGES}
+    return found | {f"{name} list": path_of(name) for name in ("round", "block", "node", "wallet")}
+
+
+EVERY = [*PAGES, "round list", "block list", "node list", "wallet list"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+async def test_a_page_shows_no_fault_fits_a_phone_and_serves_assistive_tools(
+    served: Served, browser: Browser, name: str
+) -> None:
+    path = (await named_paths(served))[name]
+    async with visiting(browser, served.url, color_scheme="light") as visitor:
+        await visitor.go(path)
+        page = visitor.page
+        assert await page.locator("#trouble").is_hidden(), await page.locator("#trouble").inner_text()
+        assert await page.locator("h1:visible").count() == 1
+        opened = "list => list.slice(0, 4).forEach(each => { each.open = true; })"
+        await page.locator("main details").evaluate_all(opened)
+        for viewport, scheme, rules in ((WIDE, "light", {}), (PHONE, "dark", ON_A_PHONE)):
+            await page.set_viewport_size(viewport)
+            await page.emulate_media(color_scheme=scheme)
+            assert await visitor.overflow() <= 0, (name, viewport)
+            found = await Axe().run(page, options=rules)
+            told = [(each["impact"], each["id"], each["nodes"][0]["html"]) for each in found.response["violations"]]
+            assert [each for each in told if each[0] in SERIOUS] == [], scheme
+
+
+async def test_the_home_page_tells_what_the_status_says(served: Served, browser: Browser) -> None:
+    status = await served.get("/v1/status")
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/")
+        told = await visitor.facts("ledger")
+        assert told["Height"] == f"{status['height']:,}" and told["Phase"].startswith(status["phase"])
+        for name in ("minted", "burned", "circulating"):
+            assert told[name.title()] == in_neuro(status[f"{name}_nanos"])
+        assert await visitor.page.locator("#chain").inner_text() == status["chain_id"][:12]
+        assert (await visitor.facts("round-facts"))["Round"] == str(status["round"])
+        assert await visitor.page.locator('#phases [aria-current="step"]').inner_text() == status["round_phase"]
+        rounds = (await served.get("/v1/rounds?limit=10"))["rounds"]
+        assert [row[0] for row in await visitor.rows("rounds")] == [str(each["round"]) for each in rounds]
+        layers = (await served.get("/v1/layers"))["layers"]
+        assert [row[0] for row in await visitor.rows("layers")] == [each["name"] for each in layers]
+
+
+def in_neuro(nanos: str) -> str:
+    whole, rest = divmod(int(nanos), 10**9)
+    digits = f"{rest:09}"
+    return f"{whole:,}.{digits[:2]}{digits[2:].rstrip('0')} NEURO"
+
+
+async def test_the_loss_curve_is_drawn_and_its_numbers_are_there_as_a_table(served: Served, browser: Browser) -> None:
+    losses = (await served.get("/v1/losses"))["losses"]
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/")
+        drawing = visitor.page.locator("#curve .drawing")
+        await drawing.locator("canvas").first.wait_for()
+        name = await drawing.get_attribute("aria-label")
+        assert name is not None and name.startswith(f"{losses[0]['validation_loss']:.3f} after round 0")
+        assert await visitor.rows("curve details") == [
+            [str(each["round"]), f"{each['validation_loss']:.3f}"] for each in losses
+        ]
+        # What is drawn is more than an empty sheet.
+        shot = await drawing.screenshot()
+        await visitor.page.emulate_media(color_scheme="dark")
+        assert len(shot) > 2_000 and await drawing.screenshot() != shot
+
+
+async def test_without_the_chart_library_the_numbers_are_open_as_a_table(served: Served, browser: Browser) -> None:
+    async with visiting(browser, served.url) as visitor:
+        await visitor.page.route("**/vendor/**", lambda route: route.fulfill(status=404, body="{}"))
+        await visitor.go("/")
+        await visitor.page.locator("#curve table").wait_for()
+        assert await visitor.page.locator("#curve .drawing").is_hidden()
+        assert all("404" in each for each in visitor.complaints)
+        visitor.complaints.clear()
+
+
+async def test_a_transaction_is_told_in_words_and_leads_to_its_block_and_wallets(
+    served: Served, browser: Browser
+) -> None:
+    own = served.node.address_text
+    [newest] = (await served.get(f"/v1/accounts/{own}/transactions?limit=1"))["transactions"]
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go(f"/transaction.html#{newest['id']}")
+        told = await visitor.facts("facts")
+        assert told["What it does"] == "pays" and told["Amount"] == in_neuro(newest["action"]["amount_nanos"])
+        await visitor.page.locator("#facts").get_by_role("link", name=str(newest["height"]), exact=True).click()
+        await visitor.until("#name", lambda text: text == f"{newest['height']:,}")
+        assert (await visitor.rows("transactions"))[0][0] == newest["id"][:10]
+
+
+async def test_older_blocks_come_when_they_are_asked_for(served: Served, browser: Browser) -> None:
+    height = (await served.get("/v1/status"))["height"]
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/block.html")
+        assert [row[0] for row in await visitor.rows("blocks")] == [str(height - place) for place in range(20)]
+        await visitor.page.get_by_role("button", name="Older blocks").click()
+        await visitor.until("#blocks", lambda text: str(height - 20) in text.split())
+        assert len(await visitor.rows("blocks")) == min(40, height)
+
+
+async def test_what_is_not_there_is_said_in_the_nodes_words(served: Served, browser: Browser) -> None:
+    for path, words in (
+        ("/block.html#99999", "there is no finalized block 99999"),
+        ("/block.html#nonsense", "Which block?"),
+        ("/round.html#99999", "round 99999 has not opened"),
+        ("/transaction.html#" + 64 * "0", "no transaction"),
+        ("/proof.html", "Which proof?"),
+        (f"/proof.html#{ROUNDS}/ffff", "no node whose id begins with ffff"),
+        ("/wallet.html#neuro1qqqqqqqq", "address"),
+    ):
+        async with visiting(browser, served.url) as visitor:
+            await visitor.go(path)
+            assert words in await visitor.until("#trouble", bool), path
+            visitor.complaints = [each for each in visitor.complaints if "Failed to load resource" not in each]
+
+
+async def test_without_scripts_a_page_says_where_the_facts_are(served: Served, browser: Browser) -> None:
+    async with visiting(browser, served.url, java_script_enabled=False) as visitor:
+        await visitor.page.goto(served.url)
+        assert "/v1/status" in await visitor.page.locator("noscript").inner_text()
