@@ -5,11 +5,13 @@ import re
 import shlex
 from functools import cache
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 import click
 import pytest
 
+from bench.__main__ import NAMES
 from node.api.routes import ROUTES
 from node.cli import cli
 from tests.test_docs_site import DOCS, ROOT, SHOWN, each_page
@@ -108,6 +110,35 @@ def test_commands_are_found_and_wrong_ones_are_told():
     for words in (["runn"], ["run", "ARG=--until-round"], ["run", "ARGS=--until-rond 3"]):
         assert wrong_with_make(words), words
     assert wrong_with_line(["python", "-m", "node.nothing"])
+
+
+def options_of(command: click.Command) -> set[str]:
+    found = {flag for each in command.params if isinstance(each, click.Option) for flag in each.opts}
+    found |= {flag for each in command.params if isinstance(each, click.Option) for flag in each.secondary_opts}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        below = [command.get_command(context, name) for name in command.list_commands(context)]
+        found = found.union(*(options_of(each) for each in below if each))
+    return found
+
+
+# Notebooks of measurements, and tools of developers that have options of their own.
+OTHERS_OPTIONS = ("lab.md", "simulator.md")
+
+
+@each_page
+def test_what_a_line_of_text_names_in_code_exists(page):
+    """Options of ours, commands of ours as far as they are written out, and benchmarks."""
+    codes = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL))
+    ours = [code for code in codes if "bench " not in code and "TORCH_ARGS" not in code]
+    flags = {flag for code in ours for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)}
+    unknown = set() if page.name in OTHERS_OPTIONS else flags - options_of(cli) - {"--help"}
+    unknown |= {name for code in codes for name in re.findall(r"-m bench ([a-z_]+)", code)} - NAMES.keys()
+    for code in ours:
+        if code.startswith("neuroshard "):
+            wrong = wrong_with(list(takewhile(re.compile("[a-z-]+").fullmatch, code.split()[1:])))
+            unknown |= {code} if wrong and "missing" not in wrong else set()
+    assert unknown == set()
 
 
 @each_page
