@@ -17,7 +17,8 @@ from wallet.keys import Wallet
 from wallet.keystore_file import load
 
 EXPORT_PASSWORD = "of the file"
-SAID = set("word of your note right these words bring this wallet back".split())  # words of the list, said anyway
+# Words of the list that the sentences themselves have.
+SAID = {"word", "of", "your", "note", "right", "these", "words", "bring", "this", "wallet", "back"}
 
 
 @dataclass
