@@ -1,4 +1,4 @@
-"""Every page of the explorer in a real browser on a real node: its facts, both colour schemes, a phone, assistive tools."""
+"""Every page of the explorer in a real browser on a real node: facts, both colour schemes, a phone, assistive tools."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -8,9 +8,9 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser
 
-from node.api.page_files import PAGES, path_of
-from tests.explorer.browser import PHONE, WIDE, a_browser, needs_browser, visiting
-from tests.node.lone_node import IDENTITY
+from node.api.page_files import PAGES
+from tests.explorer.browser import PHONE, WIDE, needs_browser, visiting
+from tests.explorer.paths import LISTS, named_paths
 from tests.node.served import Served, make_past, serving
 
 pytestmark = [needs_browser, pytest.mark.asyncio(loop_scope="module")]
@@ -27,37 +27,14 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         yield found
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with a_browser() as found:
-        yield found
-
-
-async def named_paths(served: Served) -> dict[str, str]:
-    """A page of each kind, of something that is there, and the lists."""
-    own = served.node.address_text
-    [newest] = (await served.get(f"/v1/accounts/{own}/transactions?limit=1"))["transactions"]
-    node = IDENTITY.node.hex()
-    names = {
-        "round": f"#{ROUNDS}",
-        "block": "#3",
-        "transaction": f"#{newest['id']}",
-        "proof": f"#{ROUNDS}/{node[:8]}",
-        "wallet": f"#{own}",
-        "node": f"#{node}",
-    }
-    found = {name: path_of(name) + names.get(name, "") for name in PAGES}
-    return found | {f"{name} list": path_of(name) for name in ("round", "block", "node", "wallet")}
-
-
-EVERY = [*PAGES, "round list", "block list", "node list", "wallet list"]
+EVERY = [*PAGES, *(f"{name} list" for name in LISTS)]
 
 
 @pytest.mark.parametrize("name", EVERY)
 async def test_a_page_shows_no_fault_fits_a_phone_and_serves_assistive_tools(
     served: Served, browser: Browser, name: str
 ) -> None:
-    path = (await named_paths(served))[name]
+    path = (await named_paths(served, ROUNDS))[name]
     async with visiting(browser, served.url, color_scheme="light") as visitor:
         await visitor.go(path)
         page = visitor.page
