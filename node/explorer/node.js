@@ -12,7 +12,7 @@ let node = "";
 
 // ---- Any node
 
-const work = growing("work", () => "/v1/proofs?node=" + node, "proofs", proofs =>
+const work = growing("work", () => "/v1/proofs?node=" + encodeURIComponent(node), "proofs", proofs =>
   table("work", "Losses as the node claims them, in nats per token.", ["round", "segment", "block", ["time", "extra"], ["batches", "extra"], "tokens", "loss", ["audit", "words"]],
     proofs.map(p => [
       toRound(p.round), p.segment, toBlock(p.height), moment(p.time_ms), p.batches, number(p.tokens), (p.loss_milli / 1000).toFixed(3), toProof(p.round, p.node, "what was checked"),
