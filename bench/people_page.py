@@ -1,7 +1,7 @@
 """How soon the explorer is there and what it weighs, in a real browser on a real node.
 
-`python -m bench.people_page`: a node of one trains on one thread until a curve can be drawn; each page is loaded in a fresh
-browser context, so that nothing is cached. `--url` looks at a node that runs already.
+`python -m bench.people_page`: a node of one trains on one thread until a curve can be drawn; each page is loaded in a
+fresh browser context, so that nothing is cached. `--url` looks at a node that runs already.
 """
 
 import argparse
