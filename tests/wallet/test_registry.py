@@ -22,6 +22,8 @@ from wallet.kinds import ALL, AMOUNT, AMOUNT_OR_ALL, COUNT, FEE, NODE, PAYEE, RO
 from wallet.line import read
 from wallet.registry import SEVERAL, Answer, Command, commands, find, meant
 
+pytestmark = pytest.mark.usefixtures("cheap")
+
 NAMES = sorted(commands())
 KINDS = sorted({type(each.kind).__name__: each.kind for one in commands().values() for each in one.parameters}.items())
 PLACES = {"alice": bytes([0, *range(1, 21)])}
