@@ -12,7 +12,7 @@ import click
 from wallet.plain import plain
 
 
-def _forget_typed() -> None:
+def forget_typed() -> None:
     """Keys that were pressed before the question was there are no answer to it."""
     with suppress(OSError, ValueError, termios.error):
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
@@ -33,7 +33,7 @@ class Terminal:
         return answer
 
     def confirm(self, lines: Sequence[tuple[str, str]], question: str) -> bool:
-        _forget_typed()
+        forget_typed()
         width = max((len(label) for label, _ in lines), default=0)
         for label, text in lines:
             click.echo(f"  {label:<{width}}  {plain(text, 2_000)}", err=True)

@@ -57,7 +57,12 @@ def sign(
     signed = sign_message(signed_text, session.wallet().wallet_key(own.index))
     block = signed.to_block()
     content = {"address": own.address_text, "text": signed.text, "signature": signed.signature.hex(), "block": block}
-    return Answer(content, verbatim(*block.rstrip("\n").split("\n")))
+    lines = block.rstrip("\n").split("\n")
+    if not all(line.replace("\t", "").isprintable() for line in lines):
+        return Answer(
+            content, words("The text has characters that a terminal would obey or hide: --json gives it whole.")
+        )
+    return Answer(content, verbatim(*lines))
 
 
 @command(
