@@ -1,4 +1,4 @@
-"""The explorer's files, in memory: pages put into their one frame, everything packed once for browsers that take gzip."""
+"""The explorer's files, in memory: pages put into their one frame, and all packed once for browsers that take gzip."""
 
 import gzip
 import html

@@ -88,7 +88,7 @@ export function named(pattern, wanted) {
 export function once(read) {
   const turn = () => tried(read).catch(error => complain(error.message));
   addEventListener("hashchange", () => { put(place("found")); turn(); });
-  ask("/v1/status").then(showChain, () => {});
+  ask("/v1/status").then(showChain).catch(() => {});
   return turn();
 }
 

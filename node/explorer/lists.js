@@ -1,6 +1,7 @@
 // Lists that come page by page: the newest first, and older ones when asked for.
 
-import {ask} from "./ask.js";
+import {ask, wordsOf} from "./ask.js";
+import {complain} from "./frame.js";
 import {place} from "./parts.js";
 
 // `path` gives the question without its page, `key` names the list in the answer, `show` shows all that was read so far.
@@ -23,6 +24,8 @@ export function growing(id, path, key, show, limit = 20) {
     button.disabled = true;
     try {
       await page(asked, next);
+    } catch (error) {
+      complain(wordsOf(error));
     } finally {
       button.disabled = false;
     }

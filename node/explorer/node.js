@@ -8,11 +8,11 @@ import {amounts, code, facts, link, place, say, table, toBlock, toProof, toRound
 
 const NAME = /^([0-9a-f]{4,64})$/, WANTED = "Which node? The address wants #ID behind it, 4 digits or more.";
 const BANS_SHOWN = 10;
-let node = "";
+let node = "", asked = "";
 
 // ---- Any node
 
-const work = growing("work", () => "/v1/proofs?node=" + node, "proofs", proofs =>
+const work = growing("work", () => "/v1/proofs?node=" + encodeURIComponent(node), "proofs", proofs =>
   table("work", "Losses as the node claims them, in nats per token.", ["round", "segment", "block", ["time", "extra"], ["batches", "extra"], "tokens", "loss", ["audit", "words"]],
     proofs.map(p => [
       toRound(p.round), p.segment, toBlock(p.height), moment(p.time_ms), p.batches, number(p.tokens), (p.loss_milli / 1000).toFixed(3), toProof(p.round, p.node, "what was checked"),
@@ -31,7 +31,9 @@ function showNode(n) {
 }
 
 async function readNode(name) {
-  place("one").hidden = true;
+  // The same node stays on the page while it is read again.
+  if (asked !== name) place("one").hidden = true;
+  asked = name;
   const found = await ask("/v1/nodes/" + name);
   node = found.node;
   document.title = "Node " + node.slice(0, 10) + " · NeuroShard";

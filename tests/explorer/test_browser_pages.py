@@ -1,4 +1,4 @@
-"""Every page of the explorer in a real browser on a real node: its facts, both colour schemes, a phone, assistive tools."""
+"""Every page of the explorer in a real browser on a real node: facts, both colour schemes, a phone, assistive tools."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -8,8 +8,9 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser
 
-from node.api.page_files import PAGES, path_of
-from tests.explorer.browser import PHONE, WIDE, a_browser, needs_browser, visiting
+from node.api.page_files import PAGES
+from tests.explorer.browser import PHONE, WIDE, needs_browser, visiting
+from tests.explorer.paths import LISTS, named_paths
 from tests.node.lone_node import IDENTITY
 from tests.node.served import Served, make_past, serving
 
@@ -27,37 +28,14 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         yield found
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with a_browser() as found:
-        yield found
-
-
-async def named_paths(served: Served) -> dict[str, str]:
-    """A page of each kind, of something that is there, and the lists."""
-    own = served.node.address_text
-    [newest] = (await served.get(f"/v1/accounts/{own}/transactions?limit=1"))["transactions"]
-    node = IDENTITY.node.hex()
-    names = {
-        "round": f"#{ROUNDS}",
-        "block": "#3",
-        "transaction": f"#{newest['id']}",
-        "proof": f"#{ROUNDS}/{node[:8]}",
-        "wallet": f"#{own}",
-        "node": f"#{node}",
-    }
-    found = {name: path_of(name) + names.get(name, "") for name in PAGES}
-    return found | {f"{name} list": path_of(name) for name in ("round", "block", "node", "wallet")}
-
-
-EVERY = [*PAGES, "round list", "block list", "node list", "wallet list"]
+EVERY = [*PAGES, *(f"{name} list" for name in LISTS)]
 
 
 @pytest.mark.parametrize("name", EVERY)
 async def test_a_page_shows_no_fault_fits_a_phone_and_serves_assistive_tools(
     served: Served, browser: Browser, name: str
 ) -> None:
-    path = (await named_paths(served))[name]
+    path = (await named_paths(served, ROUNDS))[name]
     async with visiting(browser, served.url, color_scheme="light") as visitor:
         await visitor.go(path)
         page = visitor.page
@@ -168,3 +146,65 @@ async def test_without_scripts_a_page_says_where_the_facts_are(served: Served, b
     async with visiting(browser, served.url, java_script_enabled=False) as visitor:
         await visitor.page.goto(served.url)
         assert "/v1/status" in await visitor.page.locator("noscript").inner_text()
+
+
+async def test_a_wallet_shows_what_it_owns_and_earned_by_day_and_kind(served: Served, browser: Browser) -> None:
+    own = served.node.address_text
+    account = await served.get(f"/v1/accounts/{own}")
+    total = (await served.get(f"/v1/accounts/{own}/earnings?days=30"))["total"]
+    entries = (await served.get(f"/v1/accounts/{own}/history?limit=20"))["entries"]
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go(f"/wallet.html#{own}")
+        told = await visitor.facts("facts")
+        assert told["Balance"] == in_neuro(account["balance_nanos"])
+        assert told["Vesting rewards"] == in_neuro(account["vesting_nanos"])
+        assert [row[0] for row in await visitor.rows("vesting")] == [
+            f"{each['round']:,}" for each in account["vesting"]
+        ]
+        earned = await visitor.facts("earned")
+        assert earned["By training"] == in_neuro(total["training_nanos"])
+        assert earned["Burned in fees"] == in_neuro(total["burned_nanos"])
+        assert [row[2] for row in await visitor.rows("history")] == [each["kind"].replace("_", " ") for each in entries]
+        assert len(await visitor.rows("earnings details")) == 30
+        await visitor.page.get_by_role("button", name="90 days").click()
+        await visitor.until("#days button[aria-pressed=true]", lambda text: text == "90 days")
+        await visitor.quiet()
+        assert len(await visitor.rows("earnings details")) == 90
+        await visitor.page.locator("#earnings canvas").first.wait_for()
+
+
+async def test_the_rich_list_tells_who_owns_most_first(served: Served, browser: Browser) -> None:
+    accounts = (await served.get("/v1/rich-list"))["accounts"]
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/rich-list.html")
+        rows = await visitor.rows("list")
+        assert len(accounts) > 1 and [row[0] for row in rows] == [f"{each['rank']:,}" for each in accounts]
+        for row, account in zip(rows, accounts, strict=True):
+            assert row[2].replace(",", "").replace(".", "").lstrip("0") == account["total_nanos"].lstrip("0")
+        await visitor.page.locator("#list a").first.click()
+        await visitor.until("#address", lambda text: text == accounts[0]["address"])
+
+
+async def test_a_node_is_known_by_the_first_digits_of_its_id(served: Served, browser: Browser) -> None:
+    node = IDENTITY.node.hex()
+    found = await served.get(f"/v1/nodes/{node}")
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go(f"/node.html#{node[:6]}")
+        assert (await visitor.facts("names"))["Wallet"] == found["wallet"]
+        assert (await visitor.facts("facts"))["Proofs of work"] == f"{found['proofs']:,}"
+        assert len(await visitor.rows("work")) == min(20, found["proofs"])
+
+
+async def test_the_numbers_of_the_genesis_and_the_api_are_all_there(served: Served, browser: Browser) -> None:
+    parameters = (await served.get("/v1/parameters"))["parameters"]
+    paths = (await served.get("/openapi.json"))["paths"]
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/parameters.html")
+        rows = await visitor.rows("numbers")
+        assert [row[0] for row in rows] == [each["name"] for each in parameters]
+        assert [row[1].split(" = ")[0].replace(",", "") for row in rows] == [each["value"] for each in parameters]
+        await visitor.go("/api.html")
+        told = await visitor.page.locator(".operation > summary > .code").all_inner_texts()
+        assert told == [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+        await visitor.page.get_by_text("GET /v1/status", exact=True).click()
+        await visitor.page.get_by_role("cell", name="circulating_nanos").wait_for()
