@@ -12,7 +12,7 @@ SEED :=
 SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench audits byzantine calibrate convergence setup run test test-browser soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
+.PHONY: help bench audits byzantine calibrate convergence setup run test test-browser soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean api-fuzz
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test: $(VENV)/dev.stamp ## run the tests
 
 test-browser: $(VENV)/dev.stamp ## run the explorer in a real browser; installs one where none is found
 	@$(BIN)/python -m tests.explorer && NEUROSHARD_TEST_BROWSER=must $(BIN)/python -m pytest -n 2 --dist loadfile tests/explorer $(ARGS)
+
+api-fuzz: $(VENV)/dev.stamp ## made-up requests to every path of the API: make api-fuzz ARGS="--minutes 10 --seed 2"
+	@$(BIN)/python -m tests.node.api_fuzz $(ARGS)
 
 soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long property runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)

@@ -12,7 +12,10 @@ KEEP_EPOCHS = 100
 
 @click.group()
 def archive() -> None:
-    """Check, replay, export, prune, repair and copy the ledger that a stopped node keeps."""
+    """Check, replay, export, prune, repair and copy the ledger that a stopped node keeps.
+
+    Example: neuroshard archive verify --data-dir ~/node
+    """
 
 
 @archive.command()
@@ -99,7 +102,8 @@ def export(form: str, folder: Path, data_dir: Path, as_json: bool) -> None:
 def prune(keep_epochs: int, data_dir: Path, as_json: bool) -> None:
     """Forget the bodies of old blocks and the payloads of released rounds, and give the space back to the disk.
 
-    Headers, certificates and the state stay: the node goes on, but cannot replay from genesis any more.
+    Headers, certificates, the state and what wallets earned by the day stay: the node goes on, but cannot replay from
+    genesis any more, nor tell what happened to a wallet before.
 
     Example: neuroshard archive prune --keep-epochs 100 --data-dir ~/node
     """
@@ -114,6 +118,9 @@ def prune(keep_epochs: int, data_dir: Path, as_json: bool) -> None:
 @JSON
 def fsck(dry_run: bool, data_dir: Path, as_json: bool) -> None:
     """Make damaged indexes again from the blocks, and name what cannot be repaired; status 1 if anything is left.
+
+    An index of wallets' receipts that begins in the middle, because an older program wrote the blocks before, is
+    completed.
 
     Example: neuroshard archive fsck --dry-run
     """

@@ -13,7 +13,10 @@ API = click.option(
 
 @click.group()
 def audit() -> None:
-    """Look at the audits of trained work."""
+    """Look at the audits of trained work.
+
+    Example: neuroshard audit list
+    """
 
 
 @audit.command()

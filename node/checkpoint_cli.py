@@ -9,7 +9,10 @@ from node.cli_options import DATA_DIRECTORY, JSON, kind_of
 
 @click.group()
 def checkpoint() -> None:
-    """Make files of the network's model."""
+    """Make files of the network's model.
+
+    Example: neuroshard checkpoint assemble model.safetensors
+    """
 
 
 @checkpoint.command()

@@ -16,6 +16,9 @@ from node.light_cli import light
 from node.network_cli import localnet, network
 from node.retire_cli import node
 from node.settings import PROFILES, InEffect, in_effect, settings_of
+from node.wallet_cli import wallet
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,11 +81,12 @@ def settings(**options: Any) -> None:
 
 
 @cli.command()
-@setting_options("data_dir", "config", "device", "memory", "api", "json")
+@setting_options("data_dir", "config", "network", "peer", "listen", "device", "memory", "api", "json")
 def doctor(**options: Any) -> None:
     """Check whether this machine can run a node; ends with status 1 if something prevents it.
 
-    Warnings leave the status at 0. With --json: a list of checks, each with name, verdict, sentence and advice.
+    Warnings leave the status at 0. With --json: a list of checks, each with name, verdict, sentence and advice. Peers
+    that are named by --peer are dialled.
 
     Example: neuroshard doctor --json
     """
@@ -112,14 +116,28 @@ def status(data_dir: Path, as_json: bool) -> None:
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="The same seed gives the same text."
 )
-def generate(prompt: str, data_dir: Path, tokens: int, temperature: float, seed: int) -> None:
+@JSON
+def generate(prompt: str, data_dir: Path, as_json: bool, **options: Any) -> None:
     """Let the newest model of the data directory continue PROMPT.
 
     Example: neuroshard generate "The President"
     """
     from node.commands import generate as command
 
-    command.show(data_dir, prompt, command.Choice(tokens, temperature, seed))
+    command.show(data_dir, prompt, command.Choice(as_json=as_json, **options))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@JSON
+def completion(shell: str, as_json: bool) -> None:
+    """Print what lets your SHELL complete commands and options, with a word on where it belongs.
+
+    Example: neuroshard completion bash >> ~/.bashrc
+    """
+    from node.commands import completion as command
+
+    command.show(cli, shell, as_json)
 
 
 cli.add_command(archive)
@@ -131,11 +149,15 @@ cli.add_command(light)
 cli.add_command(network)
 cli.add_command(localnet)
 cli.add_command(node)
+cli.add_command(wallet)
 
 
 @cli.group()
 def data() -> None:
-    """Let a new network train on your own text."""
+    """Let a new network train on your own text.
+
+    Example: neuroshard data add books/ --data-dir ~/mine
+    """
 
 
 @data.command()

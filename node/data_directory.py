@@ -14,6 +14,7 @@ logs/           what has happened            neuroshard.toml  settings, if the u
 corpus/         the operator's own text, if some was added
 rounds.jsonl    what each round did to the loss
 api.json        where the running node listens
+wallet.json, wallet-*  what `neuroshard wallet` keeps beside the keystore
 uptime.json     seconds of operation         housekeeping.json  payloads whose round has not ended yet
 """
 
@@ -28,6 +29,8 @@ from node.errors import DataDirectoryError, disk_advice
 from node.failpoints import moments_of
 from node.schema import SCHEMA, UPGRADES, number_of
 
+# Of `neuroshard wallet`, which makes one where there has been no node yet.
+WALLET_FILES = ("keystore.json", "wallet.json", "wallet-pending.json", "wallet-history", "wallet.lock")
 FOLDERS = ("ledger", "model", "payloads", "aggregates", "work", "segments", "audits", "verdicts", "tokens")
 
 
@@ -57,11 +60,12 @@ class DataDirectory:
         self.check_schema()
 
     def _refuse_foreign(self) -> None:
-        """Whatever lies in a directory that is not ours is left as it is."""
-        ours = {"schema", "lock", "schema.partial", "neuroshard.toml"}
-        foreign = sorted(entry.name for entry in self.root.iterdir() if entry.name not in ours)
+        """Whatever lies in a directory that is not ours is left as it is. A wallet may be there before a node is."""
+        ours = {"schema", "lock", "schema.partial", "neuroshard.toml", *WALLET_FILES}
+        names = {entry.name for entry in self.root.iterdir()}
+        foreign = sorted(name for name in names - ours if not _is_wallet_draft(name))
         if foreign and not (self / "schema").exists():
-            if {"network", "keystore.json"} <= set(foreign):
+            if {"network", "keystore.json"} <= names:
                 raise DataDirectoryError(
                     f"{self / 'schema'} is missing, which says what wrote this directory: restore it from a backup"
                 )
@@ -131,6 +135,11 @@ class DataDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _is_wallet_draft(name: str) -> bool:
+    """What the end of a process in the middle of a wallet's write leaves."""
+    return name.removesuffix(".partial") in WALLET_FILES or (name.startswith(".keystore-") and name.endswith(".draft"))
 
 
 def write_atomically(path: Path, content: bytes, place: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from chain.audit_records import held_rounds
 from chain.genesis import Params
 from chain.money import UnbondingStake, holdings
 from chain.payouts import claims_of
@@ -55,7 +56,7 @@ class Facts:
             validators=len(members.members),
             total_power=members.power,
             balance_nanos=spendable(state, address),
-            vesting_nanos=vesting_of(state, address),
+            vesting_nanos=vesting_of(state, address, identity.node),
             bonded_nanos=stake.bonded,
             unbonding_nanos=sum(amount for amount, _ in unbonding_of(state, address, stake)),
             power=power,
@@ -88,13 +89,13 @@ def unbonding_of(state: State, address: bytes, stake: Stake) -> list[tuple[int, 
     return [(holdings(state, UnbondingStake(address, ready)), ready) for ready in stake.exits]
 
 
-def vesting_of(state: State, address: bytes) -> int:
-    """Nanos of a wallet that are minted and not released yet."""
+def vesting_of(state: State, address: bytes, node: bytes = b"") -> int:
+    """Nanos of a wallet that are minted and not released yet; of one of its nodes also those that an audit holds."""
     ledger = state.ledger
-    total = 0
-    for number in range(ledger.released_round + 1, ledger.settled_round + 1):
-        for node, claim in claims_of(state, number):
-            if claim.wallet == address:
-                record = state.find(Vesting, vesting_key(number, node))
-                total += record.amount if record else 0
-    return total
+    waiting = range(ledger.released_round + 1, ledger.settled_round + 1)
+    names = [
+        (number, name) for number in waiting for name, claim in claims_of(state, number) if claim.wallet == address
+    ]
+    names += [(number, node) for number in held_rounds(state, node)]
+    records = (state.find(Vesting, vesting_key(*name)) for name in names)
+    return sum(record.amount for record in records if record is not None)

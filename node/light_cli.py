@@ -1,6 +1,7 @@
 """`neuroshard light`: its options and subcommands. What they do is in `node.commands.light`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,11 +45,17 @@ def light(
 
     Example: neuroshard light --network ours.network --peer node.example.org:8430 status
     """
-    if network is None or not peer:
-        raise click.UsageError("give the network's file with --network, and peers with --peer HOST:PORT")
+    context.obj = network, tuple(peer), checkpoint, data_dir.expanduser(), seconds
+
+
+def _choice(context: click.Context) -> Any:
+    """What was chosen. Asked for by the commands, so that their help can be read without it."""
     from node.commands.light import Choice
 
-    context.obj = Choice(network, tuple(peer), checkpoint, data_dir.expanduser(), seconds)
+    network, peers, *more = context.obj
+    if network is None or not peers:
+        raise click.UsageError("give the network's file with --network, and peers with --peer HOST:PORT")
+    return Choice(network, peers, *more)
 
 
 @light.command(name="status")
@@ -61,7 +68,7 @@ def light_status(context: click.Context, as_json: bool) -> None:
     """
     from node.commands import light as command
 
-    command.status(context.obj, as_json)
+    command.status(_choice(context), as_json)
 
 
 @light.command()
@@ -71,8 +78,8 @@ def light_status(context: click.Context, as_json: bool) -> None:
 def account(context: click.Context, address: str, as_json: bool) -> None:
     """Show the balance of ADDRESS at the newest final block, with its proof verified.
 
-    Example: neuroshard light --network ours.network --peer node.example.org:8430 account nsd1…
+    Example: neuroshard light --network ours.network --peer node.example.org:8430 account neuro1…
     """
     from node.commands import light as command
 
-    command.account(context.obj, address, as_json)
+    command.account(_choice(context), address, as_json)

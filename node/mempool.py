@@ -75,6 +75,11 @@ class Mempool:
         return len(self._held.by_id)
 
     @property
+    def version(self) -> tuple[int, int]:
+        """Another one whenever something has come in or gone."""
+        return self._arrivals, len(self)
+
+    @property
     def size(self) -> int:
         """Bytes of those who pay."""
         return self._held.bytes

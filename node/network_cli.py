@@ -26,7 +26,10 @@ def _given(options: dict[str, Any]) -> Any:
 
 @click.group()
 def network() -> None:
-    """Make or look at a network file."""
+    """Make or look at a network file.
+
+    Example: neuroshard network show
+    """
 
 
 @network.command()

@@ -11,7 +11,10 @@ from node.cli_secrets import PASSWORD_FILE, TOKEN_FILE, password_of, token_of
 
 @click.group()
 def node() -> None:
-    """Change the registration of a node."""
+    """Change the registration of a node.
+
+    Example: neuroshard node retire --data-dir ~/node
+    """
 
 
 @node.command()

@@ -23,7 +23,7 @@ def parse_amount(text: str) -> int:
     nanos = int(whole) * NANOS + int(parts.ljust(DIGITS, "0"))
     if nanos > NANOS_MAXIMUM:
         raise AmountError("that is more than any ledger can hold")
-    return nanos
+    return int(nanos)
 
 
 def plain_amount(nanos: int) -> str:

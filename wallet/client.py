@@ -97,6 +97,8 @@ class Client:
         if len(content) > ANSWER_BYTES_MAXIMUM:
             self.close()
             raise BadAnswer(f"the answer of {self.address} has more than {ANSWER_BYTES_MAXIMUM >> 20} MiB")
+        if answer.length:
+            raise http.client.IncompleteRead(content, answer.length)
         return answer.status, content
 
     def _away(self, error: Exception) -> NodeAway:

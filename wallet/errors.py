@@ -15,6 +15,18 @@ NeuroError
     │   ├── BadAnswer            an answer that makes no sense
     │   ├── OtherChain           the node is of another network
     │   └── Refused              in the node's own words, with its code
+    ├── FolderError          a wallet's other files cannot be written or read
+    │   ├── FolderDamaged        a file that is not what this program wrote
+    │   ├── FolderBusy           another program is writing
+    │   └── OtherWallet          accounts of another wallet than the keystore's
+    ├── NameRefused          a name that could be mistaken, or is taken
+    ├── SigningError         what cannot be drafted, or is not this key's to sign
+    ├── MessageError         a signed message that cannot be read or made
+    ├── TransactionFileError a file to be signed elsewhere that cannot be written or read
+    │   └── TransactionFileExists
+    ├── NonceError
+    │   ├── NonceTaken           something else was sent with this nonce: draft it anew
+    │   └── TooManyWaiting
     └── KeystoreError        a file that cannot be written or read
         ├── KeystoreExists       the name is taken; nothing is overwritten
         ├── KeystoreMissing
@@ -70,6 +82,54 @@ class BadPassword(KeystoreError):
 
 class WrongPassword(KeystoreError):
     """The checksum says that the password is not the one the file was made with."""
+
+
+class FolderError(WalletError):
+    """A wallet's files beside the keystore cannot be written or read."""
+
+
+class FolderDamaged(FolderError):
+    """A file that is not what this program wrote."""
+
+
+class FolderBusy(FolderError):
+    """Another program is writing to the same folder."""
+
+
+class OtherWallet(FolderError):
+    """The accounts in wallet.json are not those of the keystore beside it."""
+
+
+class NameRefused(WalletError):
+    """A name that could be mistaken for something else, or is taken."""
+
+
+class SigningError(WalletError):
+    """What cannot be drafted, or is not this key's to sign."""
+
+
+class MessageError(WalletError):
+    """A signed message that cannot be made, read or verified."""
+
+
+class TransactionFileError(WalletError):
+    """A transaction file that cannot be written or read."""
+
+
+class TransactionFileExists(TransactionFileError):
+    """The name is taken."""
+
+
+class NonceError(WalletError):
+    """The order of a wallet's transactions."""
+
+
+class NonceTaken(NonceError):
+    """Something else was sent with this nonce."""
+
+
+class TooManyWaiting(NonceError):
+    """No more may wait, here or at a node."""
 
 
 class CommandError(WalletError):

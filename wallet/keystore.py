@@ -2,7 +2,7 @@
 
 `seal` writes scrypt, AES-128-CTR and a SHA-256 checksum. `parse` checks a file of unknown origin before a byte of
 memory is spent on it; `unseal` opens it, also if PBKDF2 was used. One field is ours: `address`, by which a restored
-wallet is recognised.
+wallet is recognised. A single key (`wallet.export`) has the public key and the path of the EIP.
 """
 
 import hmac
@@ -58,7 +58,7 @@ class Pbkdf2:
 
 @dataclass(frozen=True, slots=True)
 class Keystore:
-    """What a keystore file says. `address` is empty in files that others made."""
+    """What a keystore file says. `address` is empty in files that others made; a wallet has no public key, no path."""
 
     stretching: Scrypted | Pbkdf2
     iv: bytes
@@ -67,6 +67,8 @@ class Keystore:
     address: str = ""
     description: str = ""
     identity: str = field(default_factory=lambda: str(uuid.uuid4()))
+    public_key: str = ""  # in hexadecimal
+    path: str = ""  # from the twelve words to a single key
 
 
 def seal(secret: bytes, password: str, address: str, description: str = "", scrypt_n: int = SCRYPT_N) -> Keystore:
@@ -142,8 +144,9 @@ def to_json(keystore: Keystore) -> bytes:
             },
         },
         "description": keystore.description,
-        "address": keystore.address,
-        "path": "",
+        **({"pubkey": keystore.public_key} if keystore.public_key else {}),
+        **({"address": keystore.address} if keystore.address or not keystore.public_key else {}),
+        "path": keystore.path,
         "uuid": keystore.identity,
         "version": 4,
     }
@@ -171,6 +174,8 @@ def parse(file: bytes) -> Keystore:
         address=_text(content, "address"),
         description=_text(content, "description"),
         identity=_text(content, "uuid"),
+        public_key=_text(content, "pubkey"),
+        path=_text(content, "path"),
     )
 
 

@@ -21,25 +21,30 @@ def save(path: Path, content: keystore.Keystore, reached: Reached = unwatched) -
 
     `reached` is told each step: before, written, synced, named, durable.
     """
-    draft = path.with_name(f".keystore-{secrets.token_hex(8)}.draft")
     try:
-        reached("before")
-        if not path.parent.is_dir():
-            path.parent.mkdir(mode=0o700, parents=True)
-        try:
-            _write_durably(draft, keystore.to_json(content), reached)
-            _name_without_overwriting(draft, path)
-            reached("named")
-        finally:
-            draft.unlink(missing_ok=True)
-        _make_name_durable(path.parent)
-        reached("durable")
+        write_new(path, keystore.to_json(content), reached)
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
             raise KeystoreExists(f"{path} exists already and is not overwritten: choose another name") from None
         raise KeystoreError(
             f"{path} cannot be written: {error.strerror}; check the free space of the disk and the permissions"
         ) from error
+
+
+def write_new(path: Path, content: bytes, reached: Reached = unwatched) -> None:
+    """Write a file that is not there yet. Raises OSError, FileExistsError if the name is taken."""
+    draft = path.with_name(f".keystore-{secrets.token_hex(8)}.draft")
+    reached("before")
+    if not path.parent.is_dir():
+        path.parent.mkdir(mode=0o700, parents=True)
+    try:
+        _write_durably(draft, content, reached)
+        _name_without_overwriting(draft, path)
+        reached("named")
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    reached("durable")
 
 
 def load(path: Path) -> keystore.Keystore:
@@ -76,7 +81,8 @@ def _name_without_overwriting(draft: Path, path: Path) -> None:
         draft.replace(path)
 
 
-def _make_name_durable(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """A name lasts only once its folder is synced. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -37,7 +37,7 @@ def account_of(store: Store, address: bytes, waiting: Sequence[tuple[int, bytes]
         "balance_nanos": str(account.balance),
         "vesting_nanos": str(sum(amount for *_, amount in parts) if is_told else vesting_of(state, address)),
         "vesting": [vesting_fields(store, *part) for part in parts[:VESTING_TOLD]],
-        "earned_nanos": str(store.sums_of(address).minted),
+        "earned_nanos": str(store.sums_of(address, day_at(header.time_ms) if header else None).minted),
         "nonce": account.nonce,
         "next_nonce": ahead[-1][0] + 1 if ahead else account.nonce,
         "waiting": [identity.hex() for _, identity in ahead],

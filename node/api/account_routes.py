@@ -9,6 +9,7 @@ from node.api.account_answers import account_of, earnings_of
 from node.api.block_answers import transactions_page
 from node.api.desk import Asked, Desk, encoded
 from node.api.history_answers import history_page
+from node.api.kept import LEDGER, WAITING
 from node.api.node_answers import node_of, nodes_page
 from node.api.route import Route, get
 
@@ -51,6 +52,7 @@ ACCOUNT_ROUTES: tuple[Route, ...] = (
         "account",
         "What an address owns and has at stake, with proofs against the last finalized header.",
         account,
+        keep=WAITING,
         answer=account_schemas.Account,
         place=account_questions.AccountPath,
     ),
@@ -59,6 +61,7 @@ ACCOUNT_ROUTES: tuple[Route, ...] = (
         "account_transactions",
         "What an address sent or received, newest first.",
         transactions,
+        keep=LEDGER,
         answer=schemas.Transactions,
         place=account_questions.AccountPath,
         query=account_questions.TransactionsPage,
@@ -68,6 +71,7 @@ ACCOUNT_ROUTES: tuple[Route, ...] = (
         "account_history",
         "What happened to an address, newest first: payments, rewards, stake, and what was lost.",
         history,
+        keep=LEDGER,
         answer=account_schemas.History,
         place=account_questions.AccountPath,
         query=account_questions.HistoryPage,
@@ -77,6 +81,7 @@ ACCOUNT_ROUTES: tuple[Route, ...] = (
         "account_earnings",
         "What an address earned by day and kind.",
         earnings,
+        keep=LEDGER,
         answer=account_schemas.Earnings,
         place=account_questions.AccountPath,
         query=account_questions.Days,
@@ -86,6 +91,7 @@ ACCOUNT_ROUTES: tuple[Route, ...] = (
         "account_nodes",
         "The nodes that a wallet registered, by id.",
         nodes,
+        keep=LEDGER,
         answer=account_schemas.Nodes,
         place=account_questions.AccountPath,
         query=account_questions.NodesPage,
@@ -95,6 +101,7 @@ ACCOUNT_ROUTES: tuple[Route, ...] = (
         "node",
         "A node by its id or the beginning of it: its wallet, what audits made of it, what vests.",
         node,
+        keep=LEDGER,
         answer=account_schemas.Node,
         place=account_questions.NodePath,
         refusals=(404, 409),

@@ -1,8 +1,9 @@
 """What the handlers of the API work with, and the handlers that ask the ledger."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from node.api.audit_answers import audit_page, proof_of
 from node.api.block_answers import block_page, transaction_fields, transaction_of, whole_block
 from node.api.events import Events
 from node.api.faults import Refusal, of_ledger
+from node.api.kept import LEDGER, Kept
 from node.api.limits import Crowd, Limits, Rates, is_loopback, read_body
 from node.api.metrics import Metrics
 from node.api.operator import Control
@@ -55,11 +57,17 @@ class Desk:
         self.streams = Crowd(limits.streams, "event streams", limits.streams_of_address)
         self.reads = Reads(node.store.database, node.network)
         self.rounds = RoundAnswers()
+        self.kept = Kept(limits.kept_seconds)
         self.rich_list = RichList()
         self.events = Events(node)
         self.metrics = Metrics(node, self.events)
         self.host = "127.0.0.1"  # where the server listens
         self.document: dict[str, Any] = {}
+
+    def state_for(self, keep: str) -> Hashable:
+        """What an answer that is kept so follows from. Read before the answer is made: it is never newer than that."""
+        height = self.node.facts.tip.height
+        return height if keep == LEDGER else (height, self.node.mempool.version)
 
     # ---- From memory
 
@@ -219,13 +227,19 @@ def sampled(entries: Sequence[Measured]) -> list[dict[str, Any]]:
 def checked(schema: type[Schema], content: Any) -> dict[str, Any]:
     """The fields of a question. Raises Refusal 400, saying what is wrong with each."""
     try:
-        found: dict[str, Any] = schema().load(content)
+        found: dict[str, Any] = _instance(schema).load(content)
     except ValidationError as error:
         told: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
         faults = {str(name)[:64]: first_words(fault) for name, fault in list(told.items())[:16]}
         message = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
         raise Refusal(400, message, faults=faults) from error
     return found
+
+
+@cache
+def _instance(schema: type[Schema]) -> Schema:
+    """To make one takes longer than to ask it."""
+    return schema()
 
 
 def first_words(fault: Any) -> str:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -29,6 +30,7 @@ class Limits:
     streams_of_address: int = 8  # so that one visitor cannot take them all
     connections: int = 256
     read_seconds: float = 10  # for a request's head, and again for its body
+    kept_seconds: float = 0.1  # for which the status and the like are told again as they were
     origins: tuple[str, ...] = ()  # of other sites' pages that may read
 
     @classmethod
@@ -63,6 +65,7 @@ class Rates:
             raise Refusal(429, message, retry_after_seconds=wait)
 
 
+@lru_cache(maxsize=1_024)
 def _network_of(address: str) -> str:
     """An IPv6 client owns at least 64 bits of addresses: they share a bucket."""
     try:
@@ -104,6 +107,7 @@ class Crowd:
                 del self._of_address[name]
 
 
+@lru_cache(maxsize=1_024)
 def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -140,6 +144,7 @@ def urlsplit_or_none(text: str) -> tuple[str, str] | None:
     return parts.scheme, parts.netloc
 
 
+@lru_cache(maxsize=1_024)
 def _host_of(text: str) -> str | None:
     """The host in an authority, without its port; None if it is none."""
     try:

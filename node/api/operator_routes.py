@@ -6,6 +6,7 @@ from aiohttp import web
 
 from node.api import network_schemas, operator_questions
 from node.api.desk import Asked, Desk, encoded
+from node.api.kept import LEDGER, WAITING
 from node.api.network_answers import fees_of, layers_of, parameters_of
 from node.api.orders import ORDERS
 from node.api.route import Route, get
@@ -52,6 +53,7 @@ OPERATOR_ROUTES: tuple[Route, ...] = (
         "parameters",
         "The network: its name, its chain, and every number of its genesis.",
         show_parameters,
+        keep=LEDGER,
         answer=network_schemas.Parameters,
     ),
     get(
@@ -59,6 +61,7 @@ OPERATOR_ROUTES: tuple[Route, ...] = (
         "fees",
         "What a transaction costs now, and what to offer for it.",
         show_fees,
+        keep=WAITING,
         answer=network_schemas.Fees,
     ),
     get(
@@ -66,6 +69,7 @@ OPERATOR_ROUTES: tuple[Route, ...] = (
         "layers",
         "The parts of the model, and nodes that have lately shown that they hold them.",
         show_layers,
+        keep=LEDGER,
         answer=network_schemas.Layers,
     ),
     get(
@@ -73,6 +77,7 @@ OPERATOR_ROUTES: tuple[Route, ...] = (
         "search",
         "What a word may name: a block, a round, a transaction, a wallet, a node.",
         show_found,
+        keep=WAITING,
         answer=network_schemas.FoundList,
         query=operator_questions.Search,
     ),

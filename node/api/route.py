@@ -30,6 +30,7 @@ class Route:
     successes: tuple[int, ...] = (200,)
     refusals: tuple[int, ...] = ()
     is_operators: bool = False  # behind the token
+    keep: str = ""  # how long an answer stays true: see `node.api.kept`
 
 
 def get(path: str, name: str, summary: str, handler: Handler, **more: object) -> Route:

@@ -6,14 +6,22 @@ from aiohttp import web
 
 from node.api import account_questions, audit_schemas, questions, round_schemas, schemas
 from node.api.account_routes import ACCOUNT_ROUTES
-from node.api.desk import Asked, Desk, checked
+from node.api.desk import Asked, Desk, checked, encoded
 from node.api.faults import Refusal
+from node.api.kept import LEDGER, MOMENT, WAITING
 from node.api.operator_routes import OPERATOR_ROUTES
 from node.api.page_routes import PAGE_ROUTES
 from node.api.route import STREAM, TEXT, Route, get
 
 ROUTES: tuple[Route, ...] = (
-    get("/v1/status", "status", "How the node is, in one flat object.", Desk.status, answer=schemas.Status),
+    get(
+        "/v1/status",
+        "status",
+        "How the node is, in one flat object.",
+        Desk.status,
+        answer=schemas.Status,
+        keep=MOMENT,
+    ),
     get(
         "/v1/health",
         "health",
@@ -27,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
         "blocks",
         "Finalized blocks, newest first.",
         Desk.blocks,
+        keep=LEDGER,
         answer=schemas.Blocks,
         query=questions.Page,
     ),
@@ -35,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
         "block",
         "A block by height or hash, with all that is in it.",
         Desk.block,
+        keep=LEDGER,
         answer=schemas.Block,
         place=questions.BlockPath,
         refusals=(404,),
@@ -55,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
         "transaction",
         "A transaction that is final or waits.",
         Desk.transaction,
+        keep=WAITING,
         answer=schemas.Transaction,
         place=questions.TransactionPath,
         refusals=(404,),
@@ -64,6 +75,7 @@ ROUTES: tuple[Route, ...] = (
         "validators",
         "The validator set of the running epoch, in its order.",
         Desk.validators,
+        keep=LEDGER,
         answer=schemas.Validators,
         query=questions.ValidatorsPage,
     ),
@@ -73,6 +85,7 @@ ROUTES: tuple[Route, ...] = (
         "rounds",
         "Rounds, newest first.",
         Desk.round_page,
+        keep=MOMENT,
         answer=round_schemas.Rounds,
         query=questions.Page,
     ),
@@ -81,6 +94,7 @@ ROUTES: tuple[Route, ...] = (
         "round",
         "One round: phase, who has done what, payloads and their weights, votes, outcome, losses.",
         Desk.round,
+        keep=MOMENT,
         answer=round_schemas.Round,
         place=questions.RoundPath,
         refusals=(404,),
@@ -90,6 +104,7 @@ ROUTES: tuple[Route, ...] = (
         "proofs",
         "Proofs of work, newest first, of a round, a node, or all.",
         Desk.proofs,
+        keep=LEDGER,
         answer=schemas.Proofs,
         query=questions.ProofsPage,
     ),
@@ -98,6 +113,7 @@ ROUTES: tuple[Route, ...] = (
         "proof",
         "One node's work in a round that has ended: what was claimed, checked, by whom, and what is only claimed.",
         Desk.proof,
+        keep=LEDGER,
         answer=audit_schemas.ExplainedProof,
         place=questions.ProofPath,
         refusals=(404, 409),
@@ -107,11 +123,12 @@ ROUTES: tuple[Route, ...] = (
         "audits",
         "Audits: the open ones in the order of their draw, or all of one round.",
         Desk.audits,
+        keep=LEDGER,
         answer=audit_schemas.Audits,
         query=questions.AuditsPage,
         refusals=(404,),
     ),
-    get("/v1/losses", "losses", "Validation loss over all rounds.", Desk.losses, answer=schemas.Losses),
+    get("/v1/losses", "losses", "Validation loss over all rounds.", Desk.losses, answer=schemas.Losses, keep=MOMENT),
     get(
         "/v1/events",
         "events",
@@ -143,7 +160,17 @@ def served(route: Route, desk: Desk) -> Callable[[web.Request], Awaitable[web.St
         fields = checked(route.place, dict(request.match_info)) | checked(route.query, asked_once(request))
         return await route.handler(desk, Asked(request, fields))
 
-    return serve
+    async def serve_kept(request: web.Request) -> web.StreamResponse:
+        asked, state = request.raw_path, desk.state_for(route.keep)
+        body = desk.kept.find(asked, state)
+        if body is not None:
+            return encoded(body)
+        response = await serve(request)
+        if response.status == 200 and isinstance(response, web.Response) and isinstance(response.body, bytes):
+            desk.kept.keep(asked, state, response.body, route.keep == MOMENT)
+        return response
+
+    return serve_kept if route.keep else serve
 
 
 def asked_once(request: web.Request) -> dict[str, str]:

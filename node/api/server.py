@@ -45,7 +45,7 @@ def make_app(desk: Desk) -> web.Application:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if desk.limits.origins:
-            response.headers["Vary"] = "Origin"
+            response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), "Origin")))
             if origin := read_by(request, desk.limits.origins):
                 response.headers["Access-Control-Allow-Origin"] = origin
 

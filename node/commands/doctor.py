@@ -13,7 +13,15 @@ from node.settings import Settings
 
 def show(settings: Settings, as_json: bool) -> None:
     """Print every finding as it comes, or one JSON list at the end; status 1 if something prevents running."""
-    place = Place(settings.data_directory, settings.api, settings.device, settings.memory)
+    place = Place(
+        settings.data_directory,
+        settings.api,
+        settings.device,
+        settings.memory,
+        settings.network_file,
+        settings.peers,
+        settings.listen,
+    )
     found: list[tuple[str, Finding]] = []
     for name, finding in examine(place):
         found.append((name, finding))

@@ -1,5 +1,6 @@
 """`neuroshard generate`: text from the newest model, whether or not a node is running."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Choice:
     tokens: int
     temperature: float
     seed: int
+    as_json: bool = False
 
 
 def show(data_directory: Path, prompt: str, choice: Choice) -> None:
@@ -48,7 +50,11 @@ def show(data_directory: Path, prompt: str, choice: Choice) -> None:
     model = NeuroLLM(learning.model)
     load_flat(model, load_base(newest, learning).state.weights)
     tokenizer = Tokenizer.load(tokenizer_of(network, data_directory))
+    pieces = generate(model, tokenizer, prompt, choice.tokens, choice.temperature, choice.seed)
+    if choice.as_json:
+        click.echo(json.dumps({"prompt": prompt, "text": "".join(pieces), "model": newest.name}))
+        return
     click.echo(prompt, nl=False)
-    for piece in generate(model, tokenizer, prompt, choice.tokens, choice.temperature, choice.seed):
+    for piece in pieces:
         click.echo(piece, nl=False)
     click.echo()

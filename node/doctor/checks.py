@@ -6,7 +6,9 @@ from node.doctor.directory import disk_room, disk_speed, layout, permissions, ru
 from node.doctor.finding import PROBLEM, WARNING, Finding, Place
 from node.doctor.machine import clock, clock_kept, cores, memory
 from node.doctor.packages import databases, fast_packages, graphics_card, name_clashes, packages, python_version
-from node.doctor.ports import api_port
+from node.doctor.peers import peers
+from node.doctor.ports import answers, api_port, listen_port
+from node.doctor.wallet import wallet
 
 Check = Callable[[Place], Finding]
 
@@ -18,7 +20,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("fast packages", fast_packages),
     ("data directory", layout),
     ("permissions", permissions),
+    ("wallet", wallet),
     ("running node", running_node),
+    ("its API", answers),
     ("disk room", disk_room),
     ("disk speed", disk_speed),
     ("memory", memory),
@@ -28,6 +32,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock's keeping", clock_kept),
     ("clock and files", times),
     ("API port", api_port),
+    ("peers' port", listen_port),
+    ("peers", peers),
 )
 SIGNS = {WARNING: "! ", PROBLEM: "✗ "}
 

@@ -194,7 +194,7 @@ def last_block_time(place: Place) -> tuple[float | None, str]:
         from node.commands.opening import network_of, opened
         from node.errors import NodeError
         from node.key_value import open_key_value
-        from node.store import Store
+        from node.store import BEFORE_RECEIPTS, SCHEMA_KEY, Store
     except ImportError as error:
         return None, f"the ledger cannot be opened without {error.name}"
     try:
@@ -203,6 +203,8 @@ def last_block_time(place: Place) -> tuple[float | None, str]:
                 return None, "there is no block yet"
             database = open_key_value(directory / "ledger")
             try:
+                if database.get(SCHEMA_KEY) == BEFORE_RECEIPTS:  # A check changes nothing.
+                    return None, "the next start brings the ledger up to date"
                 store = Store(database, network_of(directory))
                 return (store.tip().time_ms / 1000, "") if store.height else (None, "there is no block yet")
             finally:

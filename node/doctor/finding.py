@@ -35,8 +35,16 @@ class Place:
     api: str | None = None
     device: str = "auto"
     memory: int | None = None
+    network: Path | None = None  # a file
+    peers: tuple[tuple[str, int], ...] = ()
+    listen: tuple[str, int] | None = None
 
     @property
     def nearest(self) -> Path:
         """The directory, or the folder that exists above it."""
         return next(path for path in (self.directory, *self.directory.parents) if path.is_dir())
+
+
+def plain(word: object) -> str:
+    """A word from elsewhere, fit for a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(word)[:300])

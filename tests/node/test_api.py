@@ -16,7 +16,7 @@ from chain.state import Account, account_key
 from chain.tree import StateProof, is_proven
 from node.api import round_answers
 from node.api.desk import LOSSES_SHOWN, sampled
-from node.api.server import parse_address
+from node.api.server import Api, parse_address
 from node.certificates import check_finalization, committee_of
 from node.commands.status import ask
 from node.errors import NodeError
@@ -380,7 +380,7 @@ async def test_the_note_says_where_the_node_listens_and_goes_at_the_end(tmp_path
         told = await asyncio.to_thread(ask, folder)
         assert told["height"] == served.node.store.height
         with pytest.raises(NodeError, match="cannot listen"):
-            await type(served.api)(served.node, served.node.home.directory).start(served.address)
+            await Api(served.node, served.node.home.directory, served.api.desk.control).start(served.address)
     assert not (folder / "api.json").exists()
 
 

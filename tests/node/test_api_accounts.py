@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.address import address_of, to_text
+from chain.audit_records import hold_back
 from chain.money import NEURO
 from chain.receipts import (
     DATA,
@@ -39,7 +40,7 @@ from chain.stakes import Stake, Unbonding, stake_of
 from chain.state import Account, NodeRecord, Vesting, node_key, vesting_key
 from chain.transactions import MultiTransfer, Payment, ServicePayment, Transfer
 from chain.transition import Applied
-from node.api.account_answers import NODES_TOLD, VESTING_TOLD, account_of, day_name, earnings_of
+from node.api.account_answers import NODES_TOLD, VESTING_TOLD, account_of, day_name, earnings_of, vesting_parts
 from node.api.account_questions import ADDRESSES_MAXIMUM, DAYS_MAXIMUM, DAYS_USUAL
 from node.api.account_schemas import Entry
 from node.api.faults import Refusal
@@ -48,6 +49,7 @@ from node.api.node_answers import NAMED, node_of
 from node.api.reads import Reads
 from node.api.rich_list import RANKS, RichList, ranked, rich_page
 from node.api.wallet_events import MONEY_TOLD, chosen, wallet_events
+from node.facts import vesting_of
 from node.receipt_index import DAY_MS, SUMS
 from node.store import BEFORE_RECEIPTS, SCHEMA_KEY, Store, number
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, named, with_rounds
@@ -353,6 +355,17 @@ async def test_vesting_rewards_are_told_one_by_one_and_add_up(served: Served) ->
     for each in account["vesting"]:
         assert each["releases_after_round"] == each["round"] + served.network.params.vest_rounds
         assert each["releases_after_round"] > state.ledger.ended_round and each["node"] == IDENTITY.node.hex()
+
+
+def test_a_reward_that_an_audit_holds_vests_still(aged: LoneNode) -> None:
+    state = aged.state.fork()
+    number = next(each for each, *_ in vesting_parts(state, [IDENTITY.node]))
+    # As at the round's release while an audit of the node is open.
+    hold_back(state, IDENTITY.node, number)
+    state.update_ledger(released_round=number)
+    whole = state.supply.vesting
+    assert sum(amount for *_, amount in vesting_parts(state, [IDENTITY.node])) == whole
+    assert vesting_of(state, IDENTITY.address, IDENTITY.node) == whole > vesting_of(state, IDENTITY.address)
 
 
 def with_nodes(node: LoneNode, count: int) -> Store:

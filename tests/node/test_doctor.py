@@ -24,6 +24,7 @@ from node.doctor.finding import OK, PROBLEM, WARNING, Finding, Place, ok, proble
 from node.key_value import open_key_value
 from node.memory import expected_need
 from node.schema import SCHEMA
+from node.store import BEFORE_RECEIPTS, SCHEMA_KEY
 from node.template import Learning
 from tests.node.lone_node import tiny_network, with_rounds
 from tests.torch_absence import need_torch
@@ -293,6 +294,19 @@ def test_the_time_of_the_last_block_is_read_from_the_ledger(place: Place) -> Non
     assert held is None and "was not read" in why  # open elsewhere
     database.close()
     assert directory.last_block_time(place) == (time_ms / 1000, "")
+
+
+def test_a_ledger_of_an_older_program_is_not_brought_up_to_date_by_a_check(place: Place) -> None:
+    database = open_key_value(place.directory / "ledger")
+    with_rounds(place.directory / "node", 1, database)
+    database.write({SCHEMA_KEY: BEFORE_RECEIPTS})
+    (place.directory / "network").write_bytes(tiny_network().file_bytes())
+    before = dict(database.items(b""))
+    database.close()
+    assert directory.last_block_time(place) == (None, "the next start brings the ledger up to date")
+    database = open_key_value(place.directory / "ledger")
+    assert dict(database.items(b"")) == before
+    database.close()
 
 
 # ---- The machine

@@ -12,8 +12,11 @@ from node.archive import Replay
 from node.errors import StoreError
 from node.key_value import KeyValue, LevelDb, Lmdb
 from node.ledger_view import LedgerView
+from node.receipt_index import DAY_MS
 from node.store import SCHEMA_KEY, Store, number
 from tests.node.lone_node import IDENTITY, LoneNode, MemoryKeyValue, certificate_of, named, tiny_network, with_rounds
+from tests.node.naive_receipts import executed
+from tests.node.test_receipt_index import assert_index_is
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,15 @@ def test_a_block_keeps_its_own_certificate_and_an_ancestor_stands_under_its_desc
 def test_the_archive_of_a_ledger_is_verified_whatever_keeps_it(node: LoneNode) -> None:
     counts = Replay(node.database, node.network, node.payloads).run()
     assert (counts.blocks, counts.rounds_closed) == (node.store.height, 2)
+
+
+def test_the_index_by_wallet_is_the_same_whatever_keeps_it(node: LoneNode) -> None:
+    node.block()  # The wallet has sums of this day already, and they go on on the next.
+    for _ in range(node.network.params.epoch_blocks):
+        node.block(node.view.tip.time_ms + DAY_MS)
+    assert_index_is(node.database, executed(node.database, node.network))
+    days = [day for day, _ in node.store.sums_by_day(IDENTITY.address)]
+    assert len(days) > 1 and days == sorted(days, reverse=True)
 
 
 def test_certificates_of_views_below_the_tip_are_forgotten_and_later_ones_kept(node: LoneNode) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mnemonic import Mnemonic
 
 from chain import address
 from chain.crypto import bls, ecdsa
 from wallet import bip32, eip2333, mnemonic
-from wallet.errors import DerivationError
+from wallet.errors import DerivationError, MnemonicError
 from wallet.keys import Wallet
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -41,15 +42,47 @@ def test_bip32_vectors(case: dict[str, str]) -> None:
     assert (key.chain_code, ecdsa.public_key(key.secret)) == chain_code_and_key(case["xpub"])
 
 
-@pytest.mark.parametrize("case", cases("bip39"), ids=lambda case: case["entropy"][:8])
+@pytest.mark.parametrize("case", cases("bip39"), ids=lambda case: f"{case['entropy'][:8]} {len(case['words'].split())}")
 def test_bip39_vectors(case: dict[str, str]) -> None:
     entropy = bytes.fromhex(case["entropy"])
-    assert mnemonic.to_words(entropy) == case["words"]
-    assert mnemonic.to_entropy(case["words"]) == entropy
+    assert Mnemonic("english").to_mnemonic(entropy) == case["words"]
+    if len(entropy) == mnemonic.ENTROPY_BYTES:
+        assert mnemonic.to_words(entropy) == case["words"]
+        assert mnemonic.to_entropy(case["words"]) == entropy
+    else:
+        # A wallet has twelve words: longer ones are refused and not cut.
+        with pytest.raises(MnemonicError, match="12 words"):
+            mnemonic.to_entropy(case["words"])
+        with pytest.raises(MnemonicError, match="16 bytes"):
+            mnemonic.to_words(entropy)
     seed = mnemonic.to_seed(case["words"], "TREZOR")
     assert seed.hex() == case["seed"]
     key = bip32.master(seed)
     assert (key.chain_code, b"\x00" + key.secret) == chain_code_and_key(case["xprv"])
+
+
+def test_the_published_vectors_are_complete() -> None:
+    words = [len(case["words"].split()) for case in cases("bip39")]
+    assert [words.count(number) for number in (12, 18, 24)] == [8, 8, 8]
+    assert len({case["seed"] for case in cases("bip32")}) == 4 and len(cases("bip32")) == 17
+    assert [case["index"] for case in cases("eip2333")] == [0, 3141592653, 4294967295, 42]
+
+
+@pytest.mark.parametrize(
+    ("path", "secret"),
+    [
+        # Of the best known test words: Bitcoin's and Ethereum's first keys, as other wallets show them.
+        ("m/44'/0'/0'/0/0", "e284129cc0922579a535bbf4d1a3b25773090d28c909bc0fed73b5e0222cc372"),
+        ("m/44'/60'/0'/0/0", "1ab42cc412b618bdea3a599e3c9bae199ebf030895b039e9db1e30dafb12b727"),
+        # Of this network, made with bip_utils 2.12.3 and with bip32 5.0.0 alike.
+        ("m/44'/20037'/0'/0/0", "49ba69d5f429dcf21492a32fd9491203edea79f659e1b94967ce448315b5a126"),
+        ("m/44'/20037'/0'/0/7", "1189bcc2b185261686c806e1a688a5cbb5f0347efdff65b80603cf8c7025c960"),
+        ("m/44'/20037'/0'/0/2147483647", "b58e959fda49dce455ff357b57ff170aca59e117e500986338468d33a510c37c"),
+        ("m/44'/20037'/1'/0/0", "ce25a06adce4721f0a9273432e5df031dbbb78d259a72d6ad1f82a17dc3de048"),
+    ],
+)
+def test_bip44_paths_lead_where_other_programs_go(path: str, secret: str) -> None:
+    assert bip32.derive(mnemonic.to_seed(ABOUT), path).secret.hex() == secret
 
 
 @pytest.mark.parametrize("case", cases("eip2333"), ids=lambda case: str(case["index"]))

@@ -1,0 +1,133 @@
+"""A person at a terminal: a real program in a real pseudo-terminal, and the screen that this person sees."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+import pexpect
+import pyte
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60.0
+ENTER, TAB, CTRL_C, CTRL_D, CLEAR = "\r", "\t", "\x03", "\x04", "\x0c"
+UP, DOWN, BACKSPACE = "\x1b[A", "\x1b[B", "\x7f"
+
+
+class _Terminal(pyte.HistoryScreen):
+    """A screen that answers when the program asks where the cursor is, as terminals do."""
+
+    def __init__(self, columns: int, lines: int, answer: Callable[[bytes], object]) -> None:
+        self.answer = answer
+        super().__init__(columns, lines, history=10_000)
+
+    def write_process_input(self, data: str) -> None:
+        self.answer(data.encode())
+
+
+class Screen:
+    """One program on one terminal. What it writes is read whenever somebody looks."""
+
+    def __init__(
+        self, command: list[str], *, columns: int = 120, lines: int = 40, environment: Mapping[str, str] | None = None
+    ) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("NEUROSHARD", "NO_COLOR"))}
+        self.child = pexpect.spawn(
+            command[0],
+            command[1:],
+            cwd=str(ROOT),
+            dimensions=(lines, columns),
+            env={**clean, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1", **(environment or {})},  # type: ignore[arg-type]
+            timeout=PATIENCE_SECONDS,
+        )
+        self.child.delaybeforesend = None
+        self.raw = b""
+        self.terminal = _Terminal(columns, lines, self.child.send)
+        self._stream = pyte.ByteStream(self.terminal)
+
+    @classmethod
+    def of_wallet(cls, home: Path, *arguments: str, **how: object) -> Self:
+        """`neuroshard wallet` on a data directory."""
+        command = [sys.executable, "-m", "node", "wallet", "--data-dir", str(home), *arguments]
+        return cls(command, **how)  # type: ignore[arg-type]
+
+    def look(self, seconds: float = 0.05) -> str:
+        """The screen, after reading what the program has written until now."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                written = self.child.read_nonblocking(65_536, timeout=left)
+            except pexpect.TIMEOUT:
+                break
+            except pexpect.EOF:
+                break
+            self.raw += written
+            self._stream.feed(written)
+        return self.text()
+
+    def text(self) -> str:
+        """What is on the screen, without blanks at the ends of lines."""
+        return "\n".join(line.rstrip() for line in self.terminal.display).rstrip()
+
+    def everything(self) -> str:
+        """What is on the screen and what has scrolled off it."""
+        columns = range(self.terminal.columns)
+        gone = ["".join(line[place].data for place in columns).rstrip() for line in self.terminal.history.top]
+        return "\n".join([*gone, self.text()])
+
+    def until(self, wanted: str | Callable[[str], object], seconds: float = PATIENCE_SECONDS) -> str:
+        """Look until a text is there, or something is true of the screen."""
+        true_of = wanted if callable(wanted) else lambda seen: wanted in seen
+        deadline = time.monotonic() + seconds
+        while not true_of(seen := self.look()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{wanted!r} did not come in {seconds} s. The screen:\n{seen}")
+            if not self.child.isalive():
+                self.look()
+                if true_of(seen := self.text()):
+                    break
+                raise AssertionError(f"the program ended before {wanted!r} came. The screen:\n{seen}")
+        return seen
+
+    def type(self, text: str) -> None:
+        """Press keys, one after the other."""
+        for character in text:
+            self.child.send(character)
+
+    def press(self, key: str) -> None:
+        """Press one key, which may be several bytes."""
+        self.child.send(key)
+
+    def enter(self, line: str) -> None:
+        """Type a line."""
+        self.type(line)
+        self.press(ENTER)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Drag the window's corner."""
+        self.terminal.resize(lines, columns)
+        self.child.setwinsize(lines, columns)
+
+    def colours_of(self, text: str) -> set[str]:
+        """In which colours a text stands on the screen, the first time that it does."""
+        for row, line in enumerate(self.terminal.display):
+            if (start := line.find(text)) >= 0:
+                return {self.terminal.buffer[row][start + place].fg for place in range(len(text))}
+        raise AssertionError(f"{text!r} is not on the screen:\n{self.text()}")
+
+    def ended(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """Wait for the end: the exit status, or minus the signal."""
+        deadline = time.monotonic() + seconds
+        while self.child.isalive() and time.monotonic() < deadline:
+            self.look()
+        self.look()
+        self.child.close(force=True)
+        return self.child.exitstatus if self.child.exitstatus is not None else -(self.child.signalstatus or 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.close(force=True)

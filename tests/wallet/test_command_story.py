@@ -1,0 +1,236 @@
+"""A wallet's life on a real node that trains: made, earning, paying, drafting, lost and brought back. By processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.processes import PASSWORD, ROOT, NodeProcess
+from tests.wallet.screen import ENTER, Screen
+from wallet.keys import Wallet
+from wallet.keystore_file import load
+
+EXPORT_PASSWORD = "of the file"
+SAID = set(["word", "of", "your", "note", "right", "these", "words", "bring", "this", "wallet", "back"])  # words of the list, said anyway
+
+
+@dataclass
+class Ran:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Life:
+    """Two folders, of which the first has a node, and what commands said there."""
+
+    root: Path
+    node: NodeProcess
+    words: str
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def earner(self) -> Path:
+        return self.root / "earner"
+
+    @property
+    def friend(self) -> Path:
+        return self.root / "friend"
+
+    @property
+    def api(self) -> str:
+        return str(json.loads((self.earner / "api.json").read_text())["address"])
+
+    def of_friend(self, *words: str) -> Any:
+        return wallet(self.friend, *words, "--api", self.api).json
+
+    def of_earner(self, *words: str) -> Any:
+        return wallet(self.earner, *words).json
+
+
+def wallet(folder: Path, *words: str, password: str | None = PASSWORD, stdin: str = "", as_json: bool = True) -> Ran:
+    """`neuroshard wallet` as a script runs it."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
+    secret = {} if password is None else {"NEUROSHARD_PASSWORD": password}
+    command = [sys.executable, "-m", "node", "wallet", *words, "--data-dir", str(folder), *(["--json"] * as_json)]
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**clean, **secret},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    root = tmp_path_factory.mktemp("life")
+    made = wallet(root / "earner", "create")
+    assert made.status == 0, made.err
+    words = next(line.strip() for line in made.err.splitlines() if line.startswith("    "))
+    node = NodeProcess(root / "earner", environment={"NEUROSHARD_PASSWORD": PASSWORD})
+    try:
+        found = Life(root, node, words, {"create": made.json})
+        assert wallet(root / "friend", "create").status == 0
+        # What a transfer and its fee take is there once a reward has vested.
+        found.seen["status"] = node.until(lambda status: int(status["balance_nanos"]) > 5_000_000)
+        yield found
+    finally:
+        ended = node.end()
+    assert ended.status == 0 and words not in ended.out + ended.err
+
+
+def test_a_wallet_that_was_made_before_is_the_one_that_the_node_earns_for(life):
+    assert life.seen["status"]["address"] == life.seen["create"]["address"]
+    [account] = life.of_earner("balance")["accounts"]
+    assert int(account["balance_nanos"]) > 5_000_000 and int(account["earned_nanos"]) >= int(account["balance_nanos"])
+
+
+def test_what_was_earned_is_told_by_day_and_kind(life):
+    total = life.of_earner("earnings", "--days", "2")["total"]
+    assert int(total["training_nanos"]) > 0
+    page = wallet(life.earner, "earnings", as_json=False)
+    assert page.status == 0 and "█" in page.out and "training" in page.out
+    assert "released" in {each["kind"] for each in life.of_earner("history", "--limit", "200")["entries"]}
+    assert life.of_earner("nodes")["nodes"][0]["node"] == life.seen["status"]["node"]
+
+
+def test_a_person_sees_what_is_signed_and_says_yes_or_no(life):
+    friend = life.of_friend("accounts")["accounts"][0]["address"]
+    assert wallet(life.earner, "book", "add", "friend", friend).status == 0
+    for answer, status in (("no", 1), ("yes", 0)):
+        with Screen.of_wallet(
+            life.earner, "send", "friend", "0.001", environment={"NEUROSHARD_PASSWORD": PASSWORD}
+        ) as screen:
+            seen = screen.until("Type yes or no")
+            assert "0.001 NEURO" in seen and friend in seen and "(friend)" in seen
+            screen.type(answer + ENTER)
+            assert screen.ended() == status
+    [account] = life.of_friend("balance")["accounts"]
+    assert account["balance_nanos"] == "1000000"
+    received = life.of_friend("history")["entries"][0]
+    assert received["kind"] == "received" and received["counterparty"] == life.seen["create"]["address"]
+
+
+def test_a_script_without_yes_signs_nothing(life):
+    refused = wallet(life.earner, "send", "friend", "0.001")
+    assert refused.status == 1 and "--yes" in refused.json["error"]["message"]
+    assert refused.json["error"]["code"] == "not_confirmed"
+
+
+def test_a_payment_is_drafted_signed_elsewhere_and_broadcast(life):
+    draft, signed = life.root / "draft.json", life.root / "signed.json"
+    assert wallet(life.earner, "draft", "--json", str(draft), "send", "friend", "0.0005", as_json=False).status == 2
+    drafted = wallet_line(
+        life.earner, ["draft", "--data-dir", str(life.earner), str(draft), "send", "friend", "0.0005"]
+    )
+    assert drafted.status == 0, drafted.err
+    assert wallet(life.earner, "sign-file", str(draft), str(signed), "--yes", "--api", "127.0.0.1:1").status == 0
+    assert life.of_friend("broadcast", str(signed))["status"] == "final"
+    assert (draft.stat().st_mode | signed.stat().st_mode) & 0o077 == 0
+
+
+def wallet_line(folder: Path, words: list[str]) -> Ran:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "node", "wallet", *words],
+        cwd=ROOT,
+        env={**clean, "NEUROSHARD_PASSWORD": PASSWORD},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_who_watches_sees_payments_as_they_come(life):
+    command = [sys.executable, "-m", "node", "wallet", "watch", "--limit", "1", "--data-dir", str(life.friend)]
+    with subprocess.Popen(
+        [*command, "--api", life.api, "--json"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        # A listener that comes late sees the next one.
+        for _ in range(20):
+            life.of_earner("send", "friend", "0.0001", "--yes")
+            if watching.poll() is not None:
+                break
+        events = [json.loads(line) for line in watching.stdout.read().splitlines()]
+    assert watching.returncode == 0 and events[-1] == {"events": 1}
+    assert events[0]["event"] in ("payment", "round_closed")
+
+
+def test_a_text_is_signed_and_verified_and_a_changed_one_is_refused(life):
+    block = life.of_earner("sign", "I hold this address")["block"]
+    verified = wallet(life.friend, "verify", "-", stdin=block)
+    assert verified.json["address"] == life.seen["create"]["address"]
+    refused = wallet(life.friend, "verify", "-", stdin=block.replace("hold", "held"))
+    assert refused.status == 1 and refused.json["error"]["code"] == "message_error"
+
+
+def test_a_wrong_password_and_none_have_a_status_of_their_own(life):
+    assert wallet(life.earner, "sign", "x", password="wrong").status == 4
+    nobody = wallet(life.earner, "sign", "x", password=None)
+    assert nobody.status == 4 and nobody.json["error"]["code"] == "password_needed"
+    assert wallet(life.earner, "status", "--api", "127.0.0.1:1").status == 3
+    assert wallet(life.earner, "send", "friend").status == 2
+    assert wallet(life.earner, "send", "friend", "1e3", "--yes").status == 2
+
+
+def test_the_note_of_the_words_is_checked_by_three_of_them(life):
+    for is_right in (True, False):
+        with Screen.of_wallet(life.earner, "backup-check", environment={"NEUROSHARD_PASSWORD": PASSWORD}) as screen:
+            for asked in range(1, 4):
+                seen = screen.until(lambda seen, asked=asked: seen.count("of your note:") == asked)
+                place = int(seen.rsplit("Word ", 1)[1].split()[0])
+                screen.type((life.words.split()[place - 1] if is_right else "zebra") + ENTER)
+                if not is_right:
+                    break
+            screen.until("Right: " if is_right else "is not that of this wallet")
+            # What is typed is not shown, nor what would have been right.
+            assert not set(screen.look().split()) & {"zebra", life.words.split()[place - 1]} - SAID
+            assert screen.ended() == (0 if is_right else 1)
+
+
+def test_a_validator_key_goes_to_another_machine_under_its_own_password(life):
+    file, secret = life.root / "validator.json", life.root / "secret"
+    secret.write_text(EXPORT_PASSWORD + "\n")
+    done = life.of_earner("export", "validator", str(file), "--file-password", str(secret))
+    assert load(file).public_key == done["public_key"] and done["path"] == "m/12381/20037/0/0"
+    again = wallet(life.earner, "export", "validator", str(file), "--file-password", str(secret))
+    assert again.status == 1 and "not overwritten" in again.json["error"]["message"]
+
+
+def test_a_lost_wallet_comes_back_from_its_words_and_never_over_another(life):
+    again = life.root / "again"
+    restored = wallet(again, "restore", "--words-file", "-", stdin=life.words.upper() + "\n")
+    assert restored.json["address"] == life.seen["create"]["address"] == str(address_text(life.words))
+    before = (again / "keystore.json").read_bytes()
+    refused = wallet(again, "restore", "--words-file", "-", stdin=life.words)
+    assert refused.status == 1 and (again / "keystore.json").read_bytes() == before
+    nothing = wallet(life.root / "never", "restore", "--words-file", "-", stdin="twelve wrong words")
+    assert nothing.status == 1 and not (life.root / "never" / "keystore.json").exists()
+    found = wallet(again, "balance", "--api", life.api).json["accounts"][0]
+    assert int(found["balance_nanos"]) > 0
+
+
+def address_text(words: str) -> str:
+    from chain.address import to_text
+
+    return to_text(Wallet.from_words(words).address())

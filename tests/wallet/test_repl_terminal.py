@@ -1,0 +1,206 @@
+"""The prompt as a person meets it, in a real terminal, without a wallet and without a node."""
+
+import re
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from tests.wallet.screen import CLEAR, CTRL_C, CTRL_D, ENTER, ROOT, TAB, UP, Screen
+from wallet.mnemonic import to_words
+
+NOBODY = "--api=127.0.0.1:1"  # a port at which nothing ever listens
+COLOUR = re.compile(rb"\x1b\[[0-9;]*(?:3[0-7]|4[0-7]|9[0-7]|10[0-7]|[34]8;[25])[0-9;]*m")
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A prompt for tests that leave it as it was."""
+    with opened(tmp_path_factory.mktemp("running")) as screen:
+        yield screen
+
+
+@pytest.fixture
+def screen(running):
+    running.press(CTRL_C)
+    running.press(CLEAR)
+    running.until(lambda seen: seen.startswith("neuro>") and seen.count("\n") == running.terminal.lines - 1)
+    return running
+
+
+def opened(home, **how):
+    screen = Screen.of_wallet(home, NOBODY, **how)
+    screen.until("neuro>")
+    return screen
+
+
+def test_the_first_run_says_what_there_is_to_do(home):
+    with opened(home) as screen:
+        seen = screen.until("node away")
+        assert "no wallet in" in seen and "`create`" in seen and "`restore`" in seen
+        assert seen.splitlines()[-1].startswith(" node away · no wallet")
+
+
+def test_a_node_that_is_away_is_told_once_and_the_prompt_goes_on(home):
+    with opened(home) as screen:
+        screen.until("No node: ")
+        screen.enter("status")
+        seen = screen.until(lambda seen: "HOST:PORT" in seen and seen.count("neuro>") == 2)
+        assert seen.count("No node: ") == 1
+
+
+@pytest.mark.parametrize("leaving", [CTRL_D, "exit" + ENTER, "quit" + ENTER])
+def test_there_are_three_ways_out(home, leaving):
+    with opened(home) as screen:
+        screen.press(leaving)
+        assert screen.ended() == 0
+
+
+def test_ctrl_c_takes_the_line_away_and_nothing_else(screen):
+    screen.type("send alice 5")
+    screen.until("send alice 5")
+    screen.press(CTRL_C)
+    screen.until(lambda seen: seen.count("neuro>") == 2)
+    screen.enter("stauts")
+    seen = screen.until("did you mean status?")
+    assert "there is no command" in seen.lower()
+
+
+def test_a_mistyped_command_has_a_suggestion_and_nonsense_has_none(screen):
+    screen.enter("hlep")
+    screen.until("did you mean help?")
+    screen.enter("xyzzy")
+    screen.until("There is no command 'xyzzy'; `help` lists all")
+
+
+def test_an_open_quote_is_told(screen):
+    screen.enter("help 'status")
+    screen.until("A quote is opened and not closed")
+
+
+def test_help_of_one_command_has_its_usage_and_examples(screen):
+    for line in ("help rounds", "rounds --help", "rounds -h"):
+        screen.enter(line)
+        screen.until("rounds 12")
+        screen.press(CLEAR)
+        screen.until(lambda seen: "rounds 12" not in seen)
+
+
+def test_help_lists_the_commands_of_the_prompt_too(home):
+    with opened(home, lines=90) as screen:
+        screen.enter("help")
+        seen = screen.until("exit")
+        assert all(re.search(rf"^ *{name} ", seen, re.M) for name in ("status", "rounds", "watch", "lock", "exit"))
+
+
+def test_tab_completes_a_command(screen):
+    screen.type("statu" + TAB)
+    screen.until("neuro> status")
+
+
+def test_a_known_command_and_a_wrong_one_have_other_colours(screen):
+    screen.type("status")
+    screen.until("neuro> status")
+    right = screen.colours_of("neuro> status") - {"default"}
+    screen.press(CTRL_C)
+    screen.type("stauts ")
+    screen.until("neuro> stauts")
+    wrong = screen.colours_of("stauts")
+    assert right and wrong and not right & wrong
+
+
+def test_lines_come_back_after_a_restart_but_no_words_of_a_wallet(home):
+    words = to_words(bytes(range(16)))
+    with opened(home) as screen:
+        screen.enter("help status")
+        screen.until("How the network")
+        screen.enter(words)
+        screen.until("there is no command".capitalize())
+        screen.enter(f"restore {words}")
+        screen.until(lambda seen: seen.count("neuro>") >= 4)
+        screen.press(CTRL_D)
+        assert screen.ended() == 0
+    kept = home / "wallet-history"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert kept.read_text() == "help status\n"
+    with opened(home) as screen:
+        screen.press(UP)
+        screen.until("neuro> help status")
+
+
+def test_forty_columns_are_enough(home):
+    with opened(home, columns=40) as screen:
+        seen = screen.until("node away")
+        screen.enter("stauts")
+        screen.until("did you")
+        assert seen.splitlines()[-1] == " node away · no wallet"
+        assert all(len(line) <= 40 for line in seen.splitlines())
+        assert not re.search(r"`cre\n|`resto\n|wal\nlet", screen.everything())
+
+
+def test_a_window_that_changes_its_size_is_drawn_anew(home):
+    with opened(home) as screen:
+        screen.until("node away")
+        screen.resize(60, 20)
+        screen.enter("help")
+        screen.until(lambda seen: seen.splitlines()[-1].startswith(" node away"))
+
+
+def test_without_colours_there_is_no_colour(home):
+    with opened(home, environment={"NO_COLOR": "1"}) as screen:
+        screen.until("node away")
+        screen.enter("stauts")
+        screen.until("did you mean")
+        screen.enter("help")
+        screen.until("How the network")
+        assert not COLOUR.search(screen.raw)
+
+
+def test_with_colours_there_are_some(home):
+    with opened(home) as screen:
+        screen.enter("stauts")
+        screen.until("did you mean")
+        assert COLOUR.search(screen.raw)
+
+
+def test_a_dumb_terminal_gets_plain_text(home):
+    with opened(home, environment={"TERM": "dumb"}) as screen:
+        screen.enter("stauts")
+        screen.until("did you mean status?")
+        screen.enter("help")
+        screen.until("How the network")
+        screen.press(CTRL_C)
+        screen.until("^C\nneuro>")
+        screen.enter("exit")
+        assert screen.ended() == 0
+        assert b"\x1b" not in screen.raw
+
+
+def test_a_terminal_of_ascii_gets_ascii_below_the_prompt(home):
+    with opened(home, environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}) as screen:
+        assert screen.until("node away").splitlines()[-1] == " node away | no wallet"
+
+
+def test_keys_that_steer_terminals_are_only_letters_to_the_prompt(home):
+    with opened(home) as screen:
+        screen.press("\x1b[200~evil\x1b]0;title\x07\x1b[2J words\x1b[201~")
+        screen.look(0.5)
+        screen.press(ENTER)
+        seen = screen.until("There is no command")
+        assert "no wallet in" in seen  # the screen was not emptied
+        assert b"\x1b]0;title" not in screen.raw
+
+
+@pytest.mark.parametrize("how", [{"stdin": subprocess.DEVNULL}, {"stdin": subprocess.PIPE}])
+def test_without_a_terminal_it_names_the_commands_for_scripts(home, how):
+    command = [sys.executable, "-m", "node", "wallet", "--data-dir", str(home / "new")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, **how)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "needs a terminal" in ended.stderr and "neuroshard wallet COMMAND" in ended.stderr
+    assert not (home / "new").exists()

@@ -1,0 +1,1 @@
+"""The wallet's commands, a module for each subject. `wallet.registry.commands` lists them."""

@@ -1,0 +1,43 @@
+"""The list in docs/wallet-commands.md, made from the registry: `python -m wallet.document` rewrites it."""
+
+from pathlib import Path
+
+from wallet.registry import GROUPS, Command, Parameter, commands
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "wallet-commands.md"
+BEGIN, END = "<!-- made by python -m wallet.document -->\n", "<!-- end -->\n"
+
+
+def listing() -> str:
+    """Every command, group by group."""
+    known = commands().values()
+    return "\n".join(_group(group, [each for each in known if each.group == group]) for group in GROUPS)
+
+
+def _group(group: str, members: list[Command]) -> str:
+    return f"## {GROUPS[group]}\n\n" + "\n".join(map(_command, members))
+
+
+def _command(each: Command) -> str:
+    lines = [f"### {each.name}", "", each.summary, "", "```", f"neuroshard wallet {each.usage}", "```", ""]
+    if each.parameters:
+        lines += ["| What may be typed | What it means |", "|---|---|", *map(_row, each.parameters), ""]
+    examples = [f"neuroshard wallet {example}" for example in each.examples]
+    return "\n".join([*lines, "```sh", *examples, "```", ""])
+
+
+def _row(each: Parameter) -> str:
+    typed = each.typed if each.is_flag or not each.is_option else f"{each.typed} {each.metavar}"
+    typed = (typed + ("..." if each.takes_several else "")).replace("|", "\\|")
+    return f"| `{typed}` | {each.meaning} |"
+
+
+def with_listing(text: str) -> str:
+    """The document with its list as it must be."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + listing() + END + after
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(with_listing(DOCUMENT.read_text()))

@@ -1,0 +1,94 @@
+"""Files that are replaced as a whole, and the lock that lets one program change them at a time."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wallet.errors import FolderBusy, FolderDamaged, FolderError
+from wallet.keystore_file import Reached, sync_folder, unwatched
+
+LOCK_PATIENCE_S = 5
+LOCK_PAUSE_S = 0.02
+
+
+def replace_whole(path: Path, content: bytes, reached: Reached = unwatched) -> None:
+    """After a crash the old file or the new one is there, readable by its owner only. Raises FolderError.
+
+    Only one program may write a path at a time: see `locked`. `reached` is told each step: before, written, synced,
+    renamed, durable.
+    """
+    draft = path.with_name(path.name + ".partial")
+    try:
+        reached("before")
+        try:
+            # What a write that was cut short has left, or somebody has put there, is not written into.
+            draft.unlink(missing_ok=True)
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                reached("written")
+                os.fsync(descriptor)
+            reached("synced")
+            draft.replace(path)
+        except OSError:
+            # On a full disk every block counts.
+            draft.unlink(missing_ok=True)
+            raise
+        reached("renamed")
+        sync_folder(path.parent)
+        reached("durable")
+    except OSError as error:
+        raise FolderError(
+            f"{path} cannot be written: {error.strerror}; check the free space of the disk and the permissions"
+        ) from error
+
+
+def read_bounded(path: Path, maximum: int) -> bytes | None:
+    """A file of at most `maximum` bytes; None if there is none. Raises FolderError."""
+    try:
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise FolderDamaged(f"{path} is not a file: move it away")
+        with path.open("rb") as file:
+            content = file.read(maximum + 1)
+    except OSError as error:
+        raise FolderError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from error
+    if len(content) > maximum:
+        raise FolderDamaged(f"{path} has more than {maximum} bytes: this program did not write it so")
+    return content
+
+
+@contextmanager
+def locked(path: Path, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
+    """Alone with the files that the lock at `path` stands for. Held for milliseconds only. Raises FolderBusy."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise FolderError(
+            f"{path} cannot be opened: {error.strerror}; check the free space of the disk and the permissions"
+        ) from error
+    try:
+        _take(descriptor, path, patience_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path, patience_s: float) -> None:
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise FolderBusy(f"another program is changing the wallet in {path.parent}: try again") from None
+        except OSError as error:
+            raise FolderError(f"{path} cannot be locked: {error.strerror}; use a folder on a local disk") from error
+        time.sleep(LOCK_PAUSE_S)
