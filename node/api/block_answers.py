@@ -161,15 +161,17 @@ def transaction_fields(
 def transaction_of(store: Store, identity: bytes) -> Json | None:
     """A finalized transaction by its id."""
     height = store.height_of_transaction(identity)
-    return None if height is None else _transactions(store, height)[identity]
+    return None if height is None else _transactions(store, height, {identity})[identity]
 
 
-def _transactions(store: Store, height: int) -> dict[bytes, Json]:
-    """Everything of one block, by id."""
+def _transactions(store: Store, height: int, wanted: set[bytes]) -> dict[bytes, Json]:
+    """These of one block, by id: the others may be thousands."""
     block, chain_id = need(store, height).block, store.network.chain_id
+    identified = ((each.id(chain_id), each, index) for index, each in enumerate(block.body.transactions))
     return {
-        transaction.id(chain_id): transaction_fields(transaction, chain_id, block.header, index)
-        for index, transaction in enumerate(block.body.transactions)
+        identity: transaction_fields(transaction, chain_id, block.header, index)
+        for identity, transaction, index in identified
+        if identity in wanted
     }
 
 
@@ -187,6 +189,7 @@ def transactions_page(store: Store, address: bytes, limit: int, cursor: bytes | 
     for place in found[:limit]:
         height, identity = int.from_bytes(place[:8], "big"), place[8:]
         if height not in blocks:
-            blocks = {height: _transactions(store, height)}
+            shown = {each[8:] for each in found[:limit] if each[:8] == place[:8]}
+            blocks = {height: _transactions(store, height, shown)}
         entries.append(blocks[height][identity])
     return {"transactions": entries, "next_cursor": found[limit - 1].hex() if len(found) > limit else None}

@@ -53,7 +53,7 @@ class Desk:
         self.control = control
         self.limits = limits
         self.rates = Rates(limits)
-        self.requests = Crowd(limits.at_once, "requests")
+        self.requests = Crowd(limits.at_once, "requests", limits.at_once_of_address)
         self.streams = Crowd(limits.streams, "event streams", limits.streams_of_address)
         self.reads = Reads(node.store.database, node.network)
         self.rounds = RoundAnswers()
@@ -62,7 +62,7 @@ class Desk:
         self.events = Events(node)
         self.metrics = Metrics(node, self.events)
         self.host = "127.0.0.1"  # where the server listens
-        self.document: dict[str, Any] = {}
+        self.document = b"{}"
 
     def state_for(self, keep: str) -> Hashable:
         """What an answer that is kept so follows from. Read before the answer is made: it is never newer than that."""
@@ -106,7 +106,7 @@ class Desk:
         return web.Response(body=self.metrics.text(), content_type="text/plain", charset="utf-8")
 
     async def show_document(self, _: Asked) -> web.StreamResponse:
-        return encoded(json.dumps(self.document).encode())
+        return encoded(self.document)
 
     async def stream(self, asked: Asked) -> web.StreamResponse:
         with self.streams.joined(asked.request.remote or ""):
@@ -197,6 +197,8 @@ class Desk:
         """The fields of a body. Raises Refusal."""
         if request.content_type != "application/json":
             raise Refusal(415, "the body is JSON: send it with Content-Type: application/json")
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refusal(415, "the body is taken as it is: send it without Content-Encoding")
         return checked(schema, strict_json(await read_body(request, self.limits.read_seconds)))
 
     async def _submitted(self, request: web.Request) -> Transaction:
