@@ -1,11 +1,12 @@
 """The explorer while its node goes on, stops and comes back; by keyboard, and by its search."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from node.api.server import Api
 from tests.explorer.browser import PHONE, needs_browser, visiting
@@ -146,3 +147,60 @@ async def test_a_page_that_nobody_looks_at_leaves_its_stream_to_others(served: S
             await visitor.page.evaluate(hide, False)
             while not served.api.desk.streams.present:
                 await visitor.page.wait_for_timeout(50)
+
+
+async def test_a_page_that_was_opened_behind_others_has_one_stream_when_it_is_looked_at(
+    served: Served, browser: Browser
+) -> None:
+    hide = "is => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
+    async with visiting(browser, served.url) as visitor:
+        await visitor.page.add_init_script(f"({hide})(true)")
+        await visitor.go("/validators.html")
+        await visitor.until("#state", lambda text: text.endswith("live."))
+        streams = sum(url.endswith("/v1/events") for url in visitor.asked)
+        await visitor.page.evaluate(
+            f"is => {{ ({hide})(is); document.dispatchEvent(new Event('visibilitychange')); }}", False
+        )
+        # The node learns of the first one's end when it next writes.
+        async with served.blocks():
+            while (
+                sum(url.endswith("/v1/events") for url in visitor.asked) == streams
+                or served.api.desk.streams.present != 1
+            ):
+                await visitor.page.wait_for_timeout(50)
+
+
+async def test_an_answer_that_comes_late_does_not_cover_what_is_asked_for_since(
+    served: Served, browser: Browser
+) -> None:
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/round.html#2")
+        await visitor.until("#name", lambda text: text == "2")
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            await asyncio.sleep(0.5)
+            await route.fulfill(response=answer)
+
+        await visitor.page.route("**/v1/rounds/3", late)
+        await visitor.page.evaluate("location.hash = '#3'")
+        await visitor.page.wait_for_timeout(100)
+        await visitor.page.evaluate("location.hash = '#1'")
+        await visitor.page.wait_for_timeout(1_000)
+        await visitor.until("#name", lambda text: text == "1")
+        await visitor.page.unroute_all(behavior="ignoreErrors")
+
+
+async def test_a_node_of_another_chain_at_the_same_address_is_shown_afresh(served: Served, browser: Browser) -> None:
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/block.html#3")
+        await visitor.until("#state", lambda text: text.endswith("live."))
+        await visitor.until("#chain", lambda text: len(text) == 12)
+        await visitor.page.evaluate("window.kept = 1")
+        # Another chain has been here before, as far as this page knows.
+        await visitor.page.evaluate(
+            "import('/explorer/frame.js').then(made => made.showChain({chain_id: 'ab'.repeat(32)}))"
+        )
+        while await visitor.page.evaluate("window.kept") is not None:
+            await visitor.page.wait_for_timeout(50)
+        await visitor.until("#name", lambda text: text == "3")
