@@ -593,6 +593,26 @@ def test_of_a_full_block_only_the_transactions_that_are_asked_for_are_written_ou
     assert [each["id"] for each in page["transactions"]] == written == [whole[0]["id"]]
 
 
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_large_blocks_make_pages_shorter_and_leave_nothing_out(
+    aged: LoneNode, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    def walked(read: Any, key: str) -> list[Any]:
+        found, cursor, pages = [], None, 0
+        while not pages or cursor is not None:
+            page = read(aged.store, IDENTITY.address, limit, cursor and bytes.fromhex(cursor))
+            found, cursor, pages = found + page[key], page["next_cursor"], pages + 1
+        return [found, pages]
+
+    reads = ((history_page, "entries"), (block_answers.transactions_page, "transactions"))
+    whole = [walked(read, key) for read, key in reads]
+    for module in ("history_answers", "block_answers"):
+        monkeypatch.setattr(f"node.api.{module}.READ_BYTES_MAXIMUM", 0)
+    for (read, key), (expected, pages) in zip(reads, whole, strict=True):
+        again, shorter = walked(read, key)
+        assert again == expected and len(expected) > 1 and (shorter > pages or limit == 1)
+
+
 def test_an_earning_is_told_to_its_wallet_alone(aged: LoneNode) -> None:
     node = named("node")
     receipts = (
