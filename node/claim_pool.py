@@ -166,12 +166,6 @@ class Held:
     failures: int = 0  # blocks that it did not fit into when it should have
 
 
-def _turn(wait: tuple[int, Claimed]) -> tuple[int, bool, int]:
-    """What a claim's place in a block goes by: it and the blocks that have refused it."""
-    failures, claim = wait
-    return failures, not isinstance(claim, SegmentOpening | PlantReveal), KINDS[type(claim)]
-
-
 class ClaimPool:
     """Checked claims by slot. Bounded in number and bytes; who has a place in it is bounded by the ledger."""
 
@@ -254,8 +248,8 @@ class ClaimPool:
     def inputs(self, state: State) -> list[RoundInput]:
         """Of the running round, in the order of its phases, and then what concerns others.
 
-        What an audited node answers comes first: a commit of one that owes an answer is refused. Who commits after whom
-        goes by arrival. What blocks have refused comes last: it must not stand before the rest.
+        What a node owes an audit comes before its commit, which is refused until then. Who commits after whom goes by
+        arrival. What blocks have refused comes last: it must not stand before the rest.
         """
         number = state.ledger.round
         waits = [
@@ -264,7 +258,14 @@ class ClaimPool:
             if not isinstance(held.claim, Proof)
             and (held.claim.round == number or not isinstance(held.claim, RoundClaim))
         ]
-        return [claim for _, claim in sorted(waits, key=_turn)]
+        commits = {claim.node for _, claim in waits if isinstance(claim, PayloadCommit)}
+
+        def turn(wait: tuple[int, Claimed]) -> tuple[int, bool, int]:
+            failures, claim = wait
+            is_owed = isinstance(claim, SegmentOpening | PlantReveal) and claim.node in commits
+            return failures, not is_owed, KINDS[type(claim)]
+
+        return [claim for _, claim in sorted(waits, key=turn)]
 
     def has_news(self, state: State) -> bool:
         """Whether the next block should hold something from here."""

@@ -122,6 +122,7 @@ def _print(answer: "Answer", as_json: bool) -> None:
     # A file or a pipe has no width: ids stay whole there.
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
     answer.show(console)
+    sys.stdout.flush()  # while a full disk or a closed pipe can still be told
 
 
 def _ended(work: Callable[[], None], as_json: bool) -> int:

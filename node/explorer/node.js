@@ -8,7 +8,7 @@ import {amounts, code, facts, link, place, say, table, toBlock, toProof, toRound
 
 const NAME = /^([0-9a-f]{4,64})$/, WANTED = "Which node? The address wants #ID behind it, 4 digits or more.";
 const BANS_SHOWN = 10;
-let node = "";
+let node = "", asked = "";
 
 // ---- Any node
 
@@ -31,7 +31,9 @@ function showNode(n) {
 }
 
 async function readNode(name) {
-  place("one").hidden = true;
+  // The same node stays on the page while it is read again.
+  if (asked !== name) place("one").hidden = true;
+  asked = name;
   const found = await ask("/v1/nodes/" + name);
   node = found.node;
   document.title = "Node " + node.slice(0, 10) + " · NeuroShard";

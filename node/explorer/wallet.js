@@ -86,11 +86,11 @@ async function showOwn() {
 }
 
 async function read() {
-  place("one").hidden = true;
   const name = named(NAME, WANTED);
   place("none").hidden = name !== null;
+  // The same wallet stays on the page while it is read again.
+  if (name === null || address !== name[0]) place("one").hidden = true;
   if (name === null) return showOwn();
-  if (address !== name[0]) say("history", "");
   address = name[0];
   showAccount(await ask(of("")));
   place("one").hidden = false;

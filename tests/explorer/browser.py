@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,14 @@ def find_browser() -> str | None:
 
 
 BROWSER = find_browser()
+
+
+def is_left_out(found: str | None, environment: Mapping[str, str]) -> bool:
+    return found is None and environment.get(WANTED) != "must"
+
+
 needs_browser = pytest.mark.skipif(
-    BROWSER is None and os.environ.get(WANTED) != "must",
+    is_left_out(BROWSER, os.environ),
     reason="no Chromium was found: `make test-browser` installs one, or says what to do",
 )
 

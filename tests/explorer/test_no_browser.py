@@ -5,26 +5,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.explorer.browser import NAMES, WANTED
+import pytest
+
+from tests.explorer import browser
+from tests.explorer.browser import NAMES, WANTED, a_browser, is_left_out
 
 ROOT = Path(__file__).parents[2]
 
 
-def run_without_browser(tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def test_where_no_browser_is_found_the_summary_says_so_loudly(tmp_path: Path) -> None:
     """One test of a browser, with a PATH and a folder of playwright that have none."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", WANTED))}
-    surroundings = {**clean, "PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path), **more}
-    wanted = "tests/explorer/test_browser_pages.py::test_without_scripts_a_page_says_where_the_facts_are"
+    surroundings = {**clean, "PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)}
+    wanted = "tests/explorer/test_browser_living.py::test_a_page_that_nobody_looks_at_leaves_its_stream_to_others"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", wanted]
-    return subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
-
-
-def test_where_no_browser_is_found_the_summary_says_so_loudly(tmp_path: Path) -> None:
-    ended = run_without_browser(tmp_path)
+    ended = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
     assert "NO BROWSER: 1 tests of the explorer did not run. `make test-browser` runs them" in ended.stdout
 
 
-def test_where_a_browser_must_be_there_its_absence_is_a_failure(tmp_path: Path) -> None:
-    ended = run_without_browser(tmp_path, **{WANTED: "must"})
-    assert ended.returncode == 1 and f"none of {', '.join(NAMES)} was found" in ended.stdout
+async def test_where_a_browser_must_be_there_its_absence_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        is_left_out(None, {}) and not is_left_out(None, {WANTED: "must"}) and not is_left_out("/usr/bin/chromium", {})
+    )
+    monkeypatch.setattr(browser, "BROWSER", None)
+    with pytest.raises(AssertionError, match=f"none of {', '.join(NAMES)} was found"):
+        async with a_browser():
+            raise AssertionError("a browser was started")

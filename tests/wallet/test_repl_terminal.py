@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.wallet.screen import CLEAR, CTRL_C, CTRL_D, ENTER, ROOT, TAB, UP, Screen
+from wallet.folder import WalletFolder
 from wallet.mnemonic import to_words
 
 NOBODY = "--api=127.0.0.1:1"  # a port at which nothing ever listens
@@ -186,9 +187,13 @@ def test_a_dumb_terminal_gets_plain_text(home):
         assert b"\x1b" not in screen.raw
 
 
-def test_a_terminal_of_ascii_gets_ascii_below_the_prompt(home):
+def test_a_terminal_of_ascii_gets_ascii(home):
+    WalletFolder(home).create(None, PASSWORD)
     with opened(home, environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}) as screen:
-        assert screen.until("node away").splitlines()[-1] == " node away | no wallet"
+        assert screen.until("node away").splitlines()[-1] == " node away | locked"
+        screen.enter("receive")  # which has a QR code
+        seen = screen.until(lambda seen: re.search(r"main: neuro1.*\n(.*\n)+neuro>", seen))
+        assert "should not have happened" not in seen and seen.isascii()
 
 
 def test_keys_that_steer_terminals_are_only_letters_to_the_prompt(home):
@@ -254,6 +259,23 @@ def test_what_a_node_says_cannot_steer_the_terminal(home):
             assert b"\x1b]0;evil" not in screen.raw and b"\x1b[31mred" not in screen.raw
             assert "\u202e" not in screen.everything()
         server.shutdown()
+
+
+def test_an_answer_given_before_the_question_is_none(tmp_path):
+    code = """
+import time
+from wallet.repl.asker import Asker
+print("ready", flush=True)
+time.sleep(3)
+print("answer", Asker(False).confirm([("amount", "1 NEURO")], "Sign this?"))
+"""
+    with Screen([sys.executable, "-c", code]) as screen:
+        screen.until("ready")
+        screen.press("yes\r")
+        screen.until("Type yes or no:")
+        assert "answer" not in screen.look(1)
+        screen.press(ENTER)
+        screen.until("answer False")
 
 
 @pytest.mark.parametrize("how", [{"stdin": subprocess.DEVNULL}, {"stdin": subprocess.PIPE}])

@@ -1,16 +1,14 @@
 """The questions of a command at the prompt. Secrets are typed unseen and touch neither history nor screen."""
 
 import sys
-import termios
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
 
 import click
 
 from wallet.plain import plain
 from wallet.repl.width import columns
-from wallet.terminal import Terminal
+from wallet.terminal import Terminal, forget_typed
 
 TRIES = 3
 WRITE_DOWN = "Write these twelve words down, in this order, on paper."
@@ -25,13 +23,13 @@ TO_OTHER_SCREEN, BACK_FROM_IT, WIPED = "\x1b[?1049h\x1b[H\x1b[2J", "\x1b[?1049l"
 
 
 class Asker(Terminal):
-    """As at the plain command line, but a terminal is certain, and words vanish from it again."""
+    """As at the plain command line, but as wide as the terminal is, and words vanish from it again."""
 
     def __init__(self, is_dumb: bool) -> None:
         self.is_dumb = is_dumb
 
     def password(self, is_new: bool) -> str:
-        forget_keys_typed_before()
+        forget_typed()
         return super().password(is_new)
 
     def confirm(self, lines: Sequence[tuple[str, str]], question: str) -> bool:
@@ -39,7 +37,7 @@ class Asker(Terminal):
         for line in laid_out([(label, plain(text, 2_000)) for label, text in lines], columns()):
             click.echo(line)
         # What was typed while this was being made ready is no answer to a question that nobody had read.
-        forget_keys_typed_before()
+        forget_typed()
         for _ in range(TRIES):
             *first, last = _parts(f"{question} Type yes or no", columns() - len(": perhaps"))
             click.echo("\n" + "\n".join(first), nl=bool(first))
@@ -53,7 +51,7 @@ class Asker(Terminal):
         *first, last = _parts(question, columns() - 3)
         for part in first:
             click.echo(part)
-        forget_keys_typed_before()
+        forget_typed()
         return super().ask(last)
 
     def show_words(self, words: str) -> None:
@@ -66,7 +64,7 @@ class Asker(Terminal):
             told = [*_parts(WRITE_DOWN, wide), "", *in_columns(words.split(" "), wide), "", *_parts(WHY, wide), ""]
             sys.stdout.write("\n".join(told) + "\n")
             sys.stdout.flush()
-            forget_keys_typed_before()
+            forget_typed()
             click.prompt("Press Enter when you have them", default="", show_default=False, hide_input=True)
         finally:
             sys.stdout.write(WIPED + BACK_FROM_IT)
@@ -74,12 +72,6 @@ class Asker(Terminal):
 
     def tell(self, sentence: str) -> None:
         click.echo(plain(sentence, 2_000))
-
-
-def forget_keys_typed_before() -> None:
-    """Drop what waits in the terminal's queue."""
-    with suppress(termios.error, OSError, ValueError):
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def in_columns(words: Sequence[str], wide: int) -> list[str]:

@@ -66,6 +66,8 @@ class Loop:
             if not words[-1].is_whole:
                 raise BadValue("a quote is opened and not closed")
             self._run([word.text for word in words])
+        except Leave:
+            raise
         except (KeyboardInterrupt, click.Abort):
             self._say("\nStopped; what was sent already is not lost: `pending` lists it.")
         except NoWallet:
