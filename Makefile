@@ -1,6 +1,7 @@
 # The verbs of the project. `make run` and `make test` do all their own set-up.
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS := build/docs-venv
 TORCH := torch==2.13.0
 # Extra words for pip when it installs torch, for example a folder of wheels; its usual build for Linux brings CUDA.
 TORCH_ARGS :=
@@ -12,7 +13,7 @@ SEED :=
 SET :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench audits byzantine calibrate convergence setup run test test-browser soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean api-fuzz
+.PHONY: help api-fuzz bench docs audits byzantine calibrate convergence setup run test test-browser soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +46,18 @@ $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 
 bench: $(VENV)/bench.stamp ## install what benchmarks need for their plots; python -m bench lists them
 
+# Documents have an environment of their own: who only reads needs no PyTorch, and their packages bind none of ours.
+$(DOCS)/docs.stamp: requirements/docs.txt
+	@python="$$($(FIND_PYTHON))"; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or 3.12 with venv is needed: install one, or run make PYTHON=/path/to/python"; exit 1; fi; \
+	"$$python" -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/docs.txt
+	@touch $@
+
+docs: $(DOCS)/docs.stamp ## build these documents as a site in build/site, and check it
+	@$(DOCS)/bin/zensical build --strict --clean
+	@$(DOCS)/bin/python tests/site_check.py build/site
+
 byzantine: $(VENV)/bench.stamp ## what liars do to the learning and what the rules do about it: at most 4 hours, goes on where it stopped
 	@test -e build/lab/train.npy || $(BIN)/python -m bench.lab.export build/lab
 	@$(BIN)/python -m bench byzantine $(ARGS) && $(BIN)/python -m bench byzantine --report $(ARGS)
@@ -64,11 +77,11 @@ run: $(VENV)/run.stamp ## start a node: make run ARGS="--until-round 3"
 test: $(VENV)/dev.stamp ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-browser: $(VENV)/dev.stamp ## run the explorer in a real browser; installs one where none is found
-	@$(BIN)/python -m tests.explorer && NEUROSHARD_TEST_BROWSER=must $(BIN)/python -m pytest -n 2 --dist loadfile tests/explorer $(ARGS)
-
 api-fuzz: $(VENV)/dev.stamp ## made-up requests to every path of the API: make api-fuzz ARGS="--minutes 10 --seed 2"
 	@$(BIN)/python -m tests.node.api_fuzz $(ARGS)
+
+test-browser: $(VENV)/dev.stamp ## run the explorer in a real browser; installs one where none is found
+	@$(BIN)/python -m tests.explorer && NEUROSHARD_TEST_BROWSER=must $(BIN)/python -m pytest -n 2 --dist loadfile tests/explorer $(ARGS)
 
 soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long property runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)
@@ -122,4 +135,4 @@ lock: ## rewrite the lock files (needs uv)
 	requirements/lock.sh
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DOCS) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

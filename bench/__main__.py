@@ -23,6 +23,7 @@ NAMES = {
     "ledger": "applying and replaying blocks, proofs of state, disk, memory, and py-evm beside it",
     "economics": "what machines earn a day, by the rules; --write renews docs/economics.md",
     "audit_table": "what cheating costs by the rules of audits; --write renews docs/security.md",
+    "protocol_numbers": "sizes of all types and what follows from genesis.json; --write renews docs/protocol.md",
     "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
     "convergence": "learning at equal tokens: synchronous, DiLoCo, compressed; needs hours or a GPU",

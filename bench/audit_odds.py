@@ -169,7 +169,18 @@ def _rounds_left(found: float, terms: Terms) -> list[float]:
 # ---- Auditors
 
 
+def lazy_chance(params: Params) -> float:
+    """How likely one verdict of an auditor that never looks is a fault: what the ledger finds by planted segments.
+
+    Only those who look first cannot know the secret; whoever follows on a planted segment replays the true data, and
+    then a pass is no fault. So of 1 + p verdicts p are found out. An audit must end passed for that: the node keeps its
+    promise, and somebody else is eligible and answers.
+    """
+    planted = params.plant_basis_points / 10_000
+    return planted / (1 + planted)
+
+
 def lazy_ratio(params: Params, stake: float) -> float:
     """What a verdict without a replay costs an auditor on average, over what the replay would have cost it."""
-    fine = params.plant_basis_points / 10_000 * params.audit_fault_basis_points / 10_000 * stake
+    fine = lazy_chance(params) * params.audit_fault_basis_points / 10_000 * stake
     return fine / (params.segment_steps * params.rate_batch_nanos / NEURO)

@@ -6,11 +6,9 @@
 All figures are exact formulas (`bench.audit_odds`); `tests/bench/test_audit_table.py` plays them out by chance.
 """
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.audit_odds import (
     Forgery,
@@ -19,6 +17,7 @@ from bench.audit_odds import (
     exposed,
     hidden,
     in_proportion,
+    lazy_chance,
     lazy_ratio,
     rounds_until,
     seen_share,
@@ -27,14 +26,12 @@ from bench.audit_odds import (
     veteran_profit,
     veteran_ratio,
 )
-from bench.economics import Profile, table
+from bench.economics import Profile
 from bench.figure import report
+from bench.tables import ROOT, Tables, table
 from chain.genesis import Params
 from chain.money import NEURO
 
-ROOT = Path(__file__).parent.parent
-DOCUMENT = ROOT / "docs" / "security.md"
-BEGIN, END = "<!-- computed: bench audit_table -->\n", "<!-- end of the computed part -->\n"
 PROFILES = ("dev", "main")
 GOAL = 5  # times that a cheat should lose what it saves
 HONEST_ROUNDS = (0, 6, 20, 40, 1_000)
@@ -136,7 +133,7 @@ def cheats(params: Params) -> str:
 def by_other_rules(params: Params) -> list[list[str]]:
     """Cheats that the ledger refuses, and those of auditors."""
     stake = params.stake_minimum_nanos / NEURO
-    fine, planted = params.audit_fault_basis_points / 10_000 * stake, params.plant_basis_points / 10_000
+    fine, lazy = params.audit_fault_basis_points / 10_000 * stake, lazy_chance(params)
     seen = seen_share(0.1, params.audit_second_basis_points / 10_000)
     worst = worst_veteran(params, terms_of(params))
     refused = ["100 %", "1", "0", "gains nothing", "–"]
@@ -155,9 +152,9 @@ def by_other_rules(params: Params) -> list[list[str]]:
         [
             "lazy auditor",
             "planted faults",
-            f"{percent(planted)} of its verdicts",
-            f"{rounds_until(planted)} verdicts",
-            f"{profit(-fine * planted)} a verdict",
+            f"{percent(lazy)} of its verdicts",
+            f"{rounds_until(lazy)} verdicts",
+            f"{profit(-fine * lazy)} a verdict",
             shown(lazy_ratio(params, stake)),
             "a node's first rounds; founders have no stake",
         ],
@@ -280,19 +277,11 @@ def document() -> str:
     return "\n" + "".join(parts) + "\n"
 
 
-def rewritten(text: str) -> str:
-    """The document with its computed part made anew."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return before + BEGIN + document() + END + after
+TABLES = Tables("audit_table", "security.md", document)
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench audit_table")
-    parser.add_argument("--write", action="store_true", help="rewrite the tables in docs/security.md")
-    options = parser.parse_args(arguments)
-    if options.write:
-        DOCUMENT.write_text(rewritten(DOCUMENT.read_text()))
+    TABLES.follow(arguments)
     for profile in profiles_of_genesis():
         params, terms = profile.params, terms_of(profile.params)
         for name, rate in (("warmup", 1.0), ("steady", terms.steady), ("floor", terms.floor)):

@@ -7,20 +7,16 @@ One speed is measured: the node on two cores. All others are multiples of it and
 computed: every epoch and every round like the one before.
 """
 
-import argparse
 import json
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 from bench.figure import report
+from bench.tables import ROOT, Tables, table
 from chain.genesis import Params, check_params
 from chain.money import NEURO
 from chain.rewards import data_budget, training_budget, uptime_budget
 
-ROOT = Path(__file__).parent.parent
-DOCUMENT = ROOT / "docs" / "economics.md"
-BEGIN, END = "<!-- computed: bench economics -->\n", "<!-- end of the computed part -->\n"
 PROFILES = ("dev", "main")
 NETWORKS = (1, 100, 10_000)
 DAY_MS = 86_400_000
@@ -183,11 +179,6 @@ def rows_of(profile: Profile) -> list[tuple[Machine, int, Day]]:
     return [(machine, nodes, day_of(machine, nodes, profile)) for machine in MACHINES for nodes in NETWORKS]
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def parameters(profiles: list[Profile]) -> str:
     def row(name: str, unit: str, numbers: list[int | Fraction]) -> list[str]:
         return [name, *(f"{number:,}" if isinstance(number, int) else shown(number) for number in numbers), unit]
@@ -285,19 +276,11 @@ def document() -> str:
     return "\n" + "".join(parts) + "\n"
 
 
-def rewritten(text: str) -> str:
-    """The document with its computed part made anew."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return before + BEGIN + document() + END + after
+TABLES = Tables("economics", "economics.md", document)
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench economics")
-    parser.add_argument("--write", action="store_true", help="rewrite the tables in docs/economics.md")
-    options = parser.parse_args(arguments)
-    if options.write:
-        DOCUMENT.write_text(rewritten(DOCUMENT.read_text()))
+    TABLES.follow(arguments)
     template = json.loads((ROOT / "genesis.json").read_text())
     for profile in (Profile(name, template) for name in PROFILES):
         for machine, nodes, day in rows_of(profile):

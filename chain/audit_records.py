@@ -4,21 +4,27 @@ m ‖ BLS public key    Misses        w    AuditPay
 j ‖ node id           Held          x    Suspensions
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 from chain.block import VALIDATORS_MAXIMUM
 from chain.codec import U32, U64, Address, Hash, Wire
+from chain.crypto.hashing import ZERO
+from chain.receipts import AuditEnded, Receipt
 from chain.state import (
     AUDITS_KEY,
     AUDITS_MAXIMUM,
     OPENING,
+    SHOWING,
     Audit,
     AuditName,
     AuditQueue,
+    Claim,
     NodeRecord,
     State,
     audit_key,
+    claim_key,
     node_key,
 )
 
@@ -117,10 +123,21 @@ def owe(state: State, wallet: bytes, batches: int) -> None:
         state.put(AUDIT_PAY_KEY, AuditPay(tuple(AuditDue(*item) for item in dues.items())))
 
 
-def owes_opening(state: State, node: bytes) -> bool:
-    """Whether a node has still to show the states of an audited segment."""
-    audits = (state.need(Audit, audit_key(name.round, name.node)) for name in state.open_audits if name.node == node)
-    return any(audit.phase == OPENING for audit in audits)
+def owes_secret(state: State, name: AuditName, audit: Audit) -> bool:
+    """Whether an audit waits for the secret of its node's plants."""
+    if audit.phase != SHOWING or audit.secret != ZERO:
+        return False
+    return state.need(Claim, claim_key(name.round, name.node)).plant != ZERO
+
+
+def owes_answer(state: State, node: bytes) -> bool:
+    """Whether a node has still to show the states of an audited segment, or the secret of its plants."""
+    for name in state.open_audits:
+        if name.node == node and is_running(state, name):
+            audit = state.need(Audit, audit_key(name.round, node))
+            if audit.phase == OPENING or owes_secret(state, name, audit):
+                return True
+    return False
 
 
 def is_suspended(record: NodeRecord, number: int) -> bool:
@@ -153,8 +170,18 @@ def enqueue(state: State, names: list[AuditName]) -> None:
         state.put(AUDITS_KEY, AuditQueue((*state.open_audits, *names)))
 
 
-def dequeue(state: State, name: AuditName) -> None:
-    left = tuple(each for each in state.open_audits if each != name)
+def is_running(state: State, name: AuditName) -> bool:
+    """Whether an audit of the queue is still open: within a block the queue also names those that it has ended."""
+    audit = state.audit(name.round, name.node)
+    return audit is not None and audit.is_open
+
+
+def dequeue(state: State, receipts: Iterable[Receipt]) -> None:
+    """Take off the queue what has ended, all at once: it may be long, and each change writes it whole."""
+    ended = {AuditName(each.round, each.node) for each in receipts if isinstance(each, AuditEnded)}
+    left = tuple(name for name in state.open_audits if name not in ended) if ended else state.open_audits
+    if len(left) == len(state.open_audits):
+        return
     if left:
         state.put(AUDITS_KEY, AuditQueue(left))
     else:

@@ -15,14 +15,14 @@ looks at the open audits only.
 from dataclasses import replace
 
 from chain.attestations import agreed, open_poll
-from chain.audit_draw import Scene, draw_auditors, draw_segment, eligible, is_drawn
+from chain.audit_draw import Candidate, Scene, draw_auditors, draw_segment, eligible, is_drawn
 from chain.audit_inputs import QUESTIONS, answer_subject
 from chain.audit_messages import MISMATCH, NO_FINDING, PASS, UNSERVED, StateParts
-from chain.audit_records import enqueue
+from chain.audit_records import dequeue, enqueue, owes_secret
 from chain.crypto.hashing import ZERO
 from chain.findings import is_accused, is_misled, of_attempt, on_true_order, shown
 from chain.genesis import Network
-from chain.receipts import AuditDrawn, Receipt
+from chain.receipts import AuditDrawn, AuditEnded, Receipt
 from chain.rounds import earning
 from chain.state import (
     ACQUITTED,
@@ -59,6 +59,7 @@ def advance_audits(state: State, height: int, epoch: int, network: Network) -> l
     receipts: list[Receipt] = []
     for name in state.open_audits:
         receipts += advance_audit(scene, name)
+    dequeue(state, receipts)
     for number in range(state.ledger.drawn_round + 1, state.ledger.ended_round + 1):
         receipts += _draw_round(scene, number)
     return receipts
@@ -67,14 +68,17 @@ def advance_audits(state: State, height: int, epoch: int, network: Network) -> l
 def _draw_round(scene: Scene, number: int) -> list[Receipt]:
     """Draw the audits of a round that has ended. Its mix is of a block after that end: nobody could know it."""
     state, names = scene.state, list[AuditName]()
-    receipts: list[Receipt] = []
+    receipts, ended = list[Receipt](), list[Receipt]()  # the latter of audits that had to make room
     for node in earning(state, state.need(Round, round_key(number))):
         name, claim = AuditName(number, node), state.need(Claim, claim_key(number, node))
         record = state.need(NodeRecord, node_key(node))
         if claim.forfeited or not is_drawn(state.ledger.mix, name, record, scene.params):
             continue
-        receipts += _make_room(scene, len(names))
-        audit = _open(scene, name, claim, len(state.open_audits) + len(names) < AUDITS_MAXIMUM)
+        if len(state.open_audits) + len(names) - _count_ended(ended) >= AUDITS_MAXIMUM:
+            pushed = _make_room(scene)
+            receipts, ended = receipts + pushed, ended + pushed
+        has_room = len(state.open_audits) + len(names) - _count_ended(ended) < AUDITS_MAXIMUM
+        audit = _open(scene, name, claim, has_room)
         state.put(audit_key(number, node), audit)
         places = tuple(assigned.validator for assigned in audit.auditors)
         receipts.append(AuditDrawn(number, node, audit.segment, audit.attempt, places))
@@ -82,21 +86,23 @@ def _draw_round(scene: Scene, number: int) -> list[Receipt]:
             names.append(name)
         else:
             receipts += conclude(scene, name, audit)
+    dequeue(state, ended)
     enqueue(state, names)
     state.update_ledger(drawn_round=number)
     return receipts
 
 
-def _make_room(scene: Scene, coming: int) -> list[Receipt]:
+def _count_ended(receipts: list[Receipt]) -> int:
+    return sum(isinstance(receipt, AuditEnded) for receipt in receipts)
+
+
+def _make_room(scene: Scene) -> list[Receipt]:
     """A full queue ends the oldest audit that waits for its node: nobody can fill it by not answering."""
-    if len(scene.state.open_audits) + coming < AUDITS_MAXIMUM:
-        return []
     for name in scene.state.open_audits:
-        key = audit_key(name.round, name.node)
-        audit = scene.state.need(Audit, key)
-        if audit.phase == OPENING:
+        audit = scene.state.audit(name.round, name.node)
+        if audit is not None and audit.phase == OPENING:
             withheld = replace(audit, phase=WITHHELD)
-            scene.state.put(key, withheld)
+            scene.state.put(audit_key(name.round, name.node), withheld)
             return conclude(scene, name, withheld)
     return []
 
@@ -121,12 +127,16 @@ def _open(scene: Scene, name: AuditName, claim: Claim, has_room: bool) -> Audit:
     )
 
 
+def _left(scene: Scene, name: AuditName, set_epoch: int, assigned: tuple[Assigned, ...]) -> list[Candidate]:
+    claim = scene.state.need(Claim, claim_key(name.round, name.node))
+    return eligible(scene.candidates(set_epoch), claim.wallet, {each.validator for each in assigned})
+
+
 def _draw(
     scene: Scene, name: AuditName, set_epoch: int, attempt: int, assigned: tuple[Assigned, ...]
 ) -> tuple[Assigned, ...]:
     """The auditors of an attempt, drawn by this block's mix."""
-    claim = scene.state.need(Claim, claim_key(name.round, name.node))
-    left = eligible(scene.candidates(set_epoch), claim.wallet, {each.validator for each in assigned})
+    left = _left(scene, name, set_epoch, assigned)
     places = draw_auditors(left, scene.state.ledger.mix, name, attempt, scene.params)
     return tuple(Assigned(place, attempt, ZERO, NO_FINDING, ZERO) for place in places)
 
@@ -141,7 +151,7 @@ def advance_audit(scene: Scene, name: AuditName) -> list[Receipt]:
         if after is None:
             return receipts
         state.put(key, after)
-        if after.attempt > audit.attempt:
+        if len(after.auditors) > len(audit.auditors):
             places = tuple(assigned.validator for assigned in of_attempt(after))
             receipts.append(AuditDrawn(name.round, name.node, after.segment, after.attempt, places))
         if not after.is_open:
@@ -159,6 +169,8 @@ def _next(scene: Scene, name: AuditName, audit: Audit, receipts: list[Receipt]) 
                 return _enter(audit, AUDITING, scene.height + scene.params.audit_blocks)
             return replace(audit, phase=WITHHELD) if late else None
         case phase if phase == AUDITING:
+            if not of_attempt(audit):
+                return _begin_attempt(scene, name, audit) if late else None
             silent = [assigned for assigned in of_attempt(audit) if assigned.commitment == ZERO]
             if silent and not late:
                 return None
@@ -169,8 +181,7 @@ def _next(scene: Scene, name: AuditName, audit: Audit, receipts: list[Receipt]) 
         case phase if phase == SHOWING:
             bound = [assigned for assigned in of_attempt(audit) if assigned.commitment != ZERO]
             silent = [assigned for assigned in bound if assigned.finding == NO_FINDING]
-            claim = scene.state.need(Claim, claim_key(name.round, name.node))
-            is_hidden = claim.plant != ZERO and audit.secret == ZERO
+            is_hidden = owes_secret(scene.state, name, audit)
             # A node that is away for a while must not lose all for it: its secret may come as late as an opening.
             is_waiting = is_hidden and scene.height < audit.deadline_height + scene.params.opening_blocks
             if is_waiting or (silent and not late):
@@ -211,16 +222,28 @@ def _decide(scene: Scene, name: AuditName, audit: Audit) -> Audit:
 
 
 def _next_attempt(scene: Scene, name: AuditName, audit: Audit) -> Audit:
-    """Let somebody else look. One attempt more than usual is there to confirm a single accusation.
+    """Let somebody else look, from the next block on. One attempt more than usual confirms a single accusation.
 
-    An accusation is never dropped for want of auditors: all validators then answer it.
+    That block's mix draws who: whoever made this one has chosen its words, and must not know whom they call.
     """
     accused = is_accused(audit, _round_mix(scene, name), scene.params)
     attempt = audit.attempt + 1
-    auditors = _draw(scene, name, audit.set_epoch, attempt, audit.auditors)
-    if auditors and attempt <= scene.params.audit_attempts + accused:
-        after = _enter(audit, AUDITING, scene.height + scene.params.audit_blocks)
-        return replace(after, attempt=attempt, auditors=(*audit.auditors, *auditors))
+    if attempt <= scene.params.audit_attempts + accused and _left(scene, name, audit.set_epoch, audit.auditors):
+        return replace(_enter(audit, AUDITING, scene.height + 1), attempt=attempt)
+    return _without_auditors(scene, name, audit)
+
+
+def _begin_attempt(scene: Scene, name: AuditName, audit: Audit) -> Audit:
+    auditors = _draw(scene, name, audit.set_epoch, audit.attempt, audit.auditors)
+    if not auditors:  # the running set is another since the block before
+        return _without_auditors(scene, name, audit)
+    after = _enter(audit, AUDITING, scene.height + scene.params.audit_blocks)
+    return replace(after, auditors=(*audit.auditors, *auditors))
+
+
+def _without_auditors(scene: Scene, name: AuditName, audit: Audit) -> Audit:
+    """An accusation is never dropped for want of auditors: all validators then answer it."""
+    accused = is_accused(audit, _round_mix(scene, name), scene.params)
     return _ask(scene, audit, DISPUTED) if accused else replace(audit, phase=UNCHECKED)
 
 

@@ -67,6 +67,15 @@ def has_fetched(state: State, trainer: bytes, shard: int) -> bool:
     return bool(known.shards[shard >> 3] >> (shard & 7) & 1)
 
 
+def forget_fetched(state: State, trainer: bytes) -> None:
+    """When a reward of the trainer is released: forget its receipts, unless it may still give some."""
+    if state.get(fetched_key(trainer)) is None:
+        return
+    record = state.find(NodeRecord, node_key(trainer))
+    if record is None or first_round(state, state.ledger.round, record) is None:
+        state.delete(fetched_key(trainer))
+
+
 def apply_data_receipt(state: State, item: DataReceipt, chain_id: bytes, params: Params) -> None:
     """Record a receipt. Raises InvalidRoundInput or BadSignature, and then nothing has changed."""
     name, current = f"node {item.trainer.hex()[:16]}", state.round(item.round)

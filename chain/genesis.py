@@ -279,9 +279,17 @@ def _check_audit_params(params: Params) -> None:
 
 
 def audit_lifetime(params: Params) -> int:
-    """The most blocks for which an audit can be open: the sum of its deadlines. A node opens, and shows its secret."""
+    """The most blocks for which an audit can be open: the sum of its deadlines. A node opens, and shows its secret.
+
+    Each attempt after the first begins in the block after the one that ended the last.
+    """
     attempt = params.audit_blocks + params.showing_blocks + params.challenge_blocks
-    return 2 * params.opening_blocks + (params.audit_attempts + 1) * attempt + params.dispute_blocks
+    return (
+        2 * params.opening_blocks
+        + (params.audit_attempts + 1) * attempt
+        + params.audit_attempts
+        + params.dispute_blocks
+    )
 
 
 def genesis_state(network: Network) -> State:

@@ -8,8 +8,9 @@ answer for it. Uptime and data are paid at once: `chain.service_pay`. So are aud
 
 from collections.abc import Iterator, Sequence
 
-from chain.audit_records import AUDIT_PAY_KEY, AuditDue, audit_dues, hold_back, take_held
+from chain.audit_records import AUDIT_PAY_KEY, AuditDue, audit_dues, hold_back, is_running, take_held
 from chain.crypto.hashing import ZERO
+from chain.data_receipts import forget_fetched
 from chain.genesis import Params
 from chain.money import Balance, VestingReward, burn, holdings, mint, move
 from chain.receipts import (
@@ -121,6 +122,7 @@ def _release(state: State, number: int, node: bytes, claim: Claim, params: Param
         receipts.append(Released(number, node, claim.wallet, amount))
         receipts += bond_reward(state, node, claim.wallet, amount, params)
     state.delete(claim_key(number, node))
+    forget_fetched(state, node)
     if state.audit(number, node) is not None:
         state.delete(audit_key(number, node))
     return receipts
@@ -136,5 +138,6 @@ def release_held(state: State, node: bytes, params: Params) -> list[Receipt]:
 
 def forget_round(state: State, number: int) -> None:
     """Its record goes with the last open audit, which asks for its mix."""
-    if all(name.round != number for name in state.open_audits) and state.round(number) is not None:
+    audited = any(name.round == number and is_running(state, name) for name in state.open_audits)
+    if not audited and state.round(number) is not None:
         state.delete(round_key(number))

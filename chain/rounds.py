@@ -11,6 +11,7 @@ A void round leaves the model as it was; the next round opens at once. Blocks ne
 from dataclasses import replace
 
 from chain.attestations import agreed, open_poll
+from chain.audit_records import is_suspended
 from chain.awaited import hurried, is_complete, open_awaited
 from chain.block import Outcome
 from chain.crypto.hashing import ZERO, merkle_root
@@ -25,9 +26,11 @@ from chain.state import (
     REVEALING,
     TRAINING,
     VOID,
+    NodeRecord,
     Revealed,
     Round,
     State,
+    node_key,
     round_key,
 )
 
@@ -89,7 +92,7 @@ def _next(state: State, current: Round, height: int, epoch: int, params: Params)
                 return replace(current, phase=VOID)
             polls = {"availability": open_poll(epoch), "result": open_poll(epoch)}
             return _enter(current, REVEALING, height + params.reveal_blocks, **polls)
-        case phase if phase == REVEALING and (late or len(current.revealed) == len(current.committed)):
+        case phase if phase == REVEALING and (late or _is_revealed(state, current)):
             if not current.revealed:
                 return replace(current, phase=VOID)
             by_node = tuple(sorted(current.revealed, key=lambda revealed: revealed.node))
@@ -105,6 +108,13 @@ def _next(state: State, current: Round, height: int, epoch: int, params: Params)
             return replace(current, phase=VOID) if late else None
         case _:
             return None
+
+
+def _is_revealed(state: State, current: Round) -> bool:
+    """Whether all have revealed that may: who was convicted of fraud after its commit may not."""
+    shown = {revealed.node for revealed in current.revealed}
+    silent = (node for node in current.committed if node not in shown)
+    return all(is_suspended(state.need(NodeRecord, node_key(node)), current.number) for node in silent)
 
 
 def _enter(current: Round, phase: int, deadline: int, **changes: object) -> Round:

@@ -6,7 +6,7 @@ A newcomer is a node whose payload was never counted: names cost little, and mus
 from collections.abc import Iterable
 from dataclasses import replace
 
-from chain.audit_records import is_suspended, owes_opening
+from chain.audit_records import is_suspended, owes_answer
 from chain.crypto.hashing import tagged_hash
 from chain.genesis import Params
 from chain.state import NodeRecord, Round, State, node_key
@@ -22,10 +22,10 @@ def seats_of(participants: int, veterans: int, is_newcomer: bool, params: Params
 def has_seat(state: State, current: Round, node: bytes, params: Params) -> bool:
     """Whether a registered node has drawn a seat: everybody has while they suffice, else by independent lot.
 
-    Nobody has that is suspended for fraud or owes an opening: unanswered audits must not pile up.
+    Nobody has that is suspended for fraud or owes an audit an answer: unanswered ones must not pile up.
     """
     record = state.find(NodeRecord, node_key(node))
-    if (record is not None and is_suspended(record, current.number)) or owes_opening(state, node):
+    if (record is not None and is_suspended(record, current.number)) or owes_answer(state, node):
         return False
     if current.participants <= params.seats:
         return True

@@ -9,6 +9,7 @@ Stake that left the set after the offence is as guilty as stake that stayed.
 
 from dataclasses import replace
 
+from chain.audit_records import forget_misses
 from chain.block import VALIDATORS_MAXIMUM, Validator
 from chain.crypto import bls
 from chain.crypto.votes import Evidence, Vote, evidence_of, is_well_formed, vote_message, votes_conflict
@@ -40,6 +41,7 @@ def punish(state: State, evidence: Evidence, reporter: bytes, epoch: int, networ
     if not all(_signed(public_key, vote, network.chain_id) for vote in (evidence.first, evidence.second)):
         raise BadSignature(f"validator {public_key.hex()[:16]} did not sign both votes")
     state.put(validator_key(public_key), ValidatorKey(wallet, True))
+    forget_misses(state, public_key)
     guilty = _call_back(state, wallet, evidence.first.epoch, network.params) if known else 0
     _remember(state, Tomb(wallet, evidence.first.epoch, epoch, offender.power, members.power, guilty, False))
     if not known:

@@ -8,6 +8,7 @@ p                            Participation
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+from chain.audit_records import forget_misses
 from chain.block import VALIDATORS_MAXIMUM
 from chain.codec import U32, U64, U128, Address, BlsPublicKey, Flag, Wire
 from chain.state import State
@@ -104,13 +105,17 @@ def stake_of(state: State, address: bytes) -> Stake:
 
 
 def put_stake(state: State, address: bytes, stake: Stake) -> None:
-    """Write a stake, or forget it and its key once nothing is left of it. Who is banned is never forgotten."""
+    """Write a stake, or forget it, its key and the misses of that once nothing is left of it.
+
+    Who is banned is never forgotten.
+    """
     if stake.bonded or stake.power or stake.exits or stake.tombstoned:
         state.put(stake_key(address), stake)
         return
     state.delete(stake_key(address))
     if stake.public_key != NO_KEY:
         state.delete(validator_key(stake.public_key))
+        forget_misses(state, stake.public_key)
         strike_off(state, address)
 
 

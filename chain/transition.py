@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from chain.audit_records import dequeue
 from chain.block import (
     BOOTSTRAP,
     Block,
@@ -186,6 +187,7 @@ def execute(draft: State, height: int, chosen: Proposal, body: Body, network: Ne
     receipts += progress.begin()
     for item in body.rounds:
         receipts += progress.take(item)
+    dequeue(draft, receipts)
     draft.update_ledger(base_fee=next_base_fee(base_fee, gas_used(body), params))
     return receipts
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from chain.audit_draw import Scene, wallets_of
 from chain.audit_messages import MISMATCH, PASS, UNSERVED
-from chain.audit_records import add_misses, dequeue, forget_misses, held_rounds, misses_of, owe
+from chain.audit_records import add_misses, forget_misses, held_rounds, is_running, misses_of, owe
 from chain.awaited import note_suspended
 from chain.findings import caught, on_true_order
 from chain.money import Pot, VestingReward, burn, holdings
@@ -45,7 +45,7 @@ from chain.state import (
 
 
 def conclude(scene: Scene, name: AuditName, audit: Audit) -> list[Receipt]:
-    """Carry out how an audit has ended."""
+    """Carry out how an audit has ended. Its record says so already; the queue names it until `dequeue`."""
     state = scene.state
     record = state.need(NodeRecord, node_key(name.node))
     receipts: list[Receipt] = [AuditEnded(name.round, name.node, audit.phase, audit.attempt)]
@@ -59,7 +59,6 @@ def conclude(scene: Scene, name: AuditName, audit: Audit) -> list[Receipt]:
     for assigned in guilty:
         receipts += _punish(scene, name, audit, assigned)
     _credit(scene, audit, guilty)
-    dequeue(state, name)
     return receipts + _let_go(scene, name)
 
 
@@ -67,7 +66,7 @@ def _let_go(scene: Scene, name: AuditName) -> list[Receipt]:
     """What the audit kept from being released or forgotten."""
     if name.round <= scene.state.ledger.released_round:
         forget_round(scene.state, name.round)
-    if any(other.node == name.node for other in scene.state.open_audits):
+    if any(other.node == name.node and is_running(scene.state, other) for other in scene.state.open_audits):
         return []
     return release_held(scene.state, name.node, scene.params)
 
@@ -107,8 +106,16 @@ def note_missed(scene: Scene, name: AuditName, audit: Audit, silent: Iterable[As
     receipts: list[Receipt] = []
     for assigned in silent:
         key = _key_of(scene, audit, assigned)
-        receipts.append(AuditMissed(name.round, name.node, key, add_misses(scene.state, key, 1)))
+        receipts.append(AuditMissed(name.round, name.node, key, _add_misses(scene, key, 1)))
     return receipts
+
+
+def _add_misses(scene: Scene, key: bytes, number: int) -> int:
+    """Count them; returns how many there are now. Who is banned or has left is never jailed: nothing is kept of it."""
+    known = scene.state.find(ValidatorKey, validator_key(key))
+    if (known is not None and known.tombstoned) or not wallets_of(scene.state, key, scene.network):
+        return number
+    return add_misses(scene.state, key, number)
 
 
 def _key_of(scene: Scene, audit: Audit, assigned: Assigned) -> bytes:
@@ -119,7 +126,7 @@ def _punish(scene: Scene, name: AuditName, audit: Audit, assigned: Assigned) -> 
     """An auditor at fault loses a share of its stake, phantom power having none, and goes to jail."""
     state, params = scene.state, scene.params
     key = _key_of(scene, audit, assigned)
-    add_misses(state, key, params.audit_misses)
+    _add_misses(scene, key, params.audit_misses)
     known = state.find(ValidatorKey, validator_key(key))
     if known is None:
         return [AuditFault(name.round, name.node, key, 0)]

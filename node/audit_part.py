@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from chain.audit_messages import MISMATCH, PlantReveal
+from chain.findings import is_segment_planted
 from chain.receipts import AuditEnded, AuditFault, AuditMissed
 from chain.state import ACQUITTED, AUDIT_PHASES, OPENING, PASSED, PROVEN, UNCHECKED, WITHHELD, State
 from chain.transition import Applied
@@ -79,6 +81,9 @@ class AuditPart:
 
     def hear_block(self, applied: Applied) -> None:
         """What the block says of audits: of ours in a sentence to the user, of all into the log."""
+        for item in applied.block.body.rounds:
+            if isinstance(item, PlantReveal):
+                self._hear_secret(applied.state, item)
         for receipt in applied.receipts:
             if isinstance(receipt, AuditEnded):
                 self.ended[receipt.outcome] += 1
@@ -91,6 +96,21 @@ class AuditPart:
             elif isinstance(receipt, AuditMissed | AuditFault) and receipt.public_key == self.driver.validator_key:
                 self.faults += 1
                 self.watch(_fault_words(receipt))
+
+    def _hear_secret(self, state: State, item: PlantReveal) -> None:
+        """Who could not know of a planted fault has told its user of a mismatch: what that was can be said now."""
+        audit, current = state.audit(item.round, item.node), state.round(item.round)
+        if audit is None or current is None:
+            return
+        found = self.words.replayed(item.round, item.node, current.mix)
+        if found is None or found.finding != MISMATCH or not is_segment_planted(audit, current.mix, self.driver.params):
+            return
+        node = item.node.hex()[:16]
+        LOG.info("a mismatch was due to a planted fault", round=item.round, node=node, segment=audit.segment)
+        self.watch(
+            f"Audit of segment {audit.segment} of round {item.round} of node {node}: it was a planted fault, so the "
+            "mismatch says nothing against the node"
+        )
 
     def tidy(self, state: Callable[[], State]) -> None:
         """Forget words about audits that are over. Not for the event loop."""

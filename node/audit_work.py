@@ -29,6 +29,7 @@ AT_ONCE = 4  # audits that wait for blobs
 SLICE_SECONDS = 10.0  # after which what is missing so far is noted, and asked for again
 PAUSE_SECONDS = 1.0
 AGAIN_SECONDS = 5.0, 15.0, 60.0  # after a fault of this machine
+NO_ROOM, NOT_KEPT = "an audit waits for room on the disk", "a word of an audit cannot be kept"
 LOG = log_of("audits")
 
 
@@ -73,6 +74,7 @@ class AuditWork:
         self._begun: dict[WordKey, _Begun] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._lacking: set[str] = set()  # what the disk has refused the last time
         self._numbers = 0
 
     # ---- What the driver asks
@@ -135,8 +137,9 @@ class AuditWork:
             try:
                 files = await self._bring(begun, wanted)
             except NoRoom as error:
-                LOG.warning("an audit waits for room on the disk", reason=str(error), **_place(job))
+                self._lack(NO_ROOM, str(error), _place(job))
                 return False
+            self._lacking.discard(NO_ROOM)
         try:
             if not job.mix:
                 return await self._keep(_word(job, PASS, "all states could be had"), job.segment)
@@ -202,8 +205,9 @@ class AuditWork:
         try:
             word = await asyncio.shield(asyncio.to_thread(self.words.keep, word))
         except OSError as error:
-            LOG.warning("a word of an audit cannot be kept", reason=disk_advice(error), **place)
+            self._lack(NOT_KEPT, disk_advice(error), place)
             return False
+        self._lacking.discard(NOT_KEPT)
         self._begun.pop(word.key, None)
         self.given += 1
         LOG.info("found in an audit", finding=FINDINGS[word.finding], reason=word.reason, **place)
@@ -212,6 +216,12 @@ class AuditWork:
             self.watch(f"Audit of {where}: {FINDINGS[word.finding]}, {word.reason}")
         self.news()
         return True
+
+    def _lack(self, what: str, reason: str, place: Mapping[str, object]) -> None:
+        """It is tried again and again: the user reads of it once until it works again."""
+        tell = LOG.debug if what in self._lacking else LOG.warning
+        self._lacking.add(what)
+        tell(what, reason=reason, **place)
 
 
 def _word(job: Job, finding: int, reason: str) -> Word:

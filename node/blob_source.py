@@ -1,11 +1,13 @@
 """The blobs that this node has on its disk, for `network.blob_server` and `node.blob_exchange`."""
 
 import os
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Generic, Protocol, TypeVar
 
 from chain.crypto.hashing import ZERO, leaf_hash, root_of_hashes
 from network.blob_server import BlobSource
@@ -15,6 +17,34 @@ HASHING = Hashing(leaf_hash, root_of_hashes)
 LISTS_KEPT = 64
 
 Seen = tuple[int, int, int]  # inode, time of the last change, size: another file or other bytes have another
+
+
+class Found(Protocol):
+    """A blob that is here."""
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def hashes(self) -> bytes: ...  # of its pages, joined
+
+
+F = TypeVar("F", bound=Found)
+
+
+class FindingSource(ABC, Generic[F]):
+    """What a blob is said to be comes from where it was found; how it is read is told by who inherits this."""
+
+    @abstractmethod
+    def _find(self, root: bytes) -> F | None: ...
+
+    def size(self, root: bytes) -> int | None:
+        found = self._find(root)
+        return None if found is None else found.length
+
+    def page_hashes(self, root: bytes) -> bytes | None:
+        found = self._find(root)
+        return None if found is None else found.hashes
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,8 @@ class ClaimPool:
     def inputs(self, state: State) -> list[RoundInput]:
         """Of the running round, in the order of its phases, and then what concerns others.
 
-        Who commits after whom goes by arrival. What blocks have refused comes last: it must not stand before the rest.
+        What a node owes an audit comes before its commit, which is refused until then. Who commits after whom goes by
+        arrival. What blocks have refused comes last: it must not stand before the rest.
         """
         number = state.ledger.round
         waits = [
@@ -257,7 +258,14 @@ class ClaimPool:
             if not isinstance(held.claim, Proof)
             and (held.claim.round == number or not isinstance(held.claim, RoundClaim))
         ]
-        return [claim for _, claim in sorted(waits, key=lambda wait: (wait[0], KINDS[type(wait[1])]))]
+        commits = {claim.node for _, claim in waits if isinstance(claim, PayloadCommit)}
+
+        def turn(wait: tuple[int, Claimed]) -> tuple[int, bool, int]:
+            failures, claim = wait
+            is_owed = isinstance(claim, SegmentOpening | PlantReveal) and claim.node in commits
+            return failures, not is_owed, KINDS[type(claim)]
+
+        return [claim for _, claim in sorted(waits, key=turn)]
 
     def has_news(self, state: State) -> bool:
         """Whether the next block should hold something from here."""

@@ -13,6 +13,7 @@ from threading import Lock
 from chain.crypto.hashing import ZERO, leaf_hash, root_of_hashes
 from chain.genesis import Network
 from network.pages import PAGE_BYTES
+from node.blob_source import FindingSource
 from node.corpus_choice import known_manifest, tokenizer_of
 from node.corpus_messages import CorpusName, ShardEntry, ShardIndex
 from training.corpus import cache_path
@@ -42,7 +43,7 @@ class _Offer:
     slices: dict[bytes, _Slice]
 
 
-class CorpusSource:
+class CorpusSource(FindingSource[_Slice]):
     """A `network.blob_server.BlobSource`, for any number of threads. `root`: the data directory."""
 
     def __init__(self, network: Network, root: Path) -> None:
@@ -56,14 +57,6 @@ class CorpusSource:
         """What a peer is told; the first call hashes the whole corpus."""
         offer = self._look()
         return CorpusName(self.network.corpus_root, ZERO, 0) if offer is None else offer.name
-
-    def size(self, root: bytes) -> int | None:
-        found = self._find(root)
-        return None if found is None else found.length
-
-    def page_hashes(self, root: bytes) -> bytes | None:
-        found = self._find(root)
-        return None if found is None else found.hashes
 
     def read(self, root: bytes, offset: int, length: int) -> bytes | None:
         found = self._find(root)

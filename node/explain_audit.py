@@ -210,6 +210,8 @@ def _auditor(audit: AuditFacts, auditor: Auditor) -> Statement:
         MISMATCH: "trained the segment again and came to something else",
         UNSERVED: "could not get the states to train from",
     }[auditor.finding]
+    if auditor.misled and auditor.finding == MISMATCH:
+        words += ", as it had to: the segment was planted, and it could not know"
     named = (
         f" It named the states of its own steps, {_short(auditor.inner_root)}" if auditor.finding != UNSERVED else ""
     )

@@ -11,6 +11,7 @@ from threading import Lock
 
 from chain.crypto.hashing import ZERO, leaf_hash, root_of_hashes
 from network.pages import PAGE_BYTES, PAGES_MAXIMUM
+from node.blob_source import FindingSource
 from node.model_store import ModelStore
 from training.checkpoint import tensor_places
 from training.errors import CheckpointError
@@ -29,21 +30,13 @@ class _Slice:
     hashes: bytes
 
 
-class ModelSource:
+class ModelSource(FindingSource[_Slice]):
     """A `network.blob_server.BlobSource`, for any number of threads."""
 
     def __init__(self, models: ModelStore) -> None:
         self.models = models
         self._files: dict[Path, tuple[Seen, dict[bytes, _Slice]]] = {}
         self._lock = Lock()  # so that one file is not hashed twice at once
-
-    def size(self, root: bytes) -> int | None:
-        found = self._find(root)
-        return None if found is None else found.length
-
-    def page_hashes(self, root: bytes) -> bytes | None:
-        found = self._find(root)
-        return None if found is None else found.hashes
 
     def read(self, root: bytes, offset: int, length: int) -> bytes | None:
         found = self._find(root)

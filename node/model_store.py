@@ -55,7 +55,7 @@ class ModelStore:
         """
         try:
             reach("model.accept.before")
-            self._candidate(root).replace(self.path(round_number))
+            self._rename(round_number, root)
             reach("model.accept.renamed")
             # Before the older ones go, the newer one must be sure to stay.
             sync_folder(self.folder)
@@ -65,6 +65,20 @@ class ModelStore:
             reach("model.accept.tidied")
         except OSError as error:
             raise StoreError(f"cannot keep the model {self.path(round_number)}: {disk_advice(error)}") from error
+
+    def _rename(self, round_number: int, root: bytes) -> None:
+        try:
+            self._candidate(root).replace(self.path(round_number))
+        except FileNotFoundError:
+            # Another thread that looked for this root has accepted it in the meantime.
+            if not self._holds(self.path(round_number), root):
+                raise
+
+    def _holds(self, path: Path, root: bytes) -> bool:
+        try:
+            return load_base(path, self.learning).root == root
+        except CheckpointError:
+            return False
 
     def find(self, root: bytes) -> SavedOuter | None:
         """The stored state with this root, if there is a sound file of it: afterwards it is an accepted one."""

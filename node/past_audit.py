@@ -107,7 +107,32 @@ def _heard(past: PastProof) -> list[Statement]:
     if votes:
         told = ", ".join(f"{number} × {ANSWERS[answer]}" for answer, number in sorted(votes.items()))
         said.append(Statement(CHECKED, f"All validators were asked; their answers: {told}."))
+    if _was_planted(past):
+        said.append(
+            Statement(
+                CHECKED,
+                "After the first look another one found no fault, and nobody was asked to decide. So this segment was "
+                "a planted fault: the node rightly read other text in it, by a secret that it had promised before. A "
+                "mismatch of the first look says nothing against the node, and a pass there is a fault.",
+            )
+        )
     return said
+
+
+def _was_planted(past: PastProof) -> bool:
+    """Inferred: the ledger lets others look after a blind verdict of "pass" only if the segment was planted, and after
+    a mismatch on the true data another's pass leads to a dispute. Nobody can dispute without any vote to be heard."""
+    items = [item for _, item in past.heard]
+    shown = next((place for place, item in enumerate(items) if isinstance(item, PlantReveal)), None)
+    if shown is None or any(isinstance(item, AuditVote) for item in items):
+        return False
+    again = next((place for place, item in enumerate(items) if place > shown and isinstance(item, VerdictCommit)), None)
+    if again is None:
+        return False
+    blind, later = (
+        [i.finding for i in part if isinstance(i, VerdictReveal)] for part in (items[:again], items[again:])
+    )
+    return PASS in later and MISMATCH not in later and (PASS in blind or MISMATCH in blind)
 
 
 def _sentence(height: int, item: AuditInput) -> str:

@@ -38,6 +38,11 @@ def shared_progress(status: Status) -> tuple[int, int]:
     return status.round_held, max(1, status.round_revealed)
 
 
+def title_of(status: Status) -> str:
+    """Which network this is, and whether anybody but this machine checks it."""
+    return f"NeuroShard {status.chain_id[:12]} · {status.phase}" + (" · self-verified" if status.self_verified else "")
+
+
 class Screen:
     """Draws the node's status until cancelled."""
 
@@ -47,6 +52,7 @@ class Screen:
 
     async def run(self) -> None:
         if not self.console.is_terminal:
+            self.console.print(Text(title_of(status_of(self.node))))
             await asyncio.Event().wait()
         with Live(console=self.console, refresh_per_second=4, transient=True) as live:
             while True:
@@ -55,11 +61,8 @@ class Screen:
 
     def picture(self) -> Panel:
         status = status_of(self.node)
-        title = f"NeuroShard {status.chain_id[:12]} · {status.phase}" + (
-            " · self-verified" if status.self_verified else ""
-        )
         content = Group(Text(status.round_line), self._bars(status), self._facts(status))
-        return Panel(content, title=title, subtitle="Ctrl-C stops cleanly")
+        return Panel(content, title=title_of(status), subtitle="Ctrl-C stops cleanly")
 
     def _bars(self, status: Status) -> Progress:
         bars = Progress(TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), expand=True)

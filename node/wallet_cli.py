@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from node.cli_secrets import PASSWORD_FILE, password_of
 from node.settings import data_directory
 
 if TYPE_CHECKING:
+    from wallet.kinds import Candidate, Kind
     from wallet.registry import Answer, Command
 
 API = click.option(
@@ -39,7 +40,7 @@ class WalletGroup(click.Group):
         from wallet.registry import commands
 
         command = commands().get(cmd_name)
-        return None if command is None else click_command(command, _callback(command), _shared())
+        return None if command is None else click_command(command, _callback(command), _shared(), _completed)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -83,6 +84,15 @@ def _shared() -> list[click.Parameter]:
     return list(reversed(holder.__click_params__))  # type: ignore[attr-defined]
 
 
+def _completed(context: click.Context, kind: "Kind[Any]", prefix: str) -> "Iterable[Candidate]":
+    """What a shell offers: names, labels, ids of the folder. Nobody is asked, no password is read."""
+    from wallet.session import Session
+    from wallet.terminal import Terminal
+
+    directory = data_directory(context.params.get("data_dir"), os.environ)
+    return kind.complete(prefix, Session(directory, Terminal()))
+
+
 def _session_parts(options: Mapping[str, Any]) -> tuple[Path, str | None, Callable[[], str | None]]:
     """Folder, API and password. A password from the environment is taken out of it: nothing inherits it."""
     password = password_of(dict(options))
@@ -122,6 +132,7 @@ def _print(answer: "Answer", as_json: bool) -> None:
     # A file or a pipe has no width: ids stay whole there.
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
     answer.show(console)
+    sys.stdout.flush()  # while a full disk or a closed pipe can still be told
 
 
 def _ended(work: Callable[[], None], as_json: bool) -> int:

@@ -9,3 +9,4 @@ uv pip compile -q $options --no-deps nodeps.in -o nodeps.txt
 uv pip compile -q $options dev.in -o dev.txt
 uv pip compile -q $options bench.in -o bench.txt
 uv pip compile -q $options fuzz.in -o fuzz.txt
+uv pip compile -q $options docs.in -o docs.txt

@@ -3,13 +3,15 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from wallet.errors import FolderBusy, FolderDamaged, FolderError
 from wallet.keystore_file import Reached, sync_folder, unwatched
 
+Content = TypeVar("Content")
 LOCK_PATIENCE_S = 5
 LOCK_PAUSE_S = 0.02
 
@@ -61,6 +63,34 @@ def read_bounded(path: Path, maximum: int) -> bytes | None:
     if len(content) > maximum:
         raise FolderDamaged(f"{path} has more than {maximum} bytes: this program did not write it so")
     return content
+
+
+class Remembered(Generic[Content]):
+    """The parsed content of a file that is only ever replaced as a whole: parsed anew when another one lies there."""
+
+    def __init__(self, path: Path, maximum: int, parse: Callable[[bytes], Content]) -> None:
+        self._path, self._maximum, self._parse = path, maximum, parse
+        self._last: tuple[tuple[int, ...], Content] | None = None
+
+    def read(self) -> Content | None:
+        """None if there is no file. Raises what `read_bounded` and the parser raise."""
+        # The signature is taken first: if another file comes in between, the next reading sees that.
+        signature, last = self._signature(), self._last
+        if last is not None and signature == last[0]:
+            return last[1]
+        content = read_bounded(self._path, self._maximum)
+        if content is None:
+            return None
+        parsed = self._parse(content)
+        self._last = None if signature is None else (signature, parsed)
+        return parsed
+
+    def _signature(self) -> tuple[int, ...] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @contextmanager

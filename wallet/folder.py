@@ -28,7 +28,7 @@ from wallet.errors import (
     KeystoreExists,
     OtherWallet,
 )
-from wallet.files import locked, read_bounded, replace_whole
+from wallet.files import Remembered, locked, read_bounded, replace_whole
 from wallet.folder_file import Content, Setting
 from wallet.keys import Wallet
 from wallet.keystore_file import Reached, unwatched
@@ -38,20 +38,28 @@ PASSWORD_BYTES = 4_096
 
 
 class WalletFolder:
-    """Everything a wallet keeps. What is read is read anew each time, so that several programs may share a folder."""
+    """Everything a wallet keeps. What is asked is what lies there now, so that several programs may share a folder."""
 
     def __init__(self, path: Path, reached: Reached = unwatched) -> None:
         self.path = path
         self._reached = reached
         self._lock = path / "wallet.lock"
         self._file = path / "wallet.json"
+        self._kept = Remembered(
+            self._file, folder_file.BYTES_MAXIMUM, lambda content: folder_file.parse(content, str(self._file))
+        )
         self.keystore = path / "keystore.json"
         self.pending = PendingFile(path / "wallet-pending.json", self._lock, reached)
 
     @property
     def exists(self) -> bool:
-        """Whether there is a keystore."""
-        return self.keystore.exists()
+        """Whether there is a keystore. Raises FolderError if nobody may look."""
+        try:
+            return self.keystore.exists()
+        except OSError as error:
+            raise FolderError(
+                f"{self.path} cannot be looked into ({error.strerror}): check its name and its permissions"
+            ) from None
 
     # ---- The keystore
 
@@ -61,7 +69,7 @@ class WalletFolder:
         Who shows the words of a new wallet does so before: they are `Wallet.create().words()`, then given here.
         Raises KeystoreExists, MnemonicError, BadPassword, FolderError.
         """
-        if self.keystore.exists():
+        if self.exists:
             raise KeystoreExists(f"{self.keystore} exists already and is not overwritten: choose another folder")
         wallet = Wallet.create() if words is None else Wallet.from_words(words)
         kept = self.stored_password()
@@ -108,7 +116,7 @@ class WalletFolder:
 
     def address(self) -> bytes | None:
         """The first address, as the keystore names it, without a password."""
-        if not self.keystore.exists():
+        if not self.exists:
             return None
         named = keystore_file.load(self.keystore).address
         try:
@@ -221,11 +229,8 @@ class WalletFolder:
     # ---- The file
 
     def _content(self) -> Content:
-        found = read_bounded(self._file, folder_file.BYTES_MAXIMUM)
-        if found is None:
-            return Content()
         try:
-            return folder_file.parse(found, str(self._file))
+            return self._kept.read() or Content()
         except FolderDamaged as error:
             raise FolderDamaged(
                 f"{error}; restore it from a backup or move it away: it holds labels and names, no money"

@@ -12,7 +12,6 @@ from chain.crypto.hashing import tagged_hash
 from chain.errors import BadSignature, DecodeError
 from wallet.errors import MessageError
 
-TAG = "message"
 TEXT_BYTES_MAXIMUM = 16_384
 BLOCK_CHARACTERS_MAXIMUM = TEXT_BYTES_MAXIMUM + 1_000
 
@@ -57,7 +56,7 @@ def digest_of(text: str, public_key: bytes) -> bytes:
         raise MessageError("the message holds characters that are not text") from None
     if len(encoded) > TEXT_BYTES_MAXIMUM:
         raise MessageError(f"a message has at most {TEXT_BYTES_MAXIMUM} bytes: sign a hash of it instead")
-    return tagged_hash(TAG, public_key, encoded)
+    return tagged_hash("message", public_key, encoded)
 
 
 def sign_message(text: str, secret: bytes) -> SignedMessage:

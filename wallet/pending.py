@@ -13,13 +13,13 @@ from chain.address import address_of
 from chain.errors import NeuroError
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction, check_signature
 from wallet.errors import FolderDamaged, NonceTaken, TooManyWaiting
-from wallet.files import locked, read_bounded, replace_whole
+from wallet.files import Remembered, locked, replace_whole
 from wallet.keystore_file import Reached, unwatched
 from wallet.strict import Reader
 
 SCHEMA = 1
 ENTRIES_MAXIMUM = 256
-BYTES_MAXIMUM = ENTRIES_MAXIMUM * (2 * TRANSACTION_BYTES_MAXIMUM + 500)
+BYTES_MAXIMUM = 4_000_000  # some 200 payments to 256 addresses each; parsing takes about 20 times as much memory
 TIME_MAXIMUM_MS = 2**53
 # What is settled stays for a day: a node that answers wrongly for a moment makes nothing forgotten.
 KEEP_MS = 24 * 3_600_000
@@ -54,18 +54,18 @@ class Sent:
 
 
 class PendingFile:
-    """The file, read anew each time. Changes are made under the folder's lock, so two programs may send at once."""
+    """The file as it lies there now. Changes are made under the folder's lock, so two programs may send at once."""
 
     def __init__(self, path: Path, lock: Path, reached: Reached = unwatched) -> None:
         self.path = path
         self._lock = lock
         self._reached = reached
+        self._file = Remembered(path, BYTES_MAXIMUM, lambda content: parse(content, str(path)))
 
     def read(self) -> tuple[Sent, ...]:
         """All of it, in the order of sending. Raises FolderError."""
-        content = read_bounded(self.path, BYTES_MAXIMUM)
         try:
-            return () if content is None else parse(content, str(self.path))
+            return self._file.read() or ()
         except FolderDamaged as error:
             raise FolderDamaged(
                 f"{error}; move it away: what is on its way goes on, the wallet only forgets that it has sent it"
@@ -92,6 +92,8 @@ class PendingFile:
                 raise TooManyWaiting(
                     f"{ENTRIES_MAXIMUM} transactions are not settled, which is all that is kept: look at them first"
                 )
+            if len(to_json((*known, sent))) > BYTES_MAXIMUM:
+                raise TooManyWaiting(f"{self.path} has at most {BYTES_MAXIMUM} bytes: settle what is in it first")
             self._write((*known, sent))
 
     def forget(self, identity: bytes) -> None:

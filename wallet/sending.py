@@ -20,7 +20,7 @@ from wallet.nonces import View
 from wallet.pending import Sent
 from wallet.registry import Answer
 from wallet.session import Session
-from wallet.signing import Fees, UnsignedTransaction, draft, paid_by, sign
+from wallet.signing import NUMBER_MAXIMUM, Fees, UnsignedTransaction, draft, paid_by, sign
 from wallet.spending import Spending
 from wallet.transaction_file import TransactionFile
 
@@ -197,8 +197,7 @@ def sign_and_send(
     confirm(session, content, spending.yes, question)
     secret = session.wallet().wallet_key(payer.account.index)
     sent = Sent(sign(unsigned, secret), unsigned.chain_id, now_ms())
-    if not replaces:
-        hand_in_again(session, payer)
+    hand_in_again(session, payer, unsigned.transaction.nonce)
     hand_in(session, sent, replaces)
     return followed(session, sent, spending.no_wait)
 
@@ -213,10 +212,11 @@ def confirm(session: Session, content: TransactionFile, is_sure: bool, question:
         raise NotConfirmed("nothing was signed")
 
 
-def hand_in_again(session: Session, payer: Payer) -> list[Sent]:
-    """What the node has lost since: without it, nothing later could go in. Returns what it took."""
+def hand_in_again(session: Session, payer: Payer, below: int = NUMBER_MAXIMUM) -> list[Sent]:
+    """What the node has lost since, of nonces below one: without it nothing later goes in. Returns what it took."""
     taken = []
-    for each in nonces.to_rebroadcast(payer.view, payer.sent):
+    lost = [each for each in nonces.to_rebroadcast(payer.view, payer.sent) if each.nonce < below]
+    for each in lost:
         try:
             session.client.submit(each.raw)
         except Refused as refused:
@@ -279,11 +279,18 @@ def _outcome(content: dict[str, Any], no_wait: bool) -> Show:
 def wait_final(session: Session, identities: Sequence[bytes]) -> tuple[bytes, Answered] | None:
     """Ask until one of them is final; None if that takes too long."""
     deadline = time.monotonic() + WAIT_SECONDS
+    is_away = False
     while time.monotonic() < deadline:
-        for identity in identities:
-            found = transaction_answer(session, identity)
-            if found is not None and found.text("status") == "final":
-                return identity, found
+        try:
+            for identity in identities:
+                found = transaction_answer(session, identity)
+                if found is not None and found.text("status") == "final":
+                    return identity, found
+        except NodeAway as error:
+            # It was handed in: others make it final, and a node that is started again will say so.
+            if not is_away:
+                session.ui.tell(f"{error}. Waiting for it; what was handed in goes on without it.")
+            is_away = True
         time.sleep(PAUSE_SECONDS)
     return None
 

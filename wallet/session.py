@@ -14,7 +14,7 @@ from chain.crypto.hashing import tagged_hash
 from wallet.accounts import Account
 from wallet.answered import Answered
 from wallet.client import DEFAULT_ADDRESS, Client, is_this_machine
-from wallet.errors import NoWallet, OtherChain, PasswordNeeded, WalletError
+from wallet.errors import BadValue, NoWallet, OtherChain, PasswordNeeded, WalletError
 from wallet.folder import WalletFolder
 from wallet.keys import Wallet
 
@@ -223,13 +223,19 @@ class Session:
         return self.folder.accounts()
 
     def account(self, index: int | None = None) -> Account:
-        """One of the wallet's accounts, or the one that the settings name, or the first. Raises NoWallet."""
+        """One of the wallet's accounts; that of the settings if not said, else the first. Raises NoWallet, BadValue."""
         accounts = self.accounts()
         if not accounts:
             raise no_wallet(self.directory)
         chosen = self.setting("account") if index is None else None
         wanted = int(chosen) if chosen is not None and chosen.isdigit() else index or 0
-        return next((each for each in accounts if each.index == wanted), accounts[0])
+        found = next((each for each in accounts if each.index == wanted), None)
+        if found is None:
+            # Another one must not pay in its place.
+            raise BadValue(
+                f"there is no account {wanted}: `accounts` lists yours, `settings account` names the usual one"
+            )
+        return found
 
     def names(self) -> Mapping[str, bytes]:
         """Names of the address book and labels of the own accounts, with their addresses."""

@@ -2,12 +2,20 @@
 
 import json
 import sys
+import termios
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from wallet.plain import plain
+
+
+def forget_typed() -> None:
+    """Keys that were pressed before the question was there are no answer to it."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 class Terminal:
@@ -25,6 +33,7 @@ class Terminal:
         return answer
 
     def confirm(self, lines: Sequence[tuple[str, str]], question: str) -> bool:
+        forget_typed()
         width = max((len(label) for label, _ in lines), default=0)
         for label, text in lines:
             click.echo(f"  {label:<{width}}  {plain(text, 2_000)}", err=True)

@@ -89,9 +89,8 @@ def _what(session: Session, each: Sent) -> str:
 def replace(session: Session, identity: str, spending: Spending, replacing: Replacing, question: str) -> Answer:
     """Sign something in the place of one that waits. Raises WalletError."""
     payer, target = _payer_and_target(session, identity, spending)
-    # What the user asks for; a tenth more than before is the least anyway.
-    wanted = Fees(max(spending.max_fee or 0, spending.tip or 0), spending.tip or 0)
-    return sign_and_send(session, payer, replacing(target, payer.sent, wanted), spending, question)
+    # A tenth more than before is the least; what the user asks for, or the node suggests now, may be more.
+    return sign_and_send(session, payer, replacing(target, payer.sent, payer.fees), spending, question)
 
 
 def _payer_and_target(session: Session, identity: str, spending: Spending) -> tuple[Payer, Sent]:

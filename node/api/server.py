@@ -78,6 +78,15 @@ class Protocol(web.RequestHandler):
 
     connections = 0
 
+    async def start(self) -> None:
+        """A head that aiohttp takes and cannot make a request of would leave the connection open for ever."""
+        try:
+            await super().start()
+        except Exception as error:
+            LOG.debug("connection dropped", reason=repr(error))
+            if self.transport is not None:
+                self.transport.abort()
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -13,6 +13,7 @@ from bench.audit_odds import (
     exposed,
     hidden,
     in_proportion,
+    lazy_chance,
     lazy_ratio,
     rounds_until,
     seen_share,
@@ -20,8 +21,8 @@ from bench.audit_odds import (
     terms_of,
     veteran_ratio,
 )
-from bench.audit_table import BEGIN, DOCUMENT, END, GOAL, LISTINGS, profiles_of_genesis, rewritten, worst_veteran
-from bench.economics import ROOT
+from bench.audit_table import GOAL, LISTINGS, TABLES, profiles_of_genesis, shown, worst_veteran
+from bench.tables import END, ROOT
 from chain.money import NEURO
 
 PLAYED = 4_000
@@ -92,6 +93,17 @@ def test_a_cheat_loses_as_many_rounds_as_the_terms_say_and_auditors_of_its_own_s
     assert seen_share(0.5, 0.1) == pytest.approx(1 - 0.9 * 0.5 - 0.1 * 0.25)
 
 
+def test_an_auditor_that_never_looks_is_found_out_as_often_as_the_formula_says() -> None:
+    """All auditors are lazy: a planted segment takes a second verdict, which is right, and so the first one a fault."""
+    params, chance, verdicts, faults = profiles_of_genesis()[1].params, Random("lazy"), 0, 0
+    for _ in range(20_000):
+        is_planted = chance.random() * 10_000 < params.plant_basis_points
+        verdicts, faults = verdicts + 1 + is_planted, faults + is_planted
+    expected = lazy_chance(params)
+    assert abs(faults / verdicts - expected) <= 4.5 * (expected * (1 - expected) / verdicts) ** 0.5
+    assert expected < params.plant_basis_points / 10_000
+
+
 @pytest.mark.parametrize("profile", profiles_of_genesis(), ids=lambda profile: profile.name)
 def test_with_the_genesis_numbers_every_cheat_of_a_veteran_loses_five_times_what_it_saves(profile) -> None:
     assert worst_veteran(profile.params, terms_of(profile.params)) >= GOAL
@@ -121,7 +133,7 @@ def test_no_way_to_begin_with_cheating_earns_more_than_honest_work() -> None:
 
 def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> None:
     dev, main = (profile.params for profile in profiles_of_genesis())
-    text = " ".join(DOCUMENT.read_text().split())
+    text = " ".join(TABLES.document.read_text().split())
     hours = main.opening_blocks * main.block_interval_ms / 3_600_000
     stake = main.stake_minimum_nanos / NEURO
     second = main.audit_second_basis_points / 10_000
@@ -129,9 +141,11 @@ def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> 
         f"`opening_blocks` ({hours:g} hours in `main`)",
         f"no seat for {main.suspension_rounds} rounds",
         f"with a chance of {main.plant_basis_points / 100:g} %",
-        f"In {main.plant_basis_points / 100:g} % of its audits the segment is planted: if the next one finds that the "
-        f"node kept its promise, it loses {main.audit_fault_basis_points / 100:g} % of its stake",
-        f"The fine alone is {lazy_ratio(main, stake):g} times (`main`) or {lazy_ratio(dev, stake):g} times (`dev`)",
+        f"In {main.plant_basis_points / 100:g} % of the audits in which it looks first the segment is planted: if the "
+        "next one finds that the node kept its promise, it loses "
+        f"{main.audit_fault_basis_points / 100:g} % of its stake",
+        f"The fine alone is {shown(lazy_ratio(main, stake))} times (`main`) or "
+        f"{shown(lazy_ratio(dev, stake))} times (`dev`)",
         f"a node's first {main.audit_warmup_rounds} audits, then, and from {main.audit_floor_rounds} on",
     ):
         assert words in text, words
@@ -142,9 +156,9 @@ def test_the_numbers_in_the_words_of_the_document_are_those_of_the_genesis() -> 
 
 
 def test_the_tables_of_the_document_are_those_of_the_formulas() -> None:
-    text = DOCUMENT.read_text()
-    assert BEGIN in text and END in text
-    assert rewritten(text) == text, "run: python -m bench audit_table --write"
+    text = TABLES.document.read_text()
+    assert TABLES.begin in text and END in text
+    assert TABLES.rewritten(text) == text, "run: python -m bench audit_table --write"
 
 
 def test_the_template_has_the_numbers_that_the_terms_are_made_of() -> None:

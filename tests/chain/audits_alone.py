@@ -16,6 +16,7 @@ from chain.audit_messages import (
     VerdictCommit,
     VerdictReveal,
 )
+from chain.audit_records import dequeue
 from chain.block import RoundInput, Validator, state_hash
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO
@@ -134,6 +135,7 @@ class Audits:
         receipts = self.progress.begin()
         for item in items:
             receipts += self.progress.take(item)
+        dequeue(self.state, receipts)
         if release:
             receipts += release_vested(self.state, self.params)
         self.receipts += receipts
@@ -148,6 +150,7 @@ class Audits:
         """Within the block that has begun."""
         for item in items:
             self.receipts += self.progress.take(item)
+            dequeue(self.state, self.receipts)
         check_supply(self.state)
 
     def refuses(self, item: RoundInput) -> bool:
@@ -219,6 +222,8 @@ class Audits:
 
     def find(self, *findings: int, key: Key = NODE) -> None:
         """The auditors of this attempt commit and show; the node shows its secret if it has one to show."""
+        if not self.assigned(key):
+            self.block()  # that draws them
         places = [assigned.validator for assigned in self.assigned(key)]
         pairs = list(zip(places, findings, strict=True))
         self.block(*(self.commit(place, finding, key) for place, finding in pairs))

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain.audit_messages import CLEAN, FRAUD, HERE, MISMATCH, MISSING, PASS, UNSERVED
-from chain.audit_records import add_misses, audit_dues, count_suspended, misses_of
+from chain.audit_records import add_misses, audit_dues, count_suspended, held_rounds, misses_of
 from chain.awaited import open_awaited
 from chain.block import Validator
 from chain.genesis import audit_lifetime
@@ -15,8 +15,25 @@ from chain.payouts import settle_epoch
 from chain.receipts import AuditFault, AuditPaid, Forfeited, FraudRewarded, Released
 from chain.seats import has_seat
 from chain.stakes import Stake, stake_key, stake_of
-from chain.state import AUDITING, OPENING, PASSED, PROVEN, SHOWING, WITHHELD, ValidatorSet, set_key
-from tests.builders import ALICE, NODE, OTHER_NODE, Key
+from chain.state import (
+    AUDITING,
+    AUDITS_KEY,
+    OPENING,
+    PASSED,
+    PROVEN,
+    SHOWING,
+    WITHHELD,
+    AuditName,
+    AuditQueue,
+    Round,
+    State,
+    ValidatorSet,
+    audit_key,
+    claim_key,
+    round_key,
+    set_key,
+)
+from tests.builders import ALICE, NODE, OTHER_NODE, Key, a_key
 from tests.chain.audits_alone import STAKE, VESTING, Audits, wallet_of
 
 
@@ -99,6 +116,21 @@ def test_a_node_that_owes_an_opening_has_no_seat_until_it_has_shown():
     assert not has_seat(audits.state, current, NODE.node, audits.params)
     audits.take(audits.opening())
     assert has_seat(audits.state, current, NODE.node, audits.params)
+
+
+def test_a_node_that_owes_the_secret_of_its_plants_has_no_seat_until_it_has_shown():
+    for promised in (True, False):
+        audits = Audits(plant=promised)
+        audits.open()
+        current = audits.state.round(audits.state.ledger.round)
+        assert current is not None
+        assert has_seat(audits.state, current, NODE.node, audits.params)
+        audits.block(audits.commit(audits.assigned()[0].validator))
+        assert audits.audit().phase == SHOWING
+        assert has_seat(audits.state, current, NODE.node, audits.params) != promised
+        if promised:
+            audits.take(audits.plant_reveal())
+        assert has_seat(audits.state, current, NODE.node, audits.params)
 
 
 def test_a_forfeited_claim_is_not_audited_and_pays_nothing():
@@ -239,3 +271,32 @@ def test_a_node_that_promises_a_plant_and_reads_the_public_data_cannot_have_an_h
     audits.all_vote(FRAUD)
     assert audits.audit().phase == PROVEN
     assert audits.told(AuditFault) == []
+
+
+def test_the_queue_is_written_once_in_a_block_however_many_audits_end_in_it(monkeypatch):
+    keys = tuple(a_key(f"audited {place}") for place in range(6))
+    audits = Audits(*keys, opening_blocks=5)
+    audits.block()
+    audits.blocks(4)
+    audits.take(audits.opening(keys[2]))
+    writes, put = [], State.put
+    monkeypatch.setattr(State, "put", lambda state, key, record: (writes.append(key), put(state, key, record))[1])
+    audits.block(release=False)
+    assert [audits.audit(key).phase == WITHHELD for key in keys] == [key != keys[2] for key in keys]
+    assert writes.count(AUDITS_KEY) == 1
+    assert audits.state.open_audits == (AuditName(1, keys[2].node),)
+
+
+def test_what_two_audits_of_a_node_held_back_is_released_when_the_second_ends_in_the_same_block():
+    audits = Audits(vest_rounds=0, opening_blocks=3)
+    audits.block()
+    again = audits.audit()
+    audits.state.put(claim_key(2, NODE.node), audits.a_claim(NODE, 2))
+    audits.state.put(round_key(2), replace(audits.state.need(Round, round_key(1)), number=2))
+    audits.state.put(audit_key(2, NODE.node), again)
+    audits.state.put(AUDITS_KEY, AuditQueue((*audits.state.open_audits, AuditName(2, NODE.node))))
+    assert held_rounds(audits.state, NODE.node) == (1,)
+    audits.blocks(audits.params.opening_blocks)
+    assert audits.state.open_audits == () and audits.state.get(AUDITS_KEY) is None
+    assert held_rounds(audits.state, NODE.node) == ()
+    assert audits.state.round(1) is None and audits.state.audit(1, NODE.node) is None

@@ -21,7 +21,7 @@ from chain.state import (
     AuditName,
 )
 from tests.builders import ALICE, NODE, OTHER_NODE, named
-from tests.chain.audits_alone import SECRET, STAKE, VESTING, Audits
+from tests.chain.audits_alone import SECRET, STAKE, VESTING, Audits, wallet_of
 
 
 def test_a_block_after_the_round_has_ended_draws_and_not_before():
@@ -85,13 +85,49 @@ def test_an_auditor_that_is_silent_misses_and_another_is_drawn_who_was_not_befor
     seen = [audits.assigned()[0].validator]
     for attempt in (2, 3):
         audits.blocks(audits.params.audit_blocks)
-        assert audits.audit().attempt == attempt
+        assert audits.audit().attempt == attempt and audits.assigned() == []
+        audits.block()
         seen.append(audits.assigned()[0].validator)
     assert len(set(seen)) == 3
     assert [each.misses for each in audits.told(AuditMissed)] == [1, 1]
-    audits.blocks(audits.params.audit_blocks)
+    audits.blocks(audits.params.audit_blocks - 1)
+    audits.block(release=False)
     assert audits.audit().phase == UNCHECKED
     assert audits.record().audited_rounds == 0
+
+
+def test_a_later_attempt_is_drawn_by_the_block_after_the_one_that_ended_the_last():
+    drawn = set()
+    for mix in range(12):
+        audits = Audits()
+        audits.open()
+        first = audits.assigned()[0].validator
+        audits.find(MISMATCH)
+        assert (audits.audit().attempt, audits.audit().deadline_height) == (2, audits.height + 1)
+        assert all(audits.refuses(audits.commit(place)) for place in range(6))
+        audits.mix = f"another mix {mix}"
+        audits.block()
+        (second,) = audits.assigned()
+        assert audits.audit().deadline_height == audits.height + audits.params.audit_blocks
+        assert audits.told(AuditDrawn)[-1].auditors == (second.validator,)
+        drawn.add(second.validator)
+    assert len(drawn) > 1 and first not in drawn
+
+
+def test_if_nobody_is_eligible_any_more_when_the_next_attempt_is_drawn_no_accusation_is_dropped():
+    for finding, phase in ((MISMATCH, DISPUTED), (None, UNCHECKED)):
+        audits = Audits(powers=(STAKE, STAKE))
+        audits.open()
+        first = audits.assigned()[0].validator
+        if finding:
+            audits.find(finding)
+        else:
+            audits.blocks(audits.params.audit_blocks)
+        assert (audits.audit().phase, audits.assigned()) == (AUDITING, [])
+        other = audits.state.validators(0).members[1 - first].public_key
+        audits.state.put(validator_key(other), ValidatorKey(wallet_of(audits.secrets[other]).address, True))
+        audits.block()
+        assert audits.audit().phase == phase
 
 
 def test_a_verdict_that_is_not_shown_is_a_miss():
@@ -190,7 +226,7 @@ def test_one_attempt_more_than_usual_confirms_a_single_accusation():
     audits.open()
     audits.find(MISMATCH)
     assert (audits.audit().phase, audits.audit().attempt) == (AUDITING, 2)
-    audits.blocks(audits.params.audit_blocks)
+    audits.blocks(1 + audits.params.audit_blocks)
     assert audits.audit().phase == DISPUTED
 
 
@@ -317,6 +353,8 @@ def test_every_audit_ends_within_the_sum_of_its_deadlines(serve):
     while audits.state.open_audits:
         audit = audits.audit()
         left = audit.deadline_height - audits.height
+        if audit.phase == AUDITING and not audits.assigned():
+            left += audits.params.audit_blocks  # after the draw
         audits.blocks(
             left - 1 + (audits.params.opening_blocks if audit.phase == SHOWING and audit.secret == ZERO else 0)
         )

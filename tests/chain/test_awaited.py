@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from chain.awaited import is_awaited, is_back
+from chain.awaited import is_awaited, is_back, note_suspended
 from chain.state import (
     ANYBODY,
     EVERYBODY,
@@ -483,3 +483,28 @@ def compare(rounds: Rounds) -> None:
     assert len(current.committed) <= rounds.params.seats
     if current.participants > rounds.params.seats:
         assert current.committed_newcomers <= rounds.params.seats // 4
+
+
+@pytest.mark.parametrize("convicts", [0, 1, 2])
+def test_the_revealing_phase_waits_for_nobody_who_was_convicted_after_its_commit(convicts):
+    first, second, third = FOUR[:3]
+    rounds = in_training(first, second, third, **LONG)
+    rounds.commit(first, second, third)
+    for key in (second, third)[:convicts]:
+        note_suspended(rounds.state, key.node, rounds.params)
+        assert not rounds.try_to(a_reveal(rounds, key))
+    assert rounds.round.phase == REVEALING
+    rounds.reveal(first)
+    assert rounds.round.phase == (HOLDING if convicts == 2 else REVEALING)
+    if convicts == 1:
+        rounds.reveal(third)
+        assert rounds.round.phase == HOLDING
+
+
+def test_a_round_whose_nodes_were_all_convicted_is_void_at_once():
+    rounds = in_training(FOUR[0], **LONG)
+    rounds.commit(FOUR[0])
+    note_suspended(rounds.state, FOUR[0].node, rounds.params)
+    rounds.block()
+    ended = rounds.state.round(1)
+    assert ended is not None and ended.phase == VOID

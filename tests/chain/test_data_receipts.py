@@ -7,12 +7,20 @@ import pytest
 
 from chain.audit_messages import DataReceipt
 from chain.crypto.hashing import ZERO
-from chain.data_receipts import DATA_ROUNDS, apply_data_receipt, has_fetched, provider_of, take_served
+from chain.data_receipts import (
+    DATA_ROUNDS,
+    apply_data_receipt,
+    forget_fetched,
+    has_fetched,
+    provider_of,
+    take_served,
+)
 from chain.errors import BadSignature, InvalidRoundInput
 from chain.genesis import genesis_state
+from chain.payouts import release_vested
 from chain.receipts import ServicePaid
 from chain.round_inputs import apply_round_input
-from chain.services import SHARDS_MAXIMUM, Served, served_key
+from chain.services import SHARDS_MAXIMUM, Fetched, Served, fetched_key, served_key
 from chain.state import (
     CLOSED,
     OPENED,
@@ -21,6 +29,7 @@ from chain.state import (
     VOID,
     Claim,
     NodeRecord,
+    Round,
     State,
     claim_key,
     node_key,
@@ -104,6 +113,31 @@ def test_each_shard_counts_once():
     with pytest.raises(InvalidRoundInput, match="a receipt for shard 8 before"):
         give(state, shard=8)
     assert state.need(Served, served_key(2, TRAINER.node)).shards == 4
+
+
+@pytest.mark.parametrize(("later", "is_kept"), [(DATA_ROUNDS - 1, True), (DATA_ROUNDS, False)])
+def test_receipts_are_forgotten_when_a_reward_is_released_and_none_could_follow(later, is_kept):
+    state = a_state()
+    give(state)
+    rounds = a_state(number=2 + later)
+    for number in range(2, 3 + later):
+        state.put(round_key(number), rounds.need(Round, round_key(number)))
+    state.update_ledger(round=2 + later)
+    assert (provider_of(state, 2 + later, TRAINER.node) is not None) == is_kept
+    forget_fetched(state, TRAINER.node)
+    assert has_fetched(state, TRAINER.node, 0) == is_kept
+
+
+def test_the_receipts_of_a_node_go_with_the_release_of_its_reward():
+    for vesting in (DATA_ROUNDS, 2):
+        state = a_state(number=12)
+        state.update_ledger(ended_round=11, settled_round=11, drawn_round=11, released_round=1)
+        state.put(fetched_key(TRAINER.node), Fetched(b"\1\0"))
+        state.put(claim_key(2, TRAINER.node), a_claim(ALICE, 8))
+        state.put(round_key(2), replace(state.need(Round, round_key(2)), last_claimant=TRAINER.node))
+        release_vested(state, replace(PARAMS, vest_rounds=vesting))
+        assert state.get(claim_key(2, TRAINER.node)) is None
+        assert state.get(fetched_key(TRAINER.node)) is None
 
 
 @pytest.mark.parametrize("shard", [10, 2**32 - 1])

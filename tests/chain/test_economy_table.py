@@ -6,18 +6,17 @@ from fractions import Fraction
 import pytest
 
 from bench.economics import (
-    DOCUMENT,
     GPU_STEP_MS,
     MACHINES,
     MEASURED_TOKENS_PER_S,
-    ROOT,
+    TABLES,
     Machine,
     Profile,
     day_of,
     network_of,
-    rewritten,
     steps_of,
 )
+from bench.tables import ROOT
 from chain.fees import proof_gas
 from chain.money import burn_share
 from chain.rewards import MINUTE_MS, Work, data_budget, epoch_rewards, uptime_budget
@@ -29,8 +28,8 @@ BOARD, LAPTOP, PC, SERVER = MACHINES
 
 
 def test_the_committed_tables_are_those_that_the_script_computes():
-    text = DOCUMENT.read_text()
-    assert rewritten(text) == text, "run: python -m bench economics --write"
+    text = TABLES.document.read_text()
+    assert TABLES.rewritten(text) == text, "run: python -m bench economics --write"
 
 
 def test_the_one_measured_speed_is_that_of_the_notebook():
@@ -72,7 +71,7 @@ def test_rounds_never_pay_more_than_the_work_they_leave_time_for(profile, nodes)
 
 
 def test_the_worked_example_is_right():
-    text = DOCUMENT.read_text()
+    text = TABLES.document.read_text()
     rewards = epoch_rewards(Work([90_000, 60_000], [MINUTE_MS] * 3, [150_000 * DEV.params.sequences]), DEV.params)
     ada, ben = rewards.training
     emission = ada + ben

@@ -90,7 +90,7 @@ ACCEPTED = [
     {"audit_attempts": 7},
     {"fraud_basis_points": 9_999},
     {"audit_fault_basis_points": 9_999},
-    {"epoch_blocks": 2, "opening_blocks": 8_190 - 25},  # twice; the other deadlines: 4 · (4 + 3 + 4) + 5
+    {"epoch_blocks": 2, "opening_blocks": 8_190 - 26},  # twice; the other deadlines: 4 · (4 + 3 + 4) + 3 + 5
     {"stake_minimum_nanos": PARAMETER_MAXIMUM},
     {"base_fee_initial": 10},
     {"reveal_blocks": (SETS_KEPT - 2) * 8 - 6},
@@ -117,7 +117,7 @@ REFUSED = [
     {"audit_attempts": 8},
     {"fraud_basis_points": 10_000},
     {"audit_fault_basis_points": 10_000},
-    {"epoch_blocks": 2, "opening_blocks": 8_190 - 24},
+    {"epoch_blocks": 2, "opening_blocks": 8_190 - 25},
     {"inner_steps": 1025, "segment_steps": 1},
     {"inner_steps": 2**32, "segment_steps": 2**32},
     {"stake_minimum_nanos": PARAMETER_MAXIMUM + 1},

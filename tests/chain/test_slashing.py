@@ -5,6 +5,7 @@ from itertools import permutations
 
 import pytest
 
+from chain.audit_records import add_misses, misses_key
 from chain.block import VALIDATORS_MAXIMUM
 from chain.crypto import bls
 from chain.crypto.hashing import ZERO
@@ -261,6 +262,14 @@ def test_the_whole_stake_is_the_largest_base_penalty():
     chain.block([a_report(chain)])
     assert chain.stake(ALICE).bonded == 0
     chain.end_epochs(2 * SPAN + 1)
+
+
+def test_the_misses_of_a_banned_key_are_forgotten(chain):
+    draft = chain.state.fork()
+    add_misses(draft, voting_key(ALICE), 2)
+    chain._keep_outside_of_blocks(draft)
+    chain.block([a_report(chain)])
+    assert chain.state.get(misses_key(voting_key(ALICE))) is None
 
 
 def test_the_banned_have_no_power_from_the_next_epoch_on_and_never_again(chain):

@@ -19,6 +19,7 @@ from tests.chain.golden_chain import example
 from tests.chain.wire_strategies import wire_types
 from tests.fuzz.mutation import Chance, Donors, damaged, mutated, rebuilt
 from tests.fuzz.stages import NETWORK, body_signed_again, built, donor_objects, executed, judged, signed_again, stages
+from tests.fuzz.wallet_files import wallet_files
 
 
 @cache
@@ -187,4 +188,5 @@ TARGETS: dict[str, Callable[[Chance], Any]] = {
     "transactions": transactions,
     "blocks": blocks,
     "block-bytes": block_bytes,
+    "wallet-files": wallet_files,
 }

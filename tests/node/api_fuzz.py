@@ -12,25 +12,30 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
 
+from chain.address import to_text
 from node.api.document import openapi
 from node.api.route import STREAM
-from tests.node.served import Served, serving
+from tests.node.lone_node import IDENTITY
+from tests.node.served import WIDE, Served, serving
 
 FORMS = [content_type_conformance, response_schema_conformance, status_code_conformance]
+PATIENT = replace(WIDE, read_seconds=0.5)  # what is not whole by then is closed
 BATCH = 30  # examples of an operation before the next one has its turn
-RAW_BATCH = 100
+RAW_BATCH = 30
 NAMES = (
     *("Accept", "Accept-Encoding", "Authorization", "Cookie", "If-None-Match", "Origin", "Range", "Referer"),
     *("Sec-Fetch-Site", "TE", "Upgrade", "Via", "X-Forwarded-For", "X-HTTP-Method-Override"),
@@ -62,8 +67,26 @@ def operations() -> list[Any]:
     return [each for each in found if STREAM not in str(each.definition.raw["responses"].get("200"))]
 
 
+def cases_of(operation: Any) -> Any:
+    """What the document allows, and as often what it does not, where there is anything to be wrong about."""
+    good = operation.as_strategy()
+    if not (operation.path_parameters or operation.query or operation.body):
+        return good
+    return st.one_of(good, operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+
+
+def known_of(served: Served) -> dict[str, str]:
+    """Names of things that are there: hardly any that are made up are."""
+    store = served.node.store
+    _, identity = next(store.transactions_of(IDENTITY.address))
+    names = {"block": store.hash_at(3), "id": identity, "node": IDENTITY.node}
+    return {"round": "2", "address": to_text(IDENTITY.address), **{name: each.hex() for name, each in names.items()}}
+
+
 def try_operation(operation: Any, served: Served, number: int, seen: Counter[str]) -> None:
     """A batch of requests that fit the document more or less."""
+
+    known = known_of(served)
 
     @seed(number)
     @settings(
@@ -73,8 +96,11 @@ def try_operation(operation: Any, served: Served, number: int, seen: Counter[str
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(), headers=HEADERS, is_operator=st.booleans())
-    def try_one(case: Any, headers: dict[str, Any], is_operator: bool) -> None:
+    @given(case=cases_of(operation), headers=HEADERS, is_operator=st.booleans(), is_known=st.booleans())
+    def try_one(case: Any, headers: dict[str, Any], is_operator: bool, is_known: bool) -> None:
+        if is_known:
+            for name in set(case.path_parameters or {}) & set(known):
+                case.path_parameters[name] = known[name]
         given_headers = {**headers, **(served.as_operator if is_operator else {})}
         answer = case.call(base_url=served.url, headers=given_headers, timeout=30)
         seen[f"{operation.method.upper()} {operation.path} {answer.status_code}"] += 1
@@ -90,7 +116,6 @@ def try_bytes(served: Served, chance: random.Random, seen: Counter[str]) -> None
         with socket.create_connection(("127.0.0.1", served.port), timeout=30) as stream:
             try:
                 stream.sendall(b"".join(parts) + b"\r\n\r\n")
-                stream.shutdown(socket.SHUT_WR)
                 head = stream.recv(100)
             except ConnectionError:
                 head = b""
@@ -115,7 +140,7 @@ def try_for(served: Served, minutes: float, number: int) -> Counter[str]:
 
 async def fuzz(minutes: float, number: int) -> Counter[str]:
     with tempfile.TemporaryDirectory() as folder:
-        async with serving(Path(folder) / "home") as served, served.blocks():
+        async with serving(Path(folder) / "home", PATIENT) as served, served.blocks():
             seen = await asyncio.to_thread(try_for, served, minutes, number)
             assert (await served.get("/v1/health"))["status"] == "ok"
             return seen

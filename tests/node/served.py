@@ -27,7 +27,7 @@ from node.home import Home
 from node.key_value import open_key_value
 from node.node import Node
 from node.round_history import Measured
-from node.settings import Settings
+from node.settings import LEVELS, Settings
 from node.sign_state import SignState, owner_of
 from tests.node.lone_node import CREATED_MS, IDENTITY, LoneNode, named, tiny_network
 
@@ -236,7 +236,7 @@ async def serving(
     control = Control(
         open_token(node.home.directory),
         {"threads": {"value": 2, "source": "flag", "where": "--threads"}},
-        lambda: orders[-1] if orders else "info",
+        lambda: next((each for each in reversed(orders) if each in LEVELS), "info"),
         orders.append,
         lambda: orders.append("stopped"),
     )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -348,3 +349,16 @@ async def test_a_connection_beyond_the_limit_is_closed(tmp_path: Path) -> None:
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for _, writer in held))
         await served.until("/v1/status", lambda status: status["height"] > 0)
+
+
+async def test_a_head_of_which_no_request_can_be_made_does_not_keep_its_connection(served: Served) -> None:
+    before = len(served.api._runner.server.connections)  # type: ignore[union-attr]
+    for head in (b"CONNECT \r\nHost: localhost\r\n\r\n", b"CONNECT \r\n\r\n", b"CONNECT  HTTP/1.1\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head)
+        async with asyncio.timeout(20):
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+    assert len(served.api._runner.server.connections) <= before  # type: ignore[union-attr]
+    assert (await served.ask("/v1/health")).status == 200

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from node import audit_work
 from node.audit_blobs import AuditBlobs
 from node.audit_jobs import Job
 from node.audit_part import WORDS
-from node.audit_words import Words
-from node.audit_work import AuditWork
+from node.audit_words import Word, Words
+from node.audit_work import NO_ROOM, NOT_KEPT, AuditWork
 from node.auditor import Auditor
 from node.blob_source import FileSource, Sources
 from node.payload_store import PayloadStore, payload_root
@@ -146,13 +147,41 @@ async def test_a_model_that_we_lack_ourselves_is_held_against_nobody(trained: Tr
     await place.work.stop()
 
 
-async def test_a_fault_of_this_machine_is_tried_again(trained: TrainedRound, tmp_path: Path) -> None:
+def warned(log: pytest.LogCaptureFixture, what: str) -> int:
+    return sum(what in record.getMessage() for record in log.records if record.levelname == "WARNING")
+
+
+async def test_a_full_disk_is_told_once_until_it_takes_a_word_again(
+    trained: TrainedRound, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, tries = Place(trained, tmp_path), 0
+    job, keep = a_job(trained, question=CHALLENGED, mix=b""), place.words.keep
+
+    def full(word: Word) -> Word:
+        nonlocal tries
+        tries += 1
+        if tries in (1, 2, 3, 5):
+            raise OSError(ENOSPC, "No space left on device")
+        return keep(word)
+
+    place.words.keep = full  # type: ignore[method-assign]
+    assert await place.finds(job) == PASS and tries == 4
+    assert warned(caplog, NOT_KEPT) == 1
+    assert await place.finds(replace(job, attempt=2)) == PASS and tries == 6
+    assert warned(caplog, NOT_KEPT) == 2
+    await place.work.stop()
+
+
+async def test_a_fault_of_this_machine_is_tried_again_and_told_once(
+    trained: TrainedRound, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     place = Place(trained, tmp_path)
     place.blobs.budget = 0
     job = a_job(trained)
     place.work.begin(job)
     await asyncio.sleep(0.1)
     assert place.words.find(job.key) is None and not place.work.failed.done()
+    assert warned(caplog, NO_ROOM) == 1
     place.blobs.budget = 10**9
     await place.news.wait()
     word = place.words.find(job.key)

@@ -177,6 +177,7 @@ def test_a_planted_fault_is_explained_with_what_it_says_of_the_auditor(
     put_audit(state, ROUND, an_audit(PASSED, an_auditor(0, 1, finding), an_auditor(1, 2, PASS), secret=secret))
     _, said = told(node, state)
     assert says(said[CHECKED], "was a planted fault", words)
+    assert says(said[CHECKED], "Attempt 1", "as it had to: the segment was planted") == (finding == MISMATCH)
 
 
 def test_a_shown_secret_that_plants_nothing_here_is_told_so_and_an_unshown_one_not_at_all(

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chain.audit_messages import (
     CLEAN,
+    MISMATCH,
     PASS,
+    UNSERVED,
     AuditVote,
     PlantReveal,
     SegmentOpening,
@@ -50,6 +53,37 @@ def test_a_reward_that_waits_for_another_audit_of_its_node_is_said_to_be_held_ba
     answer = proof_of(Drafted(node, draft), 1, OWN)
     assert answer["reward"]["state"] == "vesting"
     assert says([each["text"] for each in answer["statements"]], "still held back")
+
+
+@pytest.mark.parametrize(
+    ("blind", "again", "voted", "planted"),
+    [
+        (MISMATCH, PASS, False, True),
+        (PASS, PASS, False, True),
+        (PASS, None, False, False),
+        (MISMATCH, PASS, True, False),
+        (MISMATCH, MISMATCH, False, False),
+        (UNSERVED, PASS, False, False),
+    ],
+)
+def test_that_the_segment_of_a_released_round_was_planted_is_told_from_who_looked_after_whom(
+    tmp_path: Path, blind: int, again: int | None, voted: bool, planted: bool
+) -> None:
+    node = with_rounds(tmp_path, 8, vest_rounds=1)
+    [reveal] = reveals_of(node.store, 1)
+    who = 1, IDENTITY.node
+    heard: list[Any] = [
+        (10, VerdictCommit(*who, 3, named("c"), bytes(96))),
+        (11, VerdictReveal(*who, 3, named("salt"), blind, (), bytes(96))),
+        (11, PlantReveal(*who, named("s"), bytes(64))),
+    ]
+    if again is not None:
+        heard.append((12, VerdictCommit(*who, 4, named("c"), bytes(96))))
+        heard.append((13, VerdictReveal(*who, 4, named("salt"), again, (), bytes(96))))
+    if voted:
+        heard.append((14, AuditVote(*who, 0, 2, CLEAN, bytes(96))))
+    found = explain_past(replace(past_proof(node.store, reveal, 8), heard=tuple(heard)))
+    assert says([each.text for each in found.statements], "was a planted fault") == planted
 
 
 def test_what_was_said_in_an_audit_is_told_block_by_block(tmp_path: Path) -> None:

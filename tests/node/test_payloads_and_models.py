@@ -213,6 +213,17 @@ def test_a_candidate_that_became_final_before_a_crash_is_found_by_its_root(node:
 # ---- Models
 
 
+def test_a_candidate_that_another_thread_has_accepted_meanwhile_is_accepted_once(node: LoneNode) -> None:
+    outcomes = restored(node)
+    models, state, root = outcomes.models, outcomes.model, outcomes.model_root
+    assert state is not None
+    models.save_candidate(state, outcomes.model_round, root)
+    models.accept(outcomes.model_round, root)
+    models.accept(outcomes.model_round, root)
+    with pytest.raises(StoreError):
+        models.accept(outcomes.model_round, bytes(32))
+
+
 def test_the_model_is_found_again_after_a_restart(node: LoneNode, closed: LoneNode) -> None:
     assert_same_model(node, closed)
 

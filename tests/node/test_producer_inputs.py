@@ -1,17 +1,31 @@
 """What a block takes of the words that wait: nobody's useless ones keep others out of it."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from chain.block import Body, RoundInput
+from chain.block import Body, PayloadCommit, RoundInput
+from chain.crypto.hashing import ZERO
+from chain.state import claim_key
 from node import claim_pool
 from node import producer as producer_module
 from node.claim_pool import ClaimPool
 from node.mempool import Mempool
 from node.producer import Producer
 from node.round_driver import RoundDriver
-from tests.builders import NODE, Chain, a_commit, a_key, a_network, a_proof, a_training_chain, train
+from tests.builders import (
+    NO_SIGNATURE,
+    NODE,
+    Chain,
+    a_commit,
+    a_key,
+    a_network,
+    a_proof,
+    a_training_chain,
+    named,
+    train,
+)
 from tests.chain.audits_alone import Audits
 from tests.node.lone_node import IDENTITY
 
@@ -62,6 +76,25 @@ def test_words_that_wait_for_their_time_take_no_room_in_a_block() -> None:
     producer = a_producer(Chain(audits.network))
     taken, refused = producer._inputs(audits.progress, [*early, good])
     assert (taken, refused) == ([good], [])
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("owed", ["opening", "secret"])
+def test_what_an_audited_node_owes_stands_before_its_commit_in_the_same_block(owed: str) -> None:
+    audits = Audits(plant=True)
+    audits.block()
+    if owed == "secret":
+        audits.take(audits.opening())
+        audits.take(audits.commit(audits.assigned()[0].validator))
+    audits.block()
+    audits.state.put(claim_key(2, NODE.node), replace(audits.a_claim(NODE, 2), commitment=ZERO))
+    commit = PayloadCommit(2, NODE.node, named("payload"), NO_SIGNATURE)
+    commit = replace(commit, signature=NODE.sign(commit.digest(audits.network.chain_id)))
+    assert audits.refuses(commit)
+    producer = a_producer(Chain(audits.network))
+    answer = audits.opening() if owed == "opening" else audits.plant_reveal()
+    wait(producer, commit, answer)
+    assert producer._inputs(audits.progress, producer.pool.inputs(audits.state)) == ([answer, commit], [])
 
 
 def test_a_block_tries_twice_as_many_words_as_it_may_hold_and_no_more(chain: Chain) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from chain.crypto import ecdsa
@@ -84,6 +85,8 @@ def a_folder(path: Path) -> WalletFolder:
     return folder
 
 
+# A slow machine is no error.
+unhurried = settings(deadline=None)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

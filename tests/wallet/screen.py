@@ -1,7 +1,11 @@
-"""A person at a terminal: a real program in a real pseudo-terminal, and the screen that this person sees."""
+"""A person at a terminal: a real program in a real pseudo-terminal, and the screen that this person sees.
+
+A thread plays the terminal: it draws what comes at once, and answers at once when the program asks for the cursor.
+"""
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +32,7 @@ class _Terminal(pyte.HistoryScreen):
 
 
 class Screen:
-    """One program on one terminal. What it writes is read whenever somebody looks."""
+    """One program on one terminal."""
 
     def __init__(
         self, command: list[str], *, columns: int = 120, lines: int = 40, environment: Mapping[str, str] | None = None
@@ -43,9 +47,12 @@ class Screen:
             timeout=PATIENCE_SECONDS,
         )
         self.child.delaybeforesend = None
-        self.raw = b""
+        self.raw = b""  # all that the program has written
         self.terminal = _Terminal(columns, lines, self.child.send)
         self._stream = pyte.ByteStream(self.terminal)
+        self._lock = threading.Lock()
+        self._drawing = threading.Thread(target=self._draw, daemon=True)
+        self._drawing.start()
 
     @classmethod
     def of_wallet(cls, home: Path, *arguments: str, **how: object) -> Self:
@@ -53,28 +60,31 @@ class Screen:
         command = [sys.executable, "-m", "node", "wallet", "--data-dir", str(home), *arguments]
         return cls(command, **how)  # type: ignore[arg-type]
 
-    def look(self, seconds: float = 0.05) -> str:
-        """The screen, after reading what the program has written until now."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+    def _draw(self) -> None:
+        while True:
             try:
-                written = self.child.read_nonblocking(65_536, timeout=left)
-            except pexpect.TIMEOUT:
-                break
-            except pexpect.EOF:
-                break
-            self.raw += written
-            self._stream.feed(written)
+                written = self.child.read_nonblocking(65_536, timeout=None)
+            except (pexpect.EOF, OSError, ValueError):
+                return
+            with self._lock:
+                self.raw += written
+                self._stream.feed(written)
+
+    def look(self, seconds: float = 0.05) -> str:
+        """The screen, after a while."""
+        time.sleep(seconds)
         return self.text()
 
     def text(self) -> str:
         """What is on the screen, without blanks at the ends of lines."""
-        return "\n".join(line.rstrip() for line in self.terminal.display).rstrip()
+        with self._lock:
+            return "\n".join(line.rstrip() for line in self.terminal.display).rstrip()
 
     def everything(self) -> str:
         """What is on the screen and what has scrolled off it."""
         columns = range(self.terminal.columns)
-        gone = ["".join(line[place].data for place in columns).rstrip() for line in self.terminal.history.top]
+        with self._lock:
+            gone = ["".join(line[place].data for place in columns).rstrip() for line in self.terminal.history.top]
         return "\n".join([*gone, self.text()])
 
     def until(self, wanted: str | Callable[[str], object], seconds: float = PATIENCE_SECONDS) -> str:
@@ -84,8 +94,7 @@ class Screen:
         while not true_of(seen := self.look()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{wanted!r} did not come in {seconds} s. The screen:\n{seen}")
-            if not self.child.isalive():
-                self.look()
+            if not self._drawing.is_alive():
                 if true_of(seen := self.text()):
                     break
                 raise AssertionError(f"the program ended before {wanted!r} came. The screen:\n{seen}")
@@ -107,22 +116,21 @@ class Screen:
 
     def resize(self, columns: int, lines: int) -> None:
         """Drag the window's corner."""
-        self.terminal.resize(lines, columns)
+        with self._lock:
+            self.terminal.resize(lines, columns)
         self.child.setwinsize(lines, columns)
 
     def colours_of(self, text: str) -> set[str]:
         """In which colours a text stands on the screen, the first time that it does."""
-        for row, line in enumerate(self.terminal.display):
-            if (start := line.find(text)) >= 0:
-                return {self.terminal.buffer[row][start + place].fg for place in range(len(text))}
+        with self._lock:
+            for row, line in enumerate(self.terminal.display):
+                if (start := line.find(text)) >= 0:
+                    return {self.terminal.buffer[row][start + place].fg for place in range(len(text))}
         raise AssertionError(f"{text!r} is not on the screen:\n{self.text()}")
 
     def ended(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for the end: the exit status, or minus the signal."""
-        deadline = time.monotonic() + seconds
-        while self.child.isalive() and time.monotonic() < deadline:
-            self.look()
-        self.look()
+        self._drawing.join(seconds)
         self.child.close(force=True)
         return self.child.exitstatus if self.child.exitstatus is not None else -(self.child.signalstatus or 0)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.address import to_text
-from tests.wallet.cases import BOB, FIRST
+from tests.wallet.cases import BOB, FIRST, unhurried
 from wallet.book import ENTRIES_MAXIMUM, Book, Entry, checked_name, key_of
 from wallet.errors import NameRefused
 
@@ -90,6 +90,7 @@ def test_names_that_only_begin_alike_are_let_be() -> None:
         assert checked_name(name) == name
 
 
+@unhurried
 @given(st.text(max_size=40))
 def test_any_text_is_a_name_or_a_named_error(text: str) -> None:
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chain.address import to_text
 from chain.crypto import bls, ecdsa
-from tests.wallet.cases import PASSWORD, WALLET, json_values
+from tests.wallet.cases import PASSWORD, WALLET, json_values, unhurried
 from wallet import bip32, eip2333, keystore, keystore_file
 from wallet.errors import DerivationError, KeystoreError, KeystoreMismatch, WrongPassword
 from wallet.export import KeyKind, export, key_of, open_export, path_of
@@ -97,6 +97,7 @@ def test_a_number_without_a_key_is_a_named_error(index: int) -> None:
             export(WALLET, kind, index, PASSWORD, CHEAP)
 
 
+@unhurried
 @given(st.sampled_from(["pubkey", "path", "address", "crypto", "version"]), json_values)
 def test_strange_values_raise_the_family_or_nothing(name: str, value: Any) -> None:
     content = json.loads(keystore.to_json(VALIDATOR)) | {name: value}

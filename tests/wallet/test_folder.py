@@ -20,6 +20,7 @@ from wallet.errors import (
     MnemonicError,
     NameRefused,
     OtherWallet,
+    WalletError,
     WrongPassword,
 )
 from wallet.files import locked
@@ -169,6 +170,24 @@ def test_an_account_can_be_called_otherwise(folder: WalletFolder) -> None:
         folder.label_account(7, "seven")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "file/below"])
+def test_a_folder_that_cannot_be_is_a_named_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    folder = WalletFolder(tmp_path / name)
+    with pytest.raises(WalletError):
+        folder.create(WALLET.words(), PASSWORD)
+    with pytest.raises(WalletError):
+        folder.open(PASSWORD)
+    with pytest.raises(WalletError):
+        folder.add_name("bob", BOB)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_nobody_may_look_into_is_a_named_error(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="cannot be looked into"):
+        assert WalletFolder(tmp_path / ("x" * 300)).exists
+
+
 def test_the_first_account_is_called_as_its_owner_says(tmp_path: Path) -> None:
     folder = WalletFolder(tmp_path)
     folder.create(WALLET.words(), PASSWORD, label="daily")
@@ -291,3 +310,29 @@ def test_what_two_programs_add_at_once_is_all_kept(tmp_path: Path) -> None:
 def test_new_wallets_differ(tmp_path: Path) -> None:
     made = [WalletFolder(tmp_path / name).create(None, PASSWORD) for name in "ab"]
     assert made[0] != made[1] and isinstance(made[0], Wallet)
+
+
+def test_what_another_program_has_changed_is_seen_and_the_rest_is_not_parsed_again(
+    folder: WalletFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = folder_file.parse
+
+    def counting(content: bytes, what: str = "") -> folder_file.Content:
+        parsed.append(what)
+        return parse(content, what)
+
+    monkeypatch.setattr(folder_file, "parse", counting)
+    assert [len(folder.book) for _ in range(5)] == [0] * 5 and len(parsed) == 1
+    other = WalletFolder(folder.path)
+    for number in range(3):
+        other.add_name(f"n{number}", bytes([0]) + number.to_bytes(20, "big"))
+        assert len(folder.book) == number + 1
+    (folder.path / "wallet.json").unlink()
+    assert len(folder.book) == 0 and folder.accounts()[0].public_key is None
+
+
+def test_what_is_handed_out_cannot_change_what_is_kept(folder: WalletFolder) -> None:
+    folder.set_setting("idle", 5)
+    folder.settings["idle"] = 6
+    assert folder.settings == {"idle": 5}

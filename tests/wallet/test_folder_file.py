@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.address import to_text
-from tests.wallet.cases import BOB, CHAIN, PASSWORD, WALLET, a_folder, json_values
+from tests.wallet.cases import BOB, CHAIN, PASSWORD, WALLET, a_folder, json_values, unhurried
 from wallet import folder_file
 from wallet.accounts import Account, account_of
 from wallet.errors import FolderDamaged
@@ -105,6 +105,7 @@ PATHS = [
 ]
 
 
+@unhurried
 @given(st.sampled_from(PATHS), json_values)
 def test_strange_values_raise_the_family_or_nothing(path: str, value: Any) -> None:
     head, _, last = path.rpartition(".")
@@ -122,6 +123,7 @@ def changed_at(path: str, value: Any) -> bytes:
     return changed(path, value)
 
 
+@unhurried
 @given(st.binary(max_size=300))
 def test_strange_bytes_are_no_file(content: bytes) -> None:
     with pytest.raises(FolderDamaged):

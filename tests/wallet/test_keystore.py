@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.wallet.cases import unhurried
 from wallet import keystore
 from wallet.errors import BadPassword, KeystoreCorrupt, KeystoreError, KeystoreTooCostly, WrongPassword
 
@@ -252,6 +253,7 @@ json_values = st.recursive(
 )
 
 
+@unhurried
 @given(st.sampled_from(["version", "crypto", "crypto.kdf", PARAMS, f"{PARAMS}.n", f"{PARAMS}.salt"]), json_values)
 def test_strange_values_raise_the_family_or_nothing(path: str, value: Any) -> None:
     try:
@@ -262,6 +264,7 @@ def test_strange_values_raise_the_family_or_nothing(path: str, value: Any) -> No
     assert keystore.parse(keystore.to_json(parsed)) == parsed
 
 
+@unhurried
 @given(st.binary(max_size=200))
 def test_strange_bytes_are_no_keystore(file: bytes) -> None:
     with pytest.raises(KeystoreCorrupt):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.wallet.cases import unhurried
 from wallet import mnemonic
 from wallet.errors import MnemonicError
 
@@ -27,6 +28,7 @@ def test_form_does_not_open_another_wallet(typed: str) -> None:
     assert mnemonic.to_entropy(typed) == ENTROPY
 
 
+@unhurried
 @given(st.binary(min_size=16, max_size=16))
 def test_words_and_entropy_are_one_to_one(entropy: bytes) -> None:
     words = mnemonic.to_words(entropy)
@@ -75,6 +77,7 @@ def test_endless_text_is_refused_unread() -> None:
         mnemonic.to_entropy(WORDS + " " * (1001 - len(WORDS)))
 
 
+@unhurried
 @given(st.text(max_size=200))
 def test_any_text_is_a_wallet_or_a_named_error(typed: str) -> None:
     with pytest.raises(MnemonicError):

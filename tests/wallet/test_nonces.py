@@ -13,7 +13,7 @@ from node.mempool import Caps
 from node.mempool_checks import NONCE_WINDOW, REPLACEMENT_DIVISOR, check_applies
 from tests.builders import ALICE, BOB, Key, a_bond, a_registration, a_transfer
 from tests.node.waiting import PLENTY, Waiters
-from tests.wallet.cases import CHAIN, a_sent
+from tests.wallet.cases import CHAIN, a_sent, unhurried
 from wallet import nonces
 from wallet.errors import NonceError, TooManyWaiting
 from wallet.nonces import Standing, View, cancel, current, next_nonce, raised, speed_up, standings, to_rebroadcast
@@ -85,6 +85,7 @@ def test_after_the_ledger_has_gone_on_elsewhere_the_next_nonce_follows_it() -> N
     assert next_nonce(View(40), [a_sent(3), a_sent(4)]) == 40
 
 
+@unhurried
 @given(
     st.integers(0, 2**60),
     st.integers(0, 16),

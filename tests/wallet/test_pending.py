@@ -11,8 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.transactions import Transfer
-from tests.wallet.cases import BOB, CHAIN, FIRST, KEY, OTHER_CHAIN, SECRET, a_draft, a_sent, a_transaction, json_values
+from chain.transactions import MultiTransfer, Payment, Transfer
+from tests.wallet.cases import (
+    BOB,
+    CHAIN,
+    FIRST,
+    KEY,
+    OTHER_CHAIN,
+    SECRET,
+    a_draft,
+    a_sent,
+    a_transaction,
+    json_values,
+    unhurried,
+)
 from wallet import pending
 from wallet.errors import FolderDamaged, FolderError, NonceTaken, TooManyWaiting
 from wallet.folder import WalletFolder
@@ -166,6 +178,7 @@ def test_a_damaged_file_is_a_named_error_and_stays_as_it_is(tmp_path: Path, file
     assert kept.path.read_bytes() == file
 
 
+@unhurried
 @given(st.sampled_from(["raw", "chain_id", "sent_ms"]), json_values)
 def test_strange_values_raise_the_family_or_nothing(name: str, value: Any) -> None:
     try:
@@ -175,6 +188,7 @@ def test_strange_values_raise_the_family_or_nothing(name: str, value: Any) -> No
     assert pending.parse(pending.to_json(found)) == found
 
 
+@unhurried
 @given(st.binary(max_size=200))
 def test_strange_bytes_are_no_file(content: bytes) -> None:
     with pytest.raises(FolderDamaged):
@@ -188,10 +202,23 @@ def test_of_a_huge_file_only_the_beginning_is_read(file: PendingFile) -> None:
         file.read()
 
 
-def test_the_longest_honest_file_can_be_read() -> None:
-    longest = a_draft(Transfer(BOB, 1))
-    assert len(pending.to_json((Sent(sign(longest, SECRET), CHAIN, pending.TIME_MAXIMUM_MS),))) < 2 * 32_768 + 500
-    assert pending.BYTES_MAXIMUM >= pending.ENTRIES_MAXIMUM * (2 * 32_768 + 400)
+def test_nothing_is_recorded_that_could_not_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payments = MultiTransfer(tuple(Payment(BOB, number) for number in range(256)))
+    first, second = (Sent(sign(a_draft(payments, nonce), SECRET), CHAIN, 1) for nonce in (0, 1))
+    monkeypatch.setattr(pending, "BYTES_MAXIMUM", len(pending.to_json((first, second))))
+    file = WalletFolder(tmp_path).pending
+    file.record(first)
+    file.record(second)
+    assert WalletFolder(tmp_path).pending.read() == (first, second)
+    with pytest.raises(TooManyWaiting, match="settle what is in it"):
+        file.record(a_sent(2))
+    assert WalletFolder(tmp_path).pending.read() == (first, second)
+
+
+def test_two_hundred_of_the_longest_transactions_can_be_kept() -> None:
+    payments = MultiTransfer(tuple(Payment(BOB, number) for number in range(256)))
+    longest = Sent(sign(a_draft(payments), SECRET), CHAIN, pending.TIME_MAXIMUM_MS)
+    assert 200 * len(pending.to_json((longest,))) < pending.BYTES_MAXIMUM
 
 
 def test_a_folder_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:

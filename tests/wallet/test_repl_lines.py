@@ -9,8 +9,9 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from chain.address import to_text
+from wallet import line as typed
 from wallet.kinds import FLAG, Amount, AmountOrAll, ChoiceKind, Payee, TextKind
-from wallet.registry import Answer, Command
+from wallet.registry import Answer, Command, commands
 from wallet.repl.completer import LineCompleter
 from wallet.repl.lexer import LineLexer
 from wallet.repl.reading import read
@@ -151,6 +152,44 @@ def test_what_is_being_typed_is_not_called_wrong_yet(session):
     assert coloured(session, "se ") == [("wrong", "se")]
     assert coloured(session, "send ali")[-1] == ("open", "ali")
     assert coloured(session, "send alice 1 --ti")[-1] == ("open", "--ti")
+
+
+# ---- The registry
+
+
+EVERY = commands()
+
+
+@pytest.mark.parametrize("line", [line for each in EVERY.values() for line in each.examples])
+def test_every_example_of_the_registry_can_be_typed(line):
+    words = split(line)
+    found = read(line, EVERY)
+    typed.read(EVERY[words[0].text], [word.text for word in words[1:]])
+    assert found.places[0].is_command and all(place.parameter or place.is_command for place in found.places[1:])
+
+
+def test_a_command_within_a_command_is_completed_too(session):
+    assert offered_of(session, "draft rent.json sen") == ["draft rent.json send", "draft rent.json send-many"]
+    assert offered_of(session, "draft rent.json send ali") == ["draft rent.json send alice"]
+    assert "draft rent.json send alice 1 --tip" in offered_of(session, "draft rent.json send alice 1 --")
+    assert "draft rent.json send alice 1 --nonce" not in offered_of(session, "draft rent.json send alice 1 --")
+    assert not any("help" in line for line in offered_of(session, "draft rent.json "))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_everything_that_a_command_takes_is_offered(session, name):
+    for place in range(len(name)):
+        assert name in offered_of(session, name[:place])
+    wanted = {each.typed for each in EVERY[name].parameters if each.is_option}
+    assert wanted <= {line.split(" ")[-1] for line in offered_of(session, f"{name} -")}
+
+
+def offered_of(session, before):
+    found = LineCompleter(session, EVERY).get_completions(Document(before), CompleteEvent())
+    return [before[: len(before) + each.start_position] + each.text for each in found]
+
+
+# ---- Anything
 
 
 LETTERS = st.text(st.sampled_from("sendotwich alice 1.5-='\"\\\x1b\n\u202e😀"), max_size=40)

@@ -1,16 +1,21 @@
 """The prompt as a person meets it, in a real terminal, without a wallet and without a node."""
 
+import json
 import re
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.wallet.screen import CLEAR, CTRL_C, CTRL_D, ENTER, ROOT, TAB, UP, Screen
+from wallet.folder import WalletFolder
 from wallet.mnemonic import to_words
 
 NOBODY = "--api=127.0.0.1:1"  # a port at which nothing ever listens
+PASSWORD = "hunter2 hunter2"
 COLOUR = re.compile(rb"\x1b\[[0-9;]*(?:3[0-7]|4[0-7]|9[0-7]|10[0-7]|[34]8;[25])[0-9;]*m")
 
 
@@ -182,9 +187,13 @@ def test_a_dumb_terminal_gets_plain_text(home):
         assert b"\x1b" not in screen.raw
 
 
-def test_a_terminal_of_ascii_gets_ascii_below_the_prompt(home):
+def test_a_terminal_of_ascii_gets_ascii(home):
+    WalletFolder(home).create(None, PASSWORD)
     with opened(home, environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}) as screen:
-        assert screen.until("node away").splitlines()[-1] == " node away | no wallet"
+        assert screen.until("node away").splitlines()[-1] == " node away | locked"
+        screen.enter("receive")  # which has a QR code
+        seen = screen.until(lambda seen: re.search(r"main: neuro1.*\n(.*\n)+neuro>", seen))
+        assert "should not have happened" not in seen and seen.isascii()
 
 
 def test_keys_that_steer_terminals_are_only_letters_to_the_prompt(home):
@@ -197,6 +206,78 @@ def test_keys_that_steer_terminals_are_only_letters_to_the_prompt(home):
         assert b"\x1b]0;title" not in screen.raw
 
 
+EVIL = "\x1b]0;evil\x07\x1b[2J\x1b[31mred\u202e\u200b\n"
+
+
+class EvilNode(BaseHTTPRequestHandler):
+    """A node whose every text would steer the terminal, and whose numbers are sometimes none."""
+
+    def do_GET(self):
+        status = {
+            "chain_id": "ab" * 32,
+            "phase": EVIL,
+            "round": 3,
+            "round_phase": EVIL,
+            "height": 12,
+            "round_line": EVIL,
+        }
+        events = [
+            ("status", status),
+            ("round_closed", {"round": 3, "model_root": EVIL}),
+            (EVIL.replace("\n", ""), {}),
+            ("round_void", {"round": 4}),
+            ("earning", {"kind": EVIL, "amount_nanos": "1000000000", "round": None, "node": None}),
+            ("status", status | {"height": EVIL}),
+        ]
+        is_stream = self.path.startswith("/v1/events")
+        error = {"error": {"code": EVIL, "message": EVIL * 100}}
+        body = "".join(f"event: {name}\ndata: {json.dumps(content)}\n\n" for name, content in events)
+        content = body.encode() if is_stream else json.dumps(status if self.path == "/v1/status" else error).encode()
+        self.send_response(200 if is_stream or self.path == "/v1/status" else 400)
+        self.send_header("Content-Type", "text/event-stream" if is_stream else "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_what_a_node_says_cannot_steer_the_terminal(home):
+    with ThreadingHTTPServer(("127.0.0.1", 0), EvilNode) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Screen.of_wallet(home, "--api", f"127.0.0.1:{server.server_port}") as screen:
+            screen.until("Round 3 is finished")
+            screen.until("Round 4 has ended")
+            screen.until("Earned: 1 NEURO for ")
+            screen.until("makes no sense")  # and the connection is given up
+            for line in ("rounds", "audit", "proof 3 abcd", "status"):
+                screen.enter(line)
+                screen.until(lambda seen, asked=line: re.search(rf"neuro> {asked}\n(.*\n)+neuro>", seen))
+                screen.press(CLEAR)
+            screen.until(lambda seen: "ode away" in seen.splitlines()[-1])
+            assert b"\x1b]0;evil" not in screen.raw and b"\x1b[31mred" not in screen.raw
+            assert "\u202e" not in screen.everything()
+        server.shutdown()
+
+
+def test_an_answer_given_before_the_question_is_none(tmp_path):
+    code = """
+import time
+from wallet.repl.asker import Asker
+print("ready", flush=True)
+time.sleep(3)
+print("answer", Asker(False).confirm([("amount", "1 NEURO")], "Sign this?"))
+"""
+    with Screen([sys.executable, "-c", code]) as screen:
+        screen.until("ready")
+        screen.press("yes\r")
+        screen.until("Type yes or no:")
+        assert "answer" not in screen.look(1)
+        screen.press(ENTER)
+        screen.until("answer False")
+
+
 @pytest.mark.parametrize("how", [{"stdin": subprocess.DEVNULL}, {"stdin": subprocess.PIPE}])
 def test_without_a_terminal_it_names_the_commands_for_scripts(home, how):
     command = [sys.executable, "-m", "node", "wallet", "--data-dir", str(home / "new")]
@@ -204,3 +285,36 @@ def test_without_a_terminal_it_names_the_commands_for_scripts(home, how):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "needs a terminal" in ended.stderr and "neuroshard wallet COMMAND" in ended.stderr
     assert not (home / "new").exists()
+
+
+def test_a_wallet_is_made_and_brought_back_in_forty_columns(home):
+    """Whose words and password are seen once or never, and are in no file."""
+    made, back = home / "made", home / "back"
+    with Screen.of_wallet(made, NOBODY, columns=40, lines=24) as screen:
+        screen.until("neuro>")
+        screen.enter("create")
+        for question in ("Choose a password for your wallet:", "Repeat for confirmation:"):
+            screen.until(lambda seen, asked=question: seen.endswith(asked))
+            screen.enter(PASSWORD)
+        shown = screen.until("Press Enter when you have them")
+        words = " ".join(re.findall(r"\d+\. ([a-z]+)", shown))
+        assert len(words.split()) == 12
+        screen.press(ENTER)
+        address = re.search(r"neuro1[a-z0-9]+", screen.until("`backup-check`").replace("\n", ""))[0]
+        assert not re.search(r"\d+\. [a-z]+", screen.everything())
+        screen.until(lambda seen: seen.splitlines()[-1].startswith(" node away · "))
+        screen.press(CTRL_D)
+        assert screen.ended() == 0
+    with Screen.of_wallet(back, NOBODY, columns=40) as screen:
+        screen.until("neuro>")
+        screen.enter("restore")
+        screen.until("shown):")
+        screen.enter(words)
+        for question in ("Choose a password for your wallet:", "Repeat for confirmation:"):
+            screen.until(lambda seen, asked=question: seen.endswith(asked))
+            screen.enter(PASSWORD)
+        assert address in screen.until("`balance` shows").replace("\n", "").replace(" ", "")
+        assert not any(secret in screen.raw for secret in (words.encode(), PASSWORD.encode()))
+    for path in (*made.iterdir(), *back.iterdir()):
+        content = path.read_bytes()
+        assert not any(secret.encode() in content for secret in (words, " ".join(words.split()[:6]), PASSWORD))

@@ -25,7 +25,20 @@ from chain.transactions import (
     Transfer,
     check_signature,
 )
-from tests.wallet.cases import ACTIONS, BOB, CHAIN, FIRST, KEY, OTHER, OTHER_CHAIN, SECRET, WALLET, a_draft, drafted
+from tests.wallet.cases import (
+    ACTIONS,
+    BOB,
+    CHAIN,
+    FIRST,
+    KEY,
+    OTHER,
+    OTHER_CHAIN,
+    SECRET,
+    WALLET,
+    a_draft,
+    drafted,
+    unhurried,
+)
 from wallet.amounts import neuro
 from wallet.errors import SigningError
 from wallet.signing import (
@@ -230,6 +243,7 @@ def test_evidence_is_shown_with_both_votes() -> None:
     assert "NOTARIZE" in shown["first vote"] and shown["first vote"] != shown["second vote"]
 
 
+@unhurried
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_draft_or_a_named_error(raw: bytes) -> None:
     for read in (lambda: read_unsigned(raw, CHAIN), lambda: described(raw, CHAIN), lambda: read_signed(raw, CHAIN)):
@@ -237,6 +251,7 @@ def test_any_bytes_are_a_draft_or_a_named_error(raw: bytes) -> None:
             read()
 
 
+@unhurried
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=4))
 def test_a_spoilt_transaction_is_a_named_error_or_another_draft(position: int, new: bytes) -> None:
     raw = sign(a_draft(), SECRET).encode()

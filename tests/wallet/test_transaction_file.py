@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.transactions import MultiTransfer, Payment, Transaction, Transfer, check_signature
-from tests.wallet.cases import ACTIONS, BOB, CHAIN, OTHER, OTHER_CHAIN, SECRET, a_draft, drafted, json_values
+from tests.wallet.cases import ACTIONS, BOB, CHAIN, OTHER, OTHER_CHAIN, SECRET, a_draft, drafted, json_values, unhurried
 from wallet import transaction_file
 from wallet.errors import SigningError, TransactionFileError, TransactionFileExists
 from wallet.transaction_file import TransactionFile
@@ -108,6 +108,7 @@ def test_a_damaged_file_is_a_named_error(tmp_path: Path, file: bytes) -> None:
         transaction_file.load(tmp_path / "file")
 
 
+@unhurried
 @given(st.sampled_from(sorted(FILE)), json_values)
 def test_strange_values_raise_the_family_or_nothing(name: str, value: Any) -> None:
     try:
@@ -117,6 +118,7 @@ def test_strange_values_raise_the_family_or_nothing(name: str, value: Any) -> No
     assert transaction_file.parse(transaction_file.to_json(found)) == found
 
 
+@unhurried
 @given(st.binary(max_size=300))
 def test_strange_bytes_are_no_file(content: bytes) -> None:
     with pytest.raises(TransactionFileError):

@@ -4,11 +4,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from wallet.plain import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 Show = Callable[["Console"], None]
 Row = Sequence[str]
+SHOWN_MAXIMUM = 20_000  # characters of a line
+
+
+def harmless(text: str) -> str:
+    """Whoever wrote it, and whatever way it came: nothing that is shown here steers the terminal."""
+    return plain(text, SHOWN_MAXIMUM)
 
 
 def words(*lines: str) -> Show:
@@ -16,7 +24,17 @@ def words(*lines: str) -> Show:
 
     def show(console: "Console") -> None:
         for line in lines:
-            console.print(line, markup=False, highlight=False, emoji=False, overflow="fold")
+            console.print(harmless(line), markup=False, highlight=False, emoji=False, overflow="fold")
+
+    return show
+
+
+def verbatim(*lines: str) -> Show:
+    """Printable lines that somebody will copy: the terminal may break them, this program does not."""
+
+    def show(console: "Console") -> None:
+        for line in lines:
+            console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     return show
 
@@ -33,7 +51,7 @@ def facts(pairs: Iterable[tuple[str, str]], *after: str) -> Show:
         grid.add_column(no_wrap=True)
         grid.add_column(overflow="fold")
         for name, value in rows:
-            grid.add_row(Text(name, style="dim"), Text(value))
+            grid.add_row(Text(harmless(name), style="dim"), Text(harmless(value)))
         console.print(grid)
         words(*after)(console)
 
@@ -53,7 +71,7 @@ def table(head: Row, rows: Iterable[Row], *after: str, empty: str = "There is no
             for name in head:
                 grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
             for row in found:
-                grid.add_row(*(Text(cell) for cell in row))
+                grid.add_row(*(Text(harmless(cell)) for cell in row))
             console.print(grid)
         words(*(after if found else (empty, *after)))(console)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from chain.address import to_text
 from wallet.answered import Answered
-from wallet.commands.parts import Show, facts, one_after_another, words
+from wallet.commands.parts import Show, facts, one_after_another, verbatim, words
 from wallet.errors import ApiError, BadAnswer, BadValue, CommandError
 from wallet.kinds import ACCOUNT, COUNT, Candidate, FileKind, Kind, TextKind, matching
 from wallet.messages import BLOCK_CHARACTERS_MAXIMUM, TEXT_BYTES_MAXIMUM, read_block, sign_message
@@ -57,7 +57,12 @@ def sign(
     signed = sign_message(signed_text, session.wallet().wallet_key(own.index))
     block = signed.to_block()
     content = {"address": own.address_text, "text": signed.text, "signature": signed.signature.hex(), "block": block}
-    return Answer(content, words(*block.rstrip("\n").split("\n")))
+    lines = block.rstrip("\n").split("\n")
+    if not all(line.replace("\t", "").isprintable() for line in lines):
+        return Answer(
+            content, words("The text has characters that a terminal would obey or hide: --json gives it whole.")
+        )
+    return Answer(content, verbatim(*lines))
 
 
 @command(

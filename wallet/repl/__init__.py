@@ -1,5 +1,6 @@
 """The wallet's terminal: `neuroshard wallet` without a command. Start reading at `wallet.repl.loop`."""
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,10 @@ def start(directory: Path, api: str | None, password: Callable[[], str | None]) 
             file=sys.stderr,
         )
         return 2
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of few letters shows ? for the others, and no command fails because of them.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     from wallet.repl.loop import Loop
 
     return Loop(directory, api, password).run()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from wallet.commands.offline import SIGNING
 from wallet.kinds import Candidate
 from wallet.plain import plain
 from wallet.registry import Command
@@ -41,10 +42,13 @@ class LineCompleter(Completer):
     def _candidates(self, before: str, prefix: str) -> Iterable[Candidate]:
         """Of the words that begin with a prefix, those that make sense behind what stands before."""
         if not before.strip():
-            yield from (Candidate(name, each.summary) for name, each in self.known.items() if name.startswith(prefix))
+            yield from self._commands(prefix)
             return
         line = read(before, self.known)
         if line.command is None:
+            return
+        if line.next is not None and line.next.takes_rest and not prefix.startswith("-"):
+            yield from (each for each in self._commands(prefix) if each.text in SIGNING)
             return
         name, equals, value = prefix.partition("=")
         if equals and name.startswith("--"):
@@ -55,6 +59,9 @@ class LineCompleter(Completer):
             yield from line.next.kind.complete(prefix, self.session)
         elif not prefix and line.may_have_option:
             yield from _options(line, prefix)
+
+    def _commands(self, prefix: str) -> Iterator[Candidate]:
+        return (Candidate(name, each.summary) for name, each in self.known.items() if name.startswith(prefix))
 
     def _values(self, command: Command, name: str, value: str) -> Iterator[Candidate]:
         for parameter in command.parameters:

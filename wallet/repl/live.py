@@ -13,6 +13,7 @@ from chain.address import to_text
 from wallet.answered import Answered
 from wallet.client import Client
 from wallet.errors import ApiError, OtherChain, WalletError
+from wallet.kinds import ID_FORM
 from wallet.plain import plain
 from wallet.repl.facts import Facts, Link
 from wallet.session import Session
@@ -20,7 +21,7 @@ from wallet.stream import ADDRESSES_MAXIMUM, Follower
 from wallet.told import told
 
 LINES_MAXIMUM = 50  # that wait to be shown; a flood of events is told in one line
-ASK_SECONDS = 1.0  # between two questions for the balance
+ASK_SECONDS = 2.0  # between two questions for the balance
 MONEY_EVENTS = ("block", "payment", "earning")
 
 
@@ -126,6 +127,8 @@ class Live:
         balances = {each: found.nanos("balance_nanos") for each, found in accounts.items()}
         vesting = sum(each.nanos("vesting_nanos") for each in accounts.values())
         self.facts = replace(self.facts, balance_nanos=sum(balances.values()), vesting_nanos=vesting)
+        nodes = [name for each in accounts.values() if each.has("nodes") for name in each.texts("nodes")]
+        self.session.seen.nodes = tuple(name for name in nodes if ID_FORM.fullmatch(name))
         with suppress(WalletError):
             self.session.seen.balance_nanos = balances.get(self.session.account().address)
 

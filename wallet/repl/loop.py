@@ -1,5 +1,6 @@
 """The prompt: a line is read, done and answered, until the user leaves. Start reading at `Loop.run`."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,12 +66,16 @@ class Loop:
             if not words[-1].is_whole:
                 raise BadValue("a quote is opened and not closed")
             self._run([word.text for word in words])
+        except Leave:
+            raise
         except (KeyboardInterrupt, click.Abort):
             self._say("\nStopped; what was sent already is not lost: `pending` lists it.")
         except NoWallet:
             self._say(FIRST_RUN.format(directory=plain(self.session.directory)), "yellow")
         except (NeuroError, OSError, UnicodeError) as error:
             self._say(_sentence(error), "red")
+        except Exception as error:
+            self._say(_unexpected(error), "red")
         finally:
             self.live.look_again()
 
@@ -114,3 +119,10 @@ def _sentence(error: Exception) -> str:
     """Errors are written as the end of a sentence; here they stand alone."""
     text = "\n".join(plain(line, 2_000) for line in str(error).split("\n"))
     return text[:1].upper() + text[1:]
+
+
+def _unexpected(error: Exception) -> str:
+    """A fault of this program, which costs the command and not the session. Its message may hold what was typed."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+    return f"This should not have happened ({where}): please report it. You can go on."

@@ -23,13 +23,13 @@ from wallet.repl.completer import LineCompleter
 from wallet.repl.history import FileOfLines
 from wallet.repl.lexer import LineLexer
 from wallet.repl.live import Live
+from wallet.repl.width import columns
 from wallet.repl.words import split
 from wallet.session import Session
 
 MESSAGE = "neuro> "
 LOOK_SECONDS = 0.25
 MENU_LINES = 6
-NARROWEST, COLUMNS_UNKNOWN = 20, 80
 # Underlined as well as red: it has to be seen without colours.
 STYLE = {
     "prompt": "bold",
@@ -94,7 +94,7 @@ class Prompt:
     def say(self, text: str, colour: str = "") -> None:
         """Sentences in whole words, as wide as the terminal is."""
         for line in text.split("\n"):
-            for part in textwrap.wrap(line, _columns(), break_long_words=False, break_on_hyphens=False) or [""]:
+            for part in textwrap.wrap(line, columns(), break_long_words=False, break_on_hyphens=False) or [""]:
                 click.echo(click.style(part, fg=colour) if colour and self.has_colours else part)
 
     def _print_news(self) -> None:
@@ -122,13 +122,6 @@ class Prompt:
         if not self.session.folder.exists:
             return "no wallet"
         return "locked" if self.session.is_locked else "unlocked"
-
-
-def _columns() -> int:
-    try:
-        return max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns)
-    except (OSError, ValueError):
-        return COLUMNS_UNKNOWN
 
 
 def _keys(completer: LineCompleter) -> KeyBindings:
