@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from wallet.plain import plain
+from wallet.repl.echo import echo
 from wallet.repl.width import columns
 from wallet.terminal import Terminal, forget_typed
 
@@ -41,7 +42,8 @@ class Asker(Terminal):
         for _ in range(TRIES):
             *first, last = _parts(f"{question} Type yes or no", columns() - len(": perhaps"))
             click.echo("\n" + "\n".join(first), nl=bool(first))
-            answer = str(click.prompt(last, default="no", show_default=False))
+            with echo(True):
+                answer = str(click.prompt(last, default="no", show_default=False))
             if answer.strip().lower() in ("yes", "no"):
                 return answer.strip().lower() == "yes"
             click.echo("\n".join(_parts("Only yes and no are answers; Enter alone is no.", columns())))
