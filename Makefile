@@ -16,7 +16,7 @@ SET :=
 .PHONY: help api-fuzz bench docs audits byzantine calibrate convergence setup run test test-browser soak crash sim sim-many chaos handover localnet mutations model portability check format lint types contracts lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The first Python of a version that we support; a shim that only prints an error does not count.
 define FIND_PYTHON

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from node.cli_secrets import PASSWORD_FILE, password_of
 from node.settings import data_directory
 
 if TYPE_CHECKING:
+    from wallet.kinds import Candidate, Kind
     from wallet.registry import Answer, Command
 
 API = click.option(
@@ -39,7 +40,7 @@ class WalletGroup(click.Group):
         from wallet.registry import commands
 
         command = commands().get(cmd_name)
-        return None if command is None else click_command(command, _callback(command), _shared())
+        return None if command is None else click_command(command, _callback(command), _shared(), _completed)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -81,6 +82,15 @@ def _shared() -> list[click.Parameter]:
     def holder() -> None: ...
 
     return list(reversed(holder.__click_params__))  # type: ignore[attr-defined]
+
+
+def _completed(context: click.Context, kind: "Kind[Any]", prefix: str) -> "Iterable[Candidate]":
+    """What a shell offers: names, labels, ids of the folder. Nobody is asked, no password is read."""
+    from wallet.session import Session
+    from wallet.terminal import Terminal
+
+    directory = data_directory(context.params.get("data_dir"), os.environ)
+    return kind.complete(prefix, Session(directory, Terminal()))
 
 
 def _session_parts(options: Mapping[str, Any]) -> tuple[Path, str | None, Callable[[], str | None]]:

@@ -279,11 +279,18 @@ def _outcome(content: dict[str, Any], no_wait: bool) -> Show:
 def wait_final(session: Session, identities: Sequence[bytes]) -> tuple[bytes, Answered] | None:
     """Ask until one of them is final; None if that takes too long."""
     deadline = time.monotonic() + WAIT_SECONDS
+    is_away = False
     while time.monotonic() < deadline:
-        for identity in identities:
-            found = transaction_answer(session, identity)
-            if found is not None and found.text("status") == "final":
-                return identity, found
+        try:
+            for identity in identities:
+                found = transaction_answer(session, identity)
+                if found is not None and found.text("status") == "final":
+                    return identity, found
+        except NodeAway as error:
+            # It was handed in: others make it final, and a node that is started again will say so.
+            if not is_away:
+                session.ui.tell(f"{error}. Waiting for it; what was handed in goes on without it.")
+            is_away = True
         time.sleep(PAUSE_SECONDS)
     return None
 

@@ -133,9 +133,9 @@ def text(**metadata: Any) -> fields.String:
     return fields.String(required=True, metadata=metadata)
 
 
-def amount(description: str = "nanos") -> fields.String:
+def amount(description: str = "") -> fields.String:
     """Nanos."""
-    return text(pattern="^[0-9]{1,39}$", description=description)
+    return text(pattern="^[0-9]{1,39}$", description=f"nanos; {description}" if description else "nanos")
 
 
 def whole(**metadata: Any) -> fields.Integer:
@@ -146,8 +146,8 @@ def decimal() -> fields.Float:
     return fields.Float(required=True)
 
 
-def digest() -> fields.String:
-    return text(pattern=HASH_PATTERN)
+def digest(**metadata: Any) -> fields.String:
+    return text(pattern=HASH_PATTERN, **metadata)
 
 
 def hexadecimal() -> fields.String:

@@ -5,7 +5,7 @@ import {showEarnings} from "./earnings.js";
 import {moment, number, percent} from "./format.js";
 import {complain, live, named} from "./frame.js";
 import {growing} from "./lists.js";
-import {amounts, coins, facts, link, make, place, put, say, table, toBlock, toNode, toRound, toTransaction, toWallet} from "./parts.js";
+import {amounts, coins, facts, link, make, place, put, table, toBlock, toNode, toRound, toTransaction, toWallet} from "./parts.js";
 
 const NAME = /^(neuro1[02-9ac-hj-np-z]{6,84})$/, WANTED = "Whose wallet? The address wants #neuro1… behind it, in lower case.";
 let address = "", days = 30;

@@ -191,6 +191,21 @@ async def test_the_fee_of_a_reward_is_what_its_proofs_cost(served: Served) -> No
     assert sum(fees) == sum(burned) > 0 and len(fees) == len(burned)
 
 
+@pytest.mark.parametrize(("above", "tip"), [(0, 0), (0, 9), (4, 9), (9, 9), (50, 9)])
+def test_a_tip_is_in_the_fee_as_far_as_the_maximum_leaves_room_for_it(
+    aged: LoneNode, tmp_path: Path, above: int, tip: int
+) -> None:
+    copy = aged.copied(tmp_path / "copy", Sorted())
+    nonce, base_fee = copy.state.account(IDENTITY.address).nonce, copy.state.ledger.base_fee
+    offered = {"max_fee": base_fee + above, "tip": min(tip, base_fee + above)}
+    copy.mempool.add(a_transfer(copy.network, nonce, 1, **offered), copy.state)
+    applied = copy.block()
+    [paid] = [receipt for receipt in applied.receipts if isinstance(receipt, TransactionApplied)]
+    newest = history_page(copy.store, IDENTITY.address, 1, None)["entries"][0]
+    assert (newest["kind"], newest["fee_nanos"]) == ("sent", str(paid.fee))
+    assert paid.fee == paid.gas * (base_fee + min(above, offered["tip"]))
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     height=st.integers(0, 40) | st.just(2**64 - 1), rest=st.binary(min_size=33, max_size=33), limit=st.integers(1, 9)
@@ -598,6 +613,23 @@ async def test_a_listener_hears_of_the_addresses_that_it_named_and_others_do_not
         }  # fmt: skip
         assert {"status", "block"} <= {kind for kind, _ in of_wallet}
         assert not {"payment", "earning"} & {kind for kind, _ in of_all}
+
+
+async def test_a_listener_that_named_no_address_costs_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[frozenset[bytes]] = []
+    monkeypatch.setattr(
+        "node.api.events.wallet_events", lambda applied, addresses, network: searched.append(addresses) or []
+    )
+    async with serving(tmp_path / "home") as served:
+        async with served.blocks():
+            await heard(served, "", "block")
+            await heard(served, "", "block")
+        assert searched == []
+        async with served.blocks():
+            await heard(served, f"?address={OTHERS}", "block")
+        assert set(searched) == {frozenset((GUEST.address,))}
 
 
 @pytest.mark.asyncio(loop_scope="module")

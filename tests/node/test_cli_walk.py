@@ -73,6 +73,19 @@ def test_help_of_every_command_is_shown_and_ends_well(path: str, context: click.
         assert result.exit_code == 0 and f"Usage: {path}" in result.stdout, path
 
 
+def test_the_wallets_commands_have_an_example_and_speak_json_too() -> None:
+    group = cli.commands["wallet"]
+    assert isinstance(group, click.Group)
+    context = click.Context(group, info_name="wallet", parent=click.Context(cli, info_name="neuroshard"))
+    names = group.list_commands(context)
+    assert len(names) > 20
+    for name in names:
+        command = group.get_command(context, name)
+        assert command is not None
+        shown = command.get_help(click.Context(command, info_name=name, parent=context))
+        assert "--json" in shown and f"neuroshard wallet {name}" in shown and "xample" in shown, name
+
+
 # ---- Completion
 
 

@@ -19,11 +19,13 @@ from node.schema import SCHEMA
 from node.settings import Settings
 from node.wallet_files import Secrets
 from wallet.errors import MnemonicError, WrongPassword
+from wallet.folder import WalletFolder
 from wallet.keys import Wallet
 
 WORDS = Wallet(bytes(range(16))).words()
 OTHER_WORDS = Wallet(bytes(16)).words()
 NOBODY = None
+PASSWORD = "correct horse"
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +102,20 @@ def test_a_directory_of_another_schema_is_refused_untouched(root: Path, schema: 
     with pytest.raises(DataDirectoryError, match="schema"):
         opened(root)
     assert content(root) == before
+
+
+def test_a_wallet_that_was_made_before_there_was_a_node_is_the_nodes(root: Path) -> None:
+    wallet = WalletFolder(root).create(None, PASSWORD)
+    (root / "wallet-history").write_text("balance\n")
+    # What a write leaves that was cut short.
+    for name in (".keystore-0123.draft", "wallet.json.partial", "wallet-pending.json.partial"):
+        (root / name).touch()
+    (root / "wallet.json.bak").touch()
+    with pytest.raises(DataDirectoryError, match=r"\(it holds wallet.json.bak\)"):
+        opened(root, Secrets(password=PASSWORD))
+    (root / "wallet.json.bak").unlink()
+    home = opened(root, Secrets(password=PASSWORD))
+    assert home.identity.address == wallet.address() and home.words is None
 
 
 def test_a_file_in_the_place_of_the_directory_is_refused_in_words(root: Path) -> None:

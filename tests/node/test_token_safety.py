@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -111,6 +112,13 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         for path in ("/v1/status", "/v1/peers", "/v1/parameters", "/metrics", "/v1/events"):
             with urlopen(url + path, timeout=20) as answer:
                 seen.served += answer.read(20_000) if path != "/v1/events" else answer.readline() + answer.readline()
+        for token in ((seen.home / "api-token").read_text().strip(), " ".join(WORDS)):
+            request = Request(url + "/v1/operator/settings", headers={"Authorization": f"Bearer {token}"})
+            try:
+                with urlopen(request, timeout=20) as answer:
+                    seen.served += answer.read(20_000)
+            except HTTPError as error:  # the words are no token
+                seen.served += error.read()
         request = Request(url + "/v1/transactions", body, {"Content-Type": "application/json"})
         try:
             urlopen(request, timeout=20).close()
@@ -154,6 +162,18 @@ def test_the_system_shows_no_secret_of_the_node_or_its_trainer(lived: Lived) -> 
     assert node.startswith(b"neuroshard\x00") and b"node.trainer_main" in trainer
     for shown in lived.shown:
         assert told_in(shown) == []
+
+
+def test_the_operators_token_stands_in_its_file_alone(lived: Lived) -> None:
+    token = (lived.home / "api-token").read_text().strip()
+    forms = [*forms_of(bytes.fromhex(token)), token[::-1].encode()]
+    shown = {"out": lived.ended.out.encode(), "err": lived.ended.err.encode(), "served": lived.served}
+    shown |= {f"process {number}": content for number, content in enumerate(lived.shown)}
+    files = [path for path in lived.home.rglob("*") if path.is_file() and path.name != "api-token"]
+    shown |= {str(path): path.read_bytes() for path in files}
+    assert b"log_level" in lived.served and b"unauthorized" in lived.served
+    for name, content in shown.items():
+        assert not [form for form in forms if form in content], name
 
 
 def test_the_search_finds_each_form_where_it_is(tmp_path: Path) -> None:

@@ -2,12 +2,9 @@
 
 import json
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
-from functools import cache
 from io import StringIO
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from rich.console import Console
@@ -59,18 +56,11 @@ class Person:
         self.said.append(content)
 
 
-@cache
-def _made(name: str) -> Path:
-    """A wallet takes half a second to make and to seal: each is made once."""
-    folder = Path(mkdtemp(prefix="wallet-of-")) / name
-    WalletFolder(folder).create(None, PASSWORD)
-    return folder
-
-
-def a_wallet(folder: Path, name: str = "somebody") -> WalletFolder:
-    """The wallet of this name, in a new folder."""
-    shutil.copytree(_made(name), folder, dirs_exist_ok=True)
-    return WalletFolder(folder)
+def a_wallet(folder: Path) -> WalletFolder:
+    """A new wallet in a folder. With the fixture `cheap` it opens at once."""
+    found = WalletFolder(folder)
+    found.create(None, PASSWORD)
+    return found
 
 
 def a_session(folder: Path, person: Person | None = None, api: str = "127.0.0.1:1", **how: Any) -> Session:

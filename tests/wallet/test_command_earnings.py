@@ -11,6 +11,8 @@ from tests.wallet.people import a_session, a_wallet, page_of, typed
 from wallet.commands.earned import BESIDE, KINDS, earnings
 from wallet.errors import BadAnswer, Refused
 
+pytestmark = pytest.mark.usefixtures("cheap")
+
 STATUS = http(json.dumps({"chain_id": "ab" * 32, "round": 1, "height": 2}).encode())
 NAMES = [kind for kind, _, _ in KINDS] + list(BESIDE)
 
@@ -25,7 +27,8 @@ def an_answer(*days: tuple[str, dict[str, str]], from_height: int = 1) -> dict[s
 
 
 def shown(tmp_path, answer, width=120):
-    a_wallet(tmp_path)
+    if not (tmp_path / "keystore.json").exists():
+        a_wallet(tmp_path)
     with answering(STATUS, http(json.dumps(answer).encode())) as address:
         return page_of(earnings(a_session(tmp_path, api=address)), width)
 

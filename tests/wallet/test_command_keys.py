@@ -16,6 +16,8 @@ from wallet.errors import (
 )
 from wallet.folder import WalletFolder
 
+pytestmark = pytest.mark.usefixtures("cheap")
+
 ALICE = "neuro1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs5aqt5l"
 
 
@@ -81,7 +83,7 @@ def test_three_words_at_random_places_are_asked_and_a_wrong_one_is_told_without_
             return words[int(question.split()[1]) - 1].upper() if self.says else "zebra"
 
     places = set()
-    for _ in range(8):
+    for _ in range(3):
         person = Rememberer()
         content, _ = typed(a_session(tmp_path, person), "backup-check")
         assert content["ok"] and len(set(content["asked"])) == 3 == len(person.questions)

@@ -20,6 +20,8 @@ from wallet.errors import BadValue, CommandError, NodeAway, NotConfirmed, OtherC
 from wallet.session import Session
 from wallet.signing import bond_action, described
 
+pytestmark = pytest.mark.usefixtures("cheap")
+
 GIFT = 3_000_000
 PARAMS = {"stake_minimum_nanos": 1_000, "unbonding_epochs": 1, "rate_batch_nanos": 50_000_000}
 FAST = "--max-fee 10 --tip 0"
@@ -56,7 +58,7 @@ async def users(folder: Path) -> AsyncIterator[Users]:
     async with serving(folder / "node", past=rich_past) as served:
         sessions = []
         for name in ("alice", "bob"):
-            a_wallet(folder / name, name)
+            a_wallet(folder / name)
             sessions.append(a_session(folder / name, Person(), served.address))
         found = Users(served, *sessions)
         alice, bob = (each.account().address for each in sessions)
@@ -174,6 +176,23 @@ async def test_a_node_that_goes_away_after_the_signature_loses_nothing(tmp_path,
         async with all_.served.blocks():
             await all_.served.until(f"/v1/transactions/{second['id']}", lambda found: found.get("status") == "final")
         assert await all_.balance(all_.bob) == 300_000
+
+
+async def test_a_node_that_goes_away_while_somebody_waits_is_waited_for(tmp_path, monkeypatch):
+    async with users(tmp_path) as all_:
+        client = await asyncio.to_thread(lambda: all_.alice.client)
+        asked, left = client.get, [2]
+
+        def sometimes(path: str, query: Any = None) -> Any:
+            if path.startswith("/v1/transactions") and left[0]:
+                left[0] -= 1
+                raise NodeAway("no node answers")
+            return asked(path, query)
+
+        monkeypatch.setattr(client, "get", sometimes)
+        async with all_.served.blocks():
+            assert (await all_.do("send bob 0.0001"))["status"] == "final"
+        assert sum("goes on without it" in told for told in person(all_.alice).told) == 1
 
 
 async def test_drafted_here_signed_without_a_network_broadcast_by_anybody(tmp_path):

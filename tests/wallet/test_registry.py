@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,8 @@ from wallet.exit_codes import AWAY, PASSWORD, REFUSED, USAGE, exit_code_of
 from wallet.kinds import ALL, AMOUNT, AMOUNT_OR_ALL, COUNT, FEE, NODE, PAYEE, ROUND, TRANSACTION, Count, Flag
 from wallet.line import read
 from wallet.registry import SEVERAL, Answer, Command, commands, find, meant
+
+pytestmark = pytest.mark.usefixtures("cheap")
 
 NAMES = sorted(commands())
 KINDS = sorted({type(each.kind).__name__: each.kind for one in commands().values() for each in one.parameters}.items())
@@ -78,6 +81,20 @@ def test_the_list_of_commands_is_the_registrys_everywhere(nowhere):
 
 def test_the_page_of_commands_is_the_registrys():
     assert listing() in DOCUMENT.read_text(), "run .venv/bin/python -m wallet.document"
+
+
+def test_a_shell_completes_commands_names_and_labels(session):
+    shell = ShellComplete(cli, {}, "neuroshard", "_NEUROSHARD_COMPLETE")
+    folder = ["--data-dir", str(session.directory)]
+
+    def offered(words, prefix):
+        return [each.value for each in shell.get_completions(words, prefix)]
+
+    assert offered(["wallet"], "se") == ["send", "send-many", "settings"]
+    assert offered(["wallet", "send", *folder], "al") == ["alice"]
+    assert offered(["wallet", "receive", *folder, "--account"], "m") == ["main"]
+    assert offered(["wallet", "help"], "spe") == ["speed-up"]
+    assert "--max-fee" in offered(["wallet", "send"], "--m")
 
 
 def test_a_mistyped_command_is_refused_with_what_may_have_been_meant(nowhere):

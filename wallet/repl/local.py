@@ -24,7 +24,7 @@ def all_commands(live: Live) -> dict[str, Command]:
 
     def lock(session: Session) -> Answer:
         session.lock()
-        return Answer({"locked": True}, words("Locked: the next command that signs asks for the password."))
+        return Answer({"locked": True}, words("Locked: the next command that signs opens the wallet again."))
 
     def quiet(session: Session, state: Annotated[str | None, ON_OR_OFF] = None) -> Answer:
         if state is not None:
