@@ -26,6 +26,7 @@ class Asker(Terminal):
     """As at the plain command line, but as wide as the terminal is, and words vanish from it again."""
 
     def __init__(self, is_dumb: bool) -> None:
+        super().__init__()
         self.is_dumb = is_dumb
 
     def password(self, is_new: bool) -> str:
