@@ -76,6 +76,8 @@ def judged_speed(write_s: float, sync_s: float) -> Finding:
 
 def permissions(place: Place) -> Finding:
     """Nobody else may read what owns money."""
+    if (blocked := next((path for path in place.directory.parents if path.exists()), None)) and not blocked.is_dir():
+        return problem(f"{blocked} is not a folder.", "choose another with --data-dir")
     if not place.directory.exists():
         return ok(f"{place.directory} does not exist yet: it will be made, readable by you only.")
     if not place.directory.is_dir():

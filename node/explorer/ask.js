@@ -92,7 +92,6 @@ export function follow({read, on, tell}) {
 
   function listen() {
     clearTimeout(retry);
-    // A page that was opened behind others has one already when it is looked at first.
     if (stream !== null) stream.close();
     stream = new EventSource("/v1/events");
     stream.onopen = () => {
@@ -116,7 +115,7 @@ export function follow({read, on, tell}) {
     clearTimeout(retry);
     clearTimeout(polling);
     polling = null;
-    stream.close();
+    if (stream !== null) stream.close();
   });
-  listen();
+  if (!document.hidden) listen();
 }

@@ -226,6 +226,7 @@ def test_a_directory_that_does_not_exist_yet_is_no_fault(tmp_path: Path) -> None
 def test_a_file_in_the_place_of_the_directory_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     assert verdict(directory.permissions(Place(tmp_path / "home"))) == PROBLEM
+    assert verdict(directory.permissions(Place(tmp_path / "home" / "below" / "it"))) == PROBLEM
 
 
 def test_the_layout_is_ours_or_empty(place: Place, tmp_path: Path) -> None:
