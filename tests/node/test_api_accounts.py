@@ -531,6 +531,10 @@ async def test_a_ranking_is_made_once_for_all_who_ask_and_again_when_it_is_old(
     rich._until = float("-inf")
     await rich.page(reads, height, 5, None)
     assert len(made) == 1  # Old, and nothing has changed.
+    # While one of them has a new one made, nobody else waits and takes places from other requests.
+    rich._until = float("-inf")
+    async with rich._making:
+        assert await rich.page(reads, height + 1, 5, None) == pages[0]
     await rich.page(reads, height + 1, 5, None)
     assert len(made) == 2
     reads.close()

@@ -215,6 +215,7 @@ async def test_every_answer_carries_the_headers_that_bind_a_browser(served: Serv
         headers = (await served.ask(path)).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"] and "unsafe" not in str(headers)
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cache-Control"] == "no-store"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"  # nor does it learn that a node is here
         assert "Access-Control-Allow-Origin" not in headers
 
 
