@@ -178,13 +178,10 @@ async def test_a_node_of_another_chain_at_the_same_address_is_shown_afresh(serve
         await visitor.go("/block.html#3")
         await visitor.until("#state", lambda text: text.endswith("live."))
         await visitor.until("#chain", lambda text: len(text) == 12)
-        await visitor.page.evaluate("window.kept = 1")
         # Another chain has been here before, as far as this page knows.
-        await visitor.page.evaluate(
-            "import('/explorer/frame.js').then(made => made.showChain({chain_id: 'ab'.repeat(32)}))"
-        )
-        while await visitor.page.evaluate("window.kept") is not None:
-            await visitor.page.wait_for_timeout(50)
+        change = "showChain({chain_id: 'ab'.repeat(32)})"
+        async with visitor.page.expect_event("load"):
+            await visitor.page.evaluate(f"() => {{ import('/explorer/frame.js').then(made => made.{change}); }}")
         await visitor.until("#name", lambda text: text == "3")
 
 
