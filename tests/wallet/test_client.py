@@ -78,6 +78,28 @@ def test_an_answer_that_trickles_is_cut(monkeypatch):
         Client(address).get("/x")
 
 
+@pytest.mark.parametrize("head", ["Connection: close\r\nContent-Length: 40", "Connection: close"])
+def test_an_answer_that_trickles_on_a_connection_that_the_node_will_close_is_cut_too(monkeypatch, head):
+    monkeypatch.setattr(client_module, "SECONDS_IN_ALL", 0.5)
+    pieces = [b"HTTP/1.1 200 OK\r\n" + head.encode() + b"\r\n\r\n{", *[b" ", 0.2] * 37, b" }"]
+    with answering(pieces) as address, pytest.raises(ApiError):
+        Client(address).get("/x")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_a_number_that_json_cannot_tell_is_passed_on_to_no_program(number):
+    with answering(http(f'{{"a": {number}}}'.encode())) as address, pytest.raises(BadAnswer):
+        Client(address).get("/x")
+    with answering(http(b'{"a": 1e308}')) as address:
+        assert Client(address).get("/x").raw == {"a": 1e308}
+
+
+@pytest.mark.parametrize("status", ["199 x", "300 x", "302 Found", "399 x"])
+def test_only_a_good_status_is_a_good_answer_and_nobody_is_followed_elsewhere(status):
+    with answering(http(b'{"a": 1}', status, "Location: http://127.0.0.1:1/\r\n")) as address, pytest.raises(ApiError):
+        Client(address).get("/x")
+
+
 def test_silence_is_away(monkeypatch):
     monkeypatch.setattr(client_module, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NodeAway, match="no node answers at"):

@@ -1,5 +1,7 @@
 """The wallet itself, its names and its settings, by commands: what is asked, what is refused, what is never lost."""
 
+import time
+
 import pytest
 
 from tests.wallet.people import PASSWORD, Person, a_session, a_wallet, typed
@@ -15,6 +17,7 @@ from wallet.errors import (
     WrongPassword,
 )
 from wallet.folder import WalletFolder
+from wallet.session import awake_or_not
 
 pytestmark = pytest.mark.usefixtures("cheap")
 
@@ -103,7 +106,7 @@ def test_the_password_is_asked_once_and_again_when_the_wallet_was_idle_or_locked
     a_wallet(tmp_path)
     session = asked(tmp_path, PASSWORD, PASSWORD, PASSWORD, "wrong", idle_seconds=300)
     now = [1_000.0]
-    monkeypatch.setattr("wallet.session.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("wallet.session.awake_or_not", lambda: now[0])
     session.wallet()
     now[0] += 300
     session.wallet()
@@ -215,3 +218,8 @@ def test_a_text_is_signed_from_one_place_only(tmp_path):
             typed(session, line)
     with pytest.raises(NoWallet):
         typed(a_session(tmp_path / "nothing"), "sign x")
+
+
+def test_a_machine_that_slept_was_idle_meanwhile():
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= awake_or_not() <= time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,42 @@
+"""`neuroshard wallet COMMAND` as a script runs it: what it prints where, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.node.processes import PASSWORD, ROOT
+from tests.wallet.people import a_wallet
+
+pytestmark = pytest.mark.usefixtures("cheap")
+
+
+def ran(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
+    command = [sys.executable, *words]
+    return subprocess.run(command, check=False, cwd=ROOT, env=clean | more, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "words", [("send", "--json"), ("sendd", "--json"), ("balance", "--json", "--password-file", "/nowhere/at-all")]
+)
+def test_a_line_that_cannot_be_read_is_one_object_too_where_one_was_asked_for(words):
+    done = ran("-m", "node", "wallet", *words)
+    assert done.returncode == 2 and done.stderr == "" and json.loads(done.stdout)["error"]["code"] == "usage"
+
+
+def test_a_terminal_of_few_letters_shows_others_for_what_it_lacks(tmp_path: Path):
+    a_wallet(tmp_path).label_account(0, "母親")
+    done = ran("-m", "node", "wallet", "receive", "--data-dir", str(tmp_path), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and done.stdout.startswith("??: neuro1") and "no letters for a QR code" in done.stdout
+
+
+def test_a_wallet_that_breaks_leaves_no_core_file_with_keys():
+    script = (
+        "import resource as r; from node.wallet_cli import _session_parts as parts; r.setrlimit(r.RLIMIT_CORE, (9, 9));"
+        "parts({'data_dir': None, 'api': None, 'password_file': None}); print(r.getrlimit(r.RLIMIT_CORE))"
+    )
+    assert ran("-c", script, NEUROSHARD_PASSWORD=PASSWORD).stdout == "(0, 0)\n"
