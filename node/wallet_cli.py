@@ -83,9 +83,11 @@ def wallet(context: click.Context, /, **options: Any) -> None:
     """
     context.obj = options
     if context.invoked_subcommand is None:
+        from wallet.client import checked_address
         from wallet.repl import start
 
-        sys.exit(start(*_session_parts(options)))
+        directory, api, password = _session_parts(options)
+        sys.exit(start(directory, None if api is None else checked_address(api), password))
 
 
 def _shared() -> list[click.Parameter]:

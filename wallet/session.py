@@ -14,7 +14,7 @@ from chain.crypto.hashing import tagged_hash
 from wallet.accounts import Account
 from wallet.answered import Answered
 from wallet.client import DEFAULT_ADDRESS, Client, checked_address, is_this_machine
-from wallet.errors import BadValue, NoWallet, OtherChain, PasswordNeeded, WalletError
+from wallet.errors import BadValue, FolderError, NoWallet, OtherChain, PasswordNeeded, WalletError
 from wallet.folder import WalletFolder
 from wallet.keys import Wallet
 
@@ -112,8 +112,9 @@ class Session:
     @property
     def client(self) -> Client:
         """A connection to the node, which is of the folder's network. Raises ApiError."""
-        if self._client is None or self._client.address != self.api:
-            client = Client(self.api)
+        address = checked_address(self.api)
+        if self._client is None or self._client.address != address:
+            client = Client(address)
             self.check_chain(client.get("/v1/status"), client.address)
             self._client = client
             if not is_this_machine(client.address):
@@ -168,12 +169,14 @@ class Session:
                 f"{kept.hex()[:16]}: name another node with --api or another folder with --data-dir"
             )
         if kept is None and self.folder.exists:
-            self._remember_chain(address, found)
+            self._remember_chain(checked_address(address), found)
 
     def _remember_chain(self, address: str, found: bytes) -> None:
         met = self.folder.chain_of(address)
         if met is None:
-            self.folder.remember_chain(address, found)
+            # In a folder that cannot be written balances can still be read; nothing is sent from it.
+            with suppress(FolderError):
+                self.folder.remember_chain(address, found)
         elif met != found:
             raise OtherChain(
                 f"the node at {address} was of chain {met.hex()[:16]} and is of {found.hex()[:16]} now: ask another "

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from wallet.answered import Answered
 from wallet.client import SECONDS, checked_address, object_of, refusal
-from wallet.errors import ApiError, BadAnswer, NodeAway, Refused
+from wallet.errors import ApiError, BadAnswer, BadValue, NodeAway, Refused
 from wallet.plain import plain
 
 EVENT_BYTES_MAXIMUM = 1 << 20
@@ -120,6 +120,8 @@ class Follower:
             except ApiError as error:
                 if not self._stopped:
                     away(error)
+            except BadValue as error:  # settings, or the folder's note of its node, may be right the next time
+                away(NodeAway(str(error)))
             addresses = self.addresses()
             if not self._wake.wait(pause):
                 pause = min(2 * pause, LONGEST_PAUSE)

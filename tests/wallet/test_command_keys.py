@@ -9,6 +9,7 @@ from wallet.errors import (
     BadValue,
     CommandError,
     KeystoreExists,
+    KeystoreMissing,
     MnemonicError,
     NameRefused,
     NoWallet,
@@ -218,6 +219,16 @@ def test_a_text_is_signed_from_one_place_only(tmp_path):
             typed(session, line)
     with pytest.raises(NoWallet):
         typed(a_session(tmp_path / "nothing"), "sign x")
+
+
+def test_a_link_to_a_keystore_that_is_not_at_hand_is_not_a_folder_without_a_wallet(tmp_path):
+    (tmp_path / "keystore.json").symlink_to(tmp_path / "stick" / "keystore.json")
+    session = asked(tmp_path, PASSWORD)
+    with pytest.raises(KeystoreExists):
+        typed(session, "create")
+    assert session.ui.words == "" and session.ui.questions == []
+    with pytest.raises(KeystoreMissing, match="there is no keystore"):
+        typed(session, "receive")
 
 
 def test_a_machine_that_slept_was_idle_meanwhile():
