@@ -46,15 +46,16 @@ class WalletGroup(click.Group):
         return None if command is None else click_command(command, _callback(command), _shared(), _completed)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """A line that cannot be read is an object too, where one was asked for."""
+        """A line that cannot be read is an object too, where one was asked for; what is too much is not repeated."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            if not ctx.meta.get(AS_JSON):
-                raise
             from wallet.exit_codes import USAGE
+            from wallet.line import told
 
-            click.echo(json.dumps({"error": {"code": "usage", "message": error.format_message()}}))
+            if not ctx.meta.get(AS_JSON):
+                raise click.UsageError(told(error), error.ctx) from None
+            click.echo(json.dumps({"error": {"code": "usage", "message": told(error)}}))
             sys.exit(USAGE)
 
     def resolve_command(

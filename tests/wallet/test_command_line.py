@@ -10,6 +10,9 @@ import pytest
 
 from tests.node.processes import PASSWORD, ROOT
 from tests.wallet.people import a_wallet
+from wallet.errors import BadValue
+from wallet.line import read
+from wallet.registry import find
 
 pytestmark = pytest.mark.usefixtures("cheap")
 
@@ -26,6 +29,15 @@ def ran(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
 def test_a_line_that_cannot_be_read_is_one_object_too_where_one_was_asked_for(words):
     done = ran("-m", "node", "wallet", *words)
     assert done.returncode == 2 and done.stderr == "" and json.loads(done.stdout)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_words_that_were_typed_where_none_belong_are_not_repeated(more):
+    done = ran("-m", "node", "wallet", "restore", *("zebra zone zoo " * 4).split(), *more)
+    assert done.returncode == 2 and "zoo" not in done.stdout + done.stderr and "more words" in done.stdout + done.stderr
+    with pytest.raises(BadValue) as refused:
+        read(find("restore"), ["zebra", "zoo"])
+    assert "zoo" not in str(refused.value) and "restore [--words-file FILE]" in str(refused.value)
 
 
 def test_a_terminal_of_few_letters_shows_others_for_what_it_lacks(tmp_path: Path):
