@@ -181,15 +181,19 @@ def carry_out(session: Session, spending: Spending, make: Callable[[Payer], Acti
 
 def _check_new(session: Session, payer: Payer, unsigned: UnsignedTransaction) -> None:
     """Tell what goes before it. Raises CommandError if the very same is kept, signed, and has not gone out."""
-    missing = nonces.missing(payer.view, payer.sent)
+    missing, ready = nonces.missing(payer.view, payer.sent), nonces.to_rebroadcast(payer.view, payer.sent)
     same = next((each for each in missing if each.transaction.action == unsigned.transaction.action), None)
     if same is not None:
         # Who tries again what seemed to have failed would pay twice: the kept one goes out with the next one.
-        raise CommandError(
-            f"the same was signed before and is kept, and the node does not have it: {same.id.hex()[:16]}. `pending "
-            "--rebroadcast` hands it in, `cancel` undoes it; once it waits or is final, this can be signed again"
+        way = (
+            "`pending --rebroadcast` hands it in, `cancel` undoes it; then this can be signed again"
+            if same in ready
+            else f"It has nonce {same.nonce} and waits for earlier ones: it will still be paid when they are used"
         )
-    for each in nonces.to_rebroadcast(payer.view, payer.sent):
+        raise CommandError(
+            f"the same was signed before and is kept, and the node does not have it: {same.id.hex()[:16]}. {way}"
+        )
+    for each in ready:
         session.ui.tell(
             f"Kept from before, and handed in again before this one: {each.id.hex()[:16]}, which takes at most "
             f"{neuro(cost_maximum(each.transaction))}; `pending` tells of it."

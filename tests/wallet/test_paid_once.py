@@ -73,6 +73,13 @@ def test_what_is_kept_and_goes_first_is_told_before_anybody_says_yes(alice):
         pay(alice, address)
 
 
+def test_what_a_liar_had_signed_for_a_later_place_is_not_signed_for_the_right_one_too(alice):
+    with answering(STATUS, STATUS, account(nonce=1_000), http(b"{}", "202 yes"), refusing("404 none")) as address:
+        pay(alice, address, PAY + " --no-wait")
+    with answering(STATUS, STATUS, account()) as address, pytest.raises(CommandError, match="nonce 1000 and waits"):
+        pay(alice, address)
+
+
 def test_a_node_that_fails_while_somebody_waits_does_not_make_a_payment_look_failed(alice):
     final = http(b'{"status": "final", "height": 7}')
     faults = (refusing("429 many"), http(b"<html>"), http(b'{"status": "final", "height": -1}'), refusing("500 oh"))
