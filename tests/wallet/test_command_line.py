@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,16 @@ from tests.wallet.people import a_wallet
 from wallet.errors import BadValue
 from wallet.line import read
 from wallet.registry import find
+from wallet.terminal import Terminal
 
 pytestmark = pytest.mark.usefixtures("cheap")
+
+
+class Gone(StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
 
 
 def ran(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -44,6 +53,14 @@ def test_a_terminal_of_few_letters_shows_others_for_what_it_lacks(tmp_path: Path
     a_wallet(tmp_path).label_account(0, "母親")
     done = ran("-m", "node", "wallet", "receive", "--data-dir", str(tmp_path), PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and done.stdout.startswith("??: neuro1") and "no letters for a QR code" in done.stdout
+
+
+def test_what_is_told_beside_an_answer_never_costs_the_answer_and_steers_no_terminal(monkeypatch, capsys):
+    Terminal().tell("one\x1b[2J\u202etwo")
+    told = capsys.readouterr().err
+    assert "one" in told and "\x1b" not in told and "\u202e" not in told
+    monkeypatch.setattr("sys.stderr", Gone())
+    Terminal().tell("nobody reads this")
 
 
 def test_a_wallet_that_breaks_leaves_no_core_file_with_keys():
