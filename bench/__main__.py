@@ -26,6 +26,7 @@ NAMES = {
     "protocol_numbers": "sizes of all types and what follows from genesis.json; --write renews docs/protocol.md",
     "consensus": "finality, transfers, memory, bytes and growth of a network of validators",
     "network": "messages between two nodes, and bare WebSockets beside them",
+    "people": "the wallet's prompt, the explorer, the API under load; --write renews docs/results/people.json",
     "convergence": "learning at equal tokens: synchronous, DiLoCo, compressed; needs hours or a GPU",
     "diloco": "the outer step: bytes on sockets, time without training, and hivemind beside it",
     "aggregate": "combining the payloads of a round: seconds and memory of each rule",

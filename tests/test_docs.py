@@ -60,13 +60,16 @@ def test_every_command_the_readme_shows_exists():
         command: click.Command = cli
         for word in words.split():
             if isinstance(command, click.Group):
-                command = command.commands[word]
+                found = command.get_command(click.Context(command), word)
+                assert found is not None, word
+                command = found
         assert command is not cli
 
 
 def commands(group: click.Group) -> list[click.Command]:
     found: list[click.Command] = [group]
-    for command in group.commands.values():
+    context = click.Context(group)
+    for command in filter(None, (group.get_command(context, name) for name in group.list_commands(context))):
         found += commands(command) if isinstance(command, click.Group) else [command]
     return found
 

@@ -1,4 +1,4 @@
-"""The pages hold together before anybody builds them: links, anchors, lists, navigation; what is built is checked too."""
+"""The pages hold together before anybody builds them: links, anchors, lists, navigation, and what is built."""
 
 import re
 import unicodedata

@@ -78,6 +78,7 @@ export function follow({read, on, tell}) {
 
   function listen() {
     clearTimeout(retry);
+    if (stream !== null) stream.close();
     stream = new EventSource("/v1/events");
     stream.onopen = () => {
       clearTimeout(polling);
@@ -100,7 +101,7 @@ export function follow({read, on, tell}) {
     clearTimeout(retry);
     clearTimeout(polling);
     polling = null;
-    stream.close();
+    if (stream !== null) stream.close();
   });
-  listen();
+  if (!document.hidden) listen();
 }

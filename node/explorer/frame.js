@@ -51,6 +51,8 @@ async function tried(work) {
   } catch (error) {
     if (error instanceof Away) throw error;
     complain(wordsOf(error));
+  } finally {
+    place("main").removeAttribute("aria-busy");
   }
 }
 

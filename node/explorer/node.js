@@ -13,9 +13,9 @@ let node = "", asked = "";
 // ---- Any node
 
 const work = growing("work", () => "/v1/proofs?node=" + encodeURIComponent(node), "proofs", proofs =>
-  table("work", "Losses as the node claims them, in nats per token.", ["round", "segment", "block", ["time", "extra"], ["batches", "extra"], "tokens", "loss", ["audit", "words"]],
+  table("work", "Losses as the node claims them, in nats per token.", ["round", "segment", "block", ["time", "extra"], ["batches", "extra"], "tokens", "loss", ["checks", "words"]],
     proofs.map(p => [
-      toRound(p.round), p.segment, toBlock(p.height), moment(p.time_ms), p.batches, number(p.tokens), (p.loss_milli / 1000).toFixed(3), toProof(p.round, p.node, "what was checked"),
+      toRound(p.round), p.segment, toBlock(p.height), moment(p.time_ms), p.batches, number(p.tokens), (p.loss_milli / 1000).toFixed(3), toProof(p.round, p.node, "audit"),
     ]), "It has proved no work in the latest blocks."));
 
 function showNode(n) {
@@ -72,7 +72,10 @@ function showPeers(found) {
 }
 
 async function read() {
-  const name = named(NAME, WANTED);
+  const name = named(NAME, WANTED), here = document.querySelector('nav a[href="/node.html"]');
+  // The navigation leads to this node, and another one is not it.
+  if (name === null) here.setAttribute("aria-current", "page");
+  else here.removeAttribute("aria-current");
   place("this").hidden = name !== null;
   if (name !== null) return readNode(name[0]);
   place("one").hidden = true;

@@ -14,13 +14,17 @@ export function make(name, attributes = {}, ...children) {
   return made;
 }
 
-// New contents, without taking the keyboard's place away from who stands on a link or button of the old ones.
+// New contents. What is the same as before stays, so that marked text and the keyboard's place are not taken from the reader;
+// who stands on a link or button that is made anew stands there afterwards.
 export function put(container, ...children) {
-  const active = document.activeElement, name = active && active !== container && container.contains(active)
-    ? active.getAttribute("href") || active.id : null;
-  container.replaceChildren(...children);
-  if (!name) return;
-  const again = [...container.querySelectorAll("a, button")].find(each => (each.getAttribute("href") || each.id) === name);
+  const fresh = children.map(child => child instanceof Node ? child : document.createTextNode(String(child)));
+  const old = [...container.childNodes], active = document.activeElement;
+  const nameOf = each => each.getAttribute("href") || each.id;
+  const name = active && active !== container && container.contains(active) ? nameOf(active) : null;
+  if (fresh.length !== old.length) container.replaceChildren(...fresh);
+  else fresh.forEach((each, index) => { if (!each.isEqualNode(old[index])) old[index].replaceWith(each); });
+  if (!name || container.contains(document.activeElement)) return;
+  const again = [...container.querySelectorAll("a, button")].find(each => nameOf(each) === name);
   if (again) again.focus({preventScroll: true});
 }
 

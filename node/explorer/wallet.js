@@ -29,7 +29,7 @@ function amountOf(entry) {
 
 const nodes = growing("nodes", () => of("/nodes"), "nodes", entries => {
   place("nodes-part").hidden = !entries.length;
-  table("nodes", "What has been found of their work.", [["node", "words"], ["passed audits", "extra"], "audited", ["last round", "extra"], "vesting", ["state", "words"]],
+  table("nodes", "What has been found of their work.", [["node", "words"], ["passed audits", "extra"], "drawn for audit", ["last round", "extra"], "vesting", ["state", "words"]],
     entries.map(n => [
       toNode(n.node), n.passes, percent(n.audit_share_basis_points),
       n.last_round ? toRound(n.last_round) : "–", coins(n.vesting_nanos), stateOf(n),

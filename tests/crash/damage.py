@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.errors import NeuroError
+from node.api.operator import open_token
 from node.home import open_home
 from node.node import Node
 from node.settings import Settings
@@ -79,6 +80,7 @@ async def _opened(home: Path) -> Opened:
         raise
     try:
         node.outcomes.restore(node.store.state())
+        open_token(found.directory)
         tip = node.view.tip
         return Opened(tip.height, tip.hash.hex(), node.outcomes.model_root.hex())
     finally:

@@ -66,6 +66,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "segments/lock": (FINE,) * 6,
     "rounds.jsonl": (FINE,) * 6,
     "api.json": (FINE,) * 6,
+    "api-token": (FINE, FINE, FINE, FINE, PLACE, RIGHTS),
     "tokens/*": (FINE,) * 6,
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -259,6 +260,18 @@ def test_what_a_node_says_cannot_steer_the_terminal(home):
             assert b"\x1b]0;evil" not in screen.raw and b"\x1b[31mred" not in screen.raw
             assert "\u202e" not in screen.everything()
         server.shutdown()
+
+
+def test_keys_pressed_while_a_command_runs_stand_at_the_next_prompt_only(home):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        api = f"127.0.0.1:{silent.getsockname()[1]}"
+        with Screen.of_wallet(home, "--api", api) as screen:
+            screen.until("neuro>")
+            screen.enter("status")
+            screen.until(lambda seen: "no wallet" not in seen.splitlines()[-1])  # the bar is gone: it runs
+            screen.type("help sta")
+            seen = screen.until(lambda seen: re.search(r"^neuro> help sta", seen, re.M))
+            assert seen.count("help sta") == 1
 
 
 def test_an_answer_given_before_the_question_is_none(tmp_path):

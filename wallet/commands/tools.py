@@ -100,6 +100,7 @@ def watch(session: Session, *, limit: Annotated[int | None, COUNT, "end after so
     follower = Follower(lambda: session.api, lambda: [to_text(each) for each in own])
     seen, is_away = 0, False
     assert session.client.address  # a node that is away, or of another network, is told at once
+    session.ui.tell("Waiting for payments, earnings and rounds that end. Ctrl-C ends this.")
 
     def hear(kind: str, content: Answered) -> None:
         nonlocal seen, is_away

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from wallet.plain import plain
+from wallet.repl.echo import echo
 from wallet.repl.width import columns
 from wallet.terminal import Terminal, forget_typed
 
@@ -26,6 +27,7 @@ class Asker(Terminal):
     """As at the plain command line, but as wide as the terminal is, and words vanish from it again."""
 
     def __init__(self, is_dumb: bool) -> None:
+        super().__init__()
         self.is_dumb = is_dumb
 
     def password(self, is_new: bool) -> str:
@@ -41,7 +43,8 @@ class Asker(Terminal):
         for _ in range(TRIES):
             *first, last = _parts(f"{question} Type yes or no", columns() - len(": perhaps"))
             click.echo("\n" + "\n".join(first), nl=bool(first))
-            answer = str(click.prompt(last, default="no", show_default=False))
+            with echo(True):
+                answer = str(click.prompt(last, default="no", show_default=False))
             if answer.strip().lower() in ("yes", "no"):
                 return answer.strip().lower() == "yes"
             click.echo("\n".join(_parts("Only yes and no are answers; Enter alone is no.", columns())))

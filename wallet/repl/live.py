@@ -85,7 +85,7 @@ class Live:
         except (WalletError, OSError) as error:
             if str(error) != self._told_trouble:
                 self._told_trouble = str(error)
-                self._say(plain(error, 400))
+                self._say(_capital(plain(error, 400)))
 
     def _take_in(self, kind: str, content: Answered) -> None:
         if kind == "status":
@@ -138,7 +138,7 @@ class Live:
         if self.facts.link is not link:
             self.facts = replace(self.facts, link=link)
             if link is Link.OTHER:
-                self._say(plain(error, 400))
+                self._say(_capital(plain(error, 400)))
             else:
                 self._say(f"No node: {plain(error, 300)}. You can go on; what needs a node will say so.")
 
@@ -148,3 +148,8 @@ class Live:
                 self._lines.append(f"{time.strftime('%H:%M:%S')}  {line}")
             else:
                 self._left_out += 1
+
+
+def _capital(text: str) -> str:
+    """Errors are written as the end of a sentence; here they stand alone."""
+    return text[:1].upper() + text[1:]

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from wallet.errors import BadValue, NoWallet, WalletError
 from wallet.plain import plain
 from wallet.registry import Command, find
 from wallet.repl.asker import Asker
+from wallet.repl.echo import echo
 from wallet.repl.live import Live
 from wallet.repl.local import Leave, all_commands
 from wallet.repl.prompt import Prompt
@@ -46,16 +48,18 @@ class Loop:
         self._greet()
         self.live.start()
         try:
-            while True:
-                try:
-                    self.do(self.prompt.line())
-                except KeyboardInterrupt:
-                    continue  # the line is gone, the prompt stays
-        except (EOFError, Leave):
-            return 0
+            with echo(self.prompt.is_dumb), suppress(EOFError, Leave):
+                self._lines()
         finally:
             self.live.stop()
             self.session.close()
+        return 0
+
+    def _lines(self) -> None:
+        """One after the other. Raises EOFError or Leave at the last one."""
+        while True:
+            with suppress(KeyboardInterrupt):  # the line is gone, the prompt stays
+                self.do(self.prompt.line())
 
     def do(self, line: str) -> None:
         """One line. Whatever is wrong with it is said, and costs nothing else."""
@@ -85,7 +89,9 @@ class Loop:
         if rest in (["--help"], ["-h"]):
             command, rest = self.known["help"], [name]
         try:
-            command.call(typed.read(command, rest), self.session).show(self.console)
+            with echo(self.prompt.is_dumb or "-" in rest):  # what a minus stands for is typed at the terminal
+                answer = command.call(typed.read(command, rest), self.session)
+            answer.show(self.console)
         finally:
             if command.name == "watch":
                 self.live.take()  # it has told the same

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import click
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app, run_in_terminal
+from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -110,10 +110,23 @@ class Prompt:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self.live.has_news:
-                await run_in_terminal(self._print_news)
+                await self._print_above()
             if (now := self._bar()) != shown:
                 shown = now
                 get_app().invalidate()
+
+    async def _print_above(self) -> None:
+        """As `run_in_terminal` does, but the terminal stays as it is: a key pressed just now is not shown twice."""
+        app = get_app()
+        if app.output.responds_to_cpr:
+            await app.renderer.wait_for_cpr_responses()
+        if app.is_done:
+            return
+        app.renderer.erase()
+        self._print_news()
+        app.renderer.reset()
+        app.renderer.request_absolute_cursor_position()
+        app.invalidate()
 
     def _bar(self) -> StyleAndTextTuples:
         return bar.line(self.live.facts, self._lock(), get_app().output.get_size().columns, self._is_unicode)
