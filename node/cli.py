@@ -85,8 +85,8 @@ def settings(**options: Any) -> None:
 def doctor(**options: Any) -> None:
     """Check whether this machine can run a node; ends with status 1 if something prevents it.
 
-    Warnings leave the status at 0. With --json: a list of checks, each with name, verdict, sentence and advice. Peers
-    that are named by --peer are dialled.
+    Warnings leave the status at 0. With --json: `ok` and the `checks`, each with name, verdict, sentence and advice.
+    Peers that are named by --peer are dialled.
 
     Example: neuroshard doctor --json
     """

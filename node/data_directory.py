@@ -21,6 +21,7 @@ uptime.json     seconds of operation         housekeeping.json  payloads whose r
 import fcntl
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,8 @@ class DataDirectory:
 
     def _refuse_foreign(self) -> None:
         """Whatever lies in a directory that is not ours is left as it is. A wallet may be there before a node is."""
-        ours = {"schema", "lock", "schema.partial", "neuroshard.toml", *WALLET_FILES}
         names = {entry.name for entry in self.root.iterdir()}
-        foreign = sorted(name for name in names - ours if not _is_wallet_draft(name))
+        foreign = foreign_names(names)
         if foreign and not (self / "schema").exists():
             if {"network", "keystore.json"} <= names:
                 raise DataDirectoryError(
@@ -135,6 +135,12 @@ class DataDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def foreign_names(names: Iterable[str]) -> list[str]:
+    """Those that may not lie where a first start is to make a node; ascending."""
+    ours = {"schema", "lock", "schema.partial", "neuroshard.toml", *WALLET_FILES}
+    return sorted(name for name in names if name not in ours and not _is_wallet_draft(name))
 
 
 def _is_wallet_draft(name: str) -> bool:

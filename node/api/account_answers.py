@@ -101,7 +101,8 @@ def proven(store: Store, state: State, key: bytes) -> Json:
 
 def earnings_of(store: Store, address: bytes, days: int) -> Json:
     """What an address was paid and lost on each of the last days, the newest block's among them."""
-    before_first = day_at(store.tip().time_ms) - days
+    today = day_at(store.tip().time_ms)
+    before_first = today - days
     records: list[tuple[int, Sums]] = []  # newest first, and one from before these days
     for record in store.sums_by_day(address):
         records.append(record)
@@ -113,6 +114,7 @@ def earnings_of(store: Store, address: bytes, days: int) -> Json:
     return {
         "address": to_text(address),
         "from_height": store.receipts_from,
+        "last_day": day_name(today),
         "days": [{"day": day_name(day), **sums_fields(sums)} for day, sums in reversed(found)],
         "total": sums_fields(_less(records[0][1], records[-1][1])),
     }

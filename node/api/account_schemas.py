@@ -118,8 +118,12 @@ class Sums(Answer):
     burned_nanos = amount()
 
 
+def day_text() -> fields.String:
+    return text(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="UTC, by the time of blocks")
+
+
 class Day(Sums):
-    day = text(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="UTC, by the time of blocks")
+    day = day_text()
 
 
 class Earnings(Answer):
@@ -127,6 +131,7 @@ class Earnings(Answer):
 
     address = address()
     from_height = whole()
+    last_day = day_text()
     days = many(Day)
     total = one(Sums)
 

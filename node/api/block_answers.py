@@ -20,6 +20,7 @@ from node.store import Store, Stored
 
 Json = dict[str, Any]
 INDEX_HEAD = 1 + 21  # the namespace and the address of an entry of the index by address
+READ_BYTES_MAXIMUM = 2_000_000  # of blocks for one page of a wallet: whose are large gets fewer entries at once
 
 
 def block_page(store: Store, limit: int, cursor: int | None) -> Json:
@@ -161,15 +162,17 @@ def transaction_fields(
 def transaction_of(store: Store, identity: bytes) -> Json | None:
     """A finalized transaction by its id."""
     height = store.height_of_transaction(identity)
-    return None if height is None else _transactions(store, height)[identity]
+    return None if height is None else _transactions(store, height, {identity})[identity]
 
 
-def _transactions(store: Store, height: int) -> dict[bytes, Json]:
-    """Everything of one block, by id."""
+def _transactions(store: Store, height: int, wanted: set[bytes]) -> dict[bytes, Json]:
+    """These of one block, by id: the others may be thousands."""
     block, chain_id = need(store, height).block, store.network.chain_id
+    identified = ((each.id(chain_id), each, index) for index, each in enumerate(block.body.transactions))
     return {
-        transaction.id(chain_id): transaction_fields(transaction, chain_id, block.header, index)
-        for index, transaction in enumerate(block.body.transactions)
+        identity: transaction_fields(transaction, chain_id, block.header, index)
+        for identity, transaction, index in identified
+        if identity in wanted
     }
 
 
@@ -183,10 +186,17 @@ def transactions_page(store: Store, address: bytes, limit: int, cursor: bytes | 
         if len(found) > limit:
             break
     blocks: dict[int, dict[bytes, Json]] = {}
-    entries = []
+    entries, read_bytes = [], 0
     for place in found[:limit]:
         height, identity = int.from_bytes(place[:8], "big"), place[8:]
         if height not in blocks:
-            blocks = {height: _transactions(store, height)}
+            shown = {each[8:] for each in found[:limit] if each[:8] == place[:8]}
+            if read_bytes > READ_BYTES_MAXIMUM:
+                break
+            blocks = {height: _transactions(store, height, shown)}
+            read_bytes += len(store.encoded_block(height) or b"")
         entries.append(blocks[height][identity])
-    return {"transactions": entries, "next_cursor": found[limit - 1].hex() if len(found) > limit else None}
+    return {
+        "transactions": entries,
+        "next_cursor": found[len(entries) - 1].hex() if len(found) > len(entries) else None,
+    }

@@ -53,7 +53,7 @@ class Desk:
         self.control = control
         self.limits = limits
         self.rates = Rates(limits)
-        self.requests = Crowd(limits.at_once, "requests")
+        self.requests = Crowd(limits.at_once, "requests", limits.at_once_of_address)
         self.streams = Crowd(limits.streams, "event streams", limits.streams_of_address)
         self.reads = Reads(node.store.database, node.network)
         self.rounds = RoundAnswers()
@@ -62,7 +62,9 @@ class Desk:
         self.events = Events(node)
         self.metrics = Metrics(node, self.events)
         self.host = "127.0.0.1"  # where the server listens
-        self.document: dict[str, Any] = {}
+        self.document = b"{}"
+        self._measured: dict[int, Measured] = {}
+        self._losses = -1, b""  # of so many measurements
 
     def state_for(self, keep: str) -> Hashable:
         """What an answer that is kept so follows from. Read before the answer is made: it is never newer than that."""
@@ -99,14 +101,16 @@ class Desk:
         return encoded(json.dumps(told).encode())
 
     async def losses(self, _: Asked) -> web.StreamResponse:
-        content = {"losses": sampled(self.node.history.entries)}
-        return encoded(json.dumps(content).encode())
+        entries = self.node.history.entries
+        if self._losses[0] != len(entries):
+            self._losses = len(entries), json.dumps({"losses": sampled(entries)}).encode()
+        return encoded(self._losses[1])
 
     async def show_metrics(self, _: Asked) -> web.StreamResponse:
         return web.Response(body=self.metrics.text(), content_type="text/plain", charset="utf-8")
 
     async def show_document(self, _: Asked) -> web.StreamResponse:
-        return encoded(json.dumps(self.document).encode())
+        return encoded(self.document)
 
     async def stream(self, asked: Asked) -> web.StreamResponse:
         with self.streams.joined(asked.request.remote or ""):
@@ -136,11 +140,12 @@ class Desk:
 
     def _local(self) -> Local:
         """For a reading thread, which must not look into what changes."""
-        node = self.node
+        node, entries = self.node, self.node.history.entries
+        # A history of years is put in order once a round, and not for everybody who asks.
+        if len(self._measured) != len(entries):
+            self._measured = {entry.round: entry for entry in entries}
         pace = pace_ms(tuple(node.readings.block_times_ms), node.network.params)
-        return Local(
-            {entry.round: entry for entry in node.history.entries}, node.weights.known, pace, node.traffic.known
-        )
+        return Local(self._measured, node.weights.known, pace, node.traffic.known)
 
     async def proofs(self, asked: Asked) -> web.StreamResponse:
         fields = asked.fields
@@ -197,6 +202,8 @@ class Desk:
         """The fields of a body. Raises Refusal."""
         if request.content_type != "application/json":
             raise Refusal(415, "the body is JSON: send it with Content-Type: application/json")
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refusal(415, "the body is taken as it is: send it without Content-Encoding")
         return checked(schema, strict_json(await read_body(request, self.limits.read_seconds)))
 
     async def _submitted(self, request: web.Request) -> Transaction:

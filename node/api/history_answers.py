@@ -41,7 +41,7 @@ from chain.transactions import (
     Withdraw,
 )
 from chain.transfers import node_id
-from node.api.block_answers import INDEX_HEAD, Json, need
+from node.api.block_answers import INDEX_HEAD, READ_BYTES_MAXIMUM, Json, need
 from node.errors import StoreError
 from node.store import Store, number
 
@@ -58,19 +58,24 @@ Place = bytes
 
 
 def history_page(store: Store, address: bytes, limit: int, cursor: bytes | None) -> Json:
-    """Entries before the cursor's place."""
+    """Entries before the cursor's place: fewer than `limit` where their blocks are large."""
     below = cursor or b"\xff" * CURSOR_BYTES
     found: list[tuple[Place, Json]] = []
-    streams = _receipts(store, address, below), Transactions(store, address).before(below)
+    transactions = Transactions(store, address)
+    streams = _receipts(store, address, below), transactions.before(below)
     for entry in merge(*streams, key=lambda each: each[0], reverse=True):
         found.append(entry)
-        if len(found) > limit:
+        is_enough = transactions.read_bytes > READ_BYTES_MAXIMUM
+        if len(found) > limit or is_enough:
             break
+    else:
+        is_enough = False
+    shown = found[:limit]
     return {
         "address": to_text(address),
         "from_height": max(store.pruned_height + 1, store.receipts_from),
-        "entries": [entry for _, entry in found[:limit]],
-        "next_cursor": found[limit - 1][0].hex() if len(found) > limit else None,
+        "entries": [entry for _, entry in shown],
+        "next_cursor": shown[-1][0].hex() if is_enough or len(found) > limit else None,
     }
 
 
@@ -146,6 +151,7 @@ class Transactions:
     store: Store
     address: bytes
     block: Block | None = None
+    read_bytes: int = 0  # of blocks
 
     def before(self, below: Place) -> Iterator[tuple[Place, Json]]:
         head = b"i" + self.address
@@ -158,6 +164,7 @@ class Transactions:
     def _entry(self, height: int, identity: bytes) -> Json:
         if self.block is None or self.block.header.height != height:
             self.block = need(self.store, height).block
+            self.read_bytes += len(self.store.encoded_block(height) or b"")
         chain_id = self.store.network.chain_id
         found = (each for each in self.block.body.transactions if each.id(chain_id) == identity)
         transaction = next(found, None)

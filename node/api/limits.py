@@ -26,9 +26,11 @@ class Limits:
     burst: int = 200
     addresses: int = 1_024  # whose rate is remembered
     at_once: int = 64
+    at_once_of_address: int = 32  # so that bodies that come slowly from one place leave room for others
     streams: int = 16
     streams_of_address: int = 8  # so that one visitor cannot take them all
     connections: int = 256
+    connections_of_address: int = 128
     read_seconds: float = 10  # for a request's head, and again for its body
     kept_seconds: float = 0.1  # for which the status and the like are told again as they were
     origins: tuple[str, ...] = ()  # of other sites' pages that may read
@@ -52,7 +54,7 @@ class Rates:
 
     def take(self, address: str) -> None:
         """Count one request. Raises Refusal 429, saying when the next one is welcome."""
-        name, now, rate = _network_of(address), self._now(), self.limits.requests_per_second
+        name, now, rate = network_of(address), self._now(), self.limits.requests_per_second
         left, since = self._buckets.pop(name, (float(self.limits.burst), now))
         left = min(self.limits.burst, left + (now - since) * rate)
         allowed = left >= 1
@@ -66,7 +68,7 @@ class Rates:
 
 
 @lru_cache(maxsize=1_024)
-def _network_of(address: str) -> str:
+def network_of(address: str) -> str:
     """An IPv6 client owns at least 64 bits of addresses: they share a bucket."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -92,10 +94,10 @@ class Crowd:
         """Raises Refusal 503 if it is full, and 429 if this address fills its part."""
         if self.present >= self.most:
             raise Refusal(503, f"{self.present} {self.name} are open already: try again soon", retry_after_seconds=1)
-        name = _network_of(address)
+        name = network_of(address)
         own = self._of_address.get(name, 0)
         if own >= self.most_of_address:
-            raise Refusal(429, f"{own} {self.name} of this address are open: close one", retry_after_seconds=1)
+            raise Refusal(429, f"{own} {self.name} of this address are open already: end one", retry_after_seconds=1)
         self.present += 1
         self._of_address[name] = own + 1
         try:

@@ -23,11 +23,12 @@ FAILURES = Limits(requests_per_second=0.1, burst=5)
 
 
 def open_token(directory: DataDirectory) -> str:
-    """The token of a data directory, made if there is none that is whole. Raises NodeError."""
+    """The token of a data directory, made if there is none that is whole and a secret. Raises NodeError."""
     path = directory / TOKEN_FILE
     try:
         kept = path.read_text(errors="replace").strip() if path.exists() else ""
-        if re.fullmatch(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}", kept):
+        # A file that others could read, as a copy may be, is worth nothing any more.
+        if re.fullmatch(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}", kept) and not path.stat().st_mode & 0o077:
             return kept
         made = secrets.token_hex(TOKEN_BYTES)
         write_atomically(path, made.encode() + b"\n", "api-token")

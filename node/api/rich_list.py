@@ -122,7 +122,7 @@ def owner_fields(rank: int, owner: Owner, circulating: int) -> Json:
 
 
 class RichList:
-    """The newest ranking, made when somebody asks and the one before is too old. Who asks meanwhile waits for it."""
+    """The newest ranking, made when somebody asks and the one before is too old, which others are told meanwhile."""
 
     def __init__(self) -> None:
         self._ranking: Ranking | None = None
@@ -131,6 +131,8 @@ class RichList:
 
     async def page(self, reads: Reads, height: int, limit: int, cursor: int | None) -> Json:
         """`height`: the newest finalized one."""
+        if self._ranking is not None and self._making.locked():
+            return rich_page(self._ranking, limit, cursor)
         async with self._making:
             ranking = self._ranking
             if ranking is None or (ranking.height != height and time.monotonic() >= self._until):

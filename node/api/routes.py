@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from node.api import account_questions, audit_schemas, questions, round_schemas, schemas
 from node.api.account_routes import ACCOUNT_ROUTES
 from node.api.desk import Asked, Desk, checked, encoded
-from node.api.faults import Refusal
+from node.api.faults import Refusal, answer_of
 from node.api.kept import LEDGER, MOMENT, WAITING
 from node.api.operator_routes import OPERATOR_ROUTES
 from node.api.page_routes import PAGE_ROUTES
@@ -148,7 +148,17 @@ ROUTES: tuple[Route, ...] = (
 
 def add_routes(app: web.Application, desk: Desk) -> None:
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, served(route, desk), name=route.name)
+        app.router.add_route(route.method, route.path, served(route, desk), name=route.name, expect_handler=expected)
+
+
+async def expected(request: web.Request) -> web.Response | None:
+    """Let a client that waits for it send its body, as aiohttp does, and refuse other wishes in our shape."""
+    if request.headers["Expect"].lower() != "100-continue":
+        return answer_of(Refusal(417, "Expect may say 100-continue only", "expectation_failed"))
+    if request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # The answer itself has not begun.
+    return None
 
 
 def served(route: Route, desk: Desk) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

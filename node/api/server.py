@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from aiohttp import web
 from node.api.desk import Desk
 from node.api.document import openapi
 from node.api.faults import HEADERS, Refusal, answer_of, of_http
-from node.api.limits import BODY_BYTES_MAXIMUM, Limits, check_host, check_origin, read_by
+from node.api.limits import BODY_BYTES_MAXIMUM, Limits, check_host, check_origin, is_loopback, network_of, read_by
 from node.api.operator import Control
 from node.api.routes import add_routes
 from node.data_directory import DataDirectory, write_atomically
@@ -52,7 +53,7 @@ def make_app(desk: Desk) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAXIMUM, middlewares=[guarded])
     app.on_response_prepare.append(with_headers)
     add_routes(app, desk)
-    desk.document = openapi()
+    desk.document = json.dumps(openapi()).encode()
     return app
 
 
@@ -65,7 +66,7 @@ async def _answered(request: web.Request, answer: Next, desk: Desk) -> web.Strea
             check_origin(request)
         if request.match_info.route.name == "events":
             return await answer(request)  # They have a bound of their own.
-        with desk.requests.joined():
+        with desk.requests.joined(request.remote or ""):
             return await answer(request)
     except Refusal as refusal:
         return answer_of(refusal)
@@ -105,15 +106,30 @@ class Server(web.Server):
     """Makes our protocol for each connection, of which there is a bound."""
 
     most = 0
+    most_of_address = 0
     options: dict[str, Any]
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._addresses: dict[web.RequestHandler, str] = {}
+        self._of_address: Counter[str] = Counter()
 
     def __call__(self) -> web.RequestHandler:
         return Protocol(self, loop=asyncio.get_running_loop(), **self.options)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        if len(self.connections) > self.most:
+        peer = transport.get_extra_info("peername")
+        address = self._addresses[handler] = network_of(str(peer[0]) if peer else "")
+        self._of_address[address] += 1
+        if len(self.connections) > self.most or self._of_address[address] > self.most_of_address:
             transport.abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        if (address := self._addresses.pop(handler, None)) is not None:
+            self._of_address.subtract((address,))
+            self._of_address = +self._of_address  # without those that have none
 
 
 class Runner(web.AppRunner):
@@ -126,7 +142,7 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         usual = await super()._make_server()
         server = Server(usual.request_handler, request_factory=usual.request_factory)
-        server.most = self.limits.connections
+        server.most, server.most_of_address = self.limits.connections, self.limits.connections_of_address
         server.options = {
             "access_log": None,
             # aiohttp closes a connection whose next request is not whole by then: a slow one as well as an idle one.
@@ -135,6 +151,7 @@ class Runner(web.AppRunner):
             "max_line_size": HEAD_BYTES_MAXIMUM,
             "max_field_size": HEAD_BYTES_MAXIMUM,
             "max_headers": HEADERS_MAXIMUM,
+            "auto_decompress": False,  # No body is taken packed: what is said to be and is not would fail in aiohttp.
         }
         return server
 
@@ -152,7 +169,7 @@ class Api:
     async def start(self, wanted: str | None) -> str:
         """Raises NodeError if an address that was asked for is taken."""
         host, port = parse_address(wanted or DEFAULT_API)
-        self.desk.host = host
+        self.desk.host = host = host.lower()
         self.desk.events.start()
         await self._runner.setup()
         tries = 1 if wanted else API_PORTS_TRIED
@@ -162,11 +179,22 @@ class Api:
             except OSError as error:
                 reason = error.strerror
                 continue
+            self._check_name(host, port)
             shown = f"[{host}]" if ":" in host else host
             address = f"{shown}:{candidate or self._runner.addresses[0][1]}"
             self._write_note(address)
             return address
         raise NodeError(f"cannot listen on {host}:{port}: {reason}; choose another with --api HOST:PORT")
+
+    def _check_name(self, host: str, port: int) -> None:
+        """A name that only this machine has would be taken for one that others ask for, and any Host be answered.
+
+        Raises NodeError.
+        """
+        if not is_loopback(host) and all(is_loopback(str(bound[0])) for bound in self._runner.addresses):
+            raise NodeError(
+                f"{host} is a name for this machine alone: say --api 127.0.0.1:{port}, or an address that others reach"
+            )
 
     def _write_note(self, address: str) -> None:
         content = {"address": address, "pid": os.getpid(), "chain_id": self._chain_id}

@@ -1,7 +1,8 @@
 """Events of single wallets, for listeners that have named their addresses."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from chain.address import address_of, to_text
 from chain.genesis import Network
@@ -15,27 +16,36 @@ MONEY_TOLD = 16  # payments of one block to one listener, and as many earnings
 
 
 @dataclass(frozen=True, slots=True)
+class Happening:
+    """What may become an event. Its content is made for those that are told: thousands may only be counted."""
+
+    kind: str
+    wallets: frozenset[bytes]
+    told: Callable[[], Json]
+
+
+@dataclass(frozen=True, slots=True)
 class WalletEvent:
     kind: str
     wallets: frozenset[bytes]
     content: Json
 
 
-def wallet_events(applied: Applied, addresses: frozenset[bytes], network: Network) -> list[WalletEvent]:
+def wallet_events(applied: Applied, addresses: frozenset[bytes], network: Network) -> list[Happening]:
     """What a block means to any of these addresses: payments in their order, then what was earned or lost."""
     return [*_payments(applied, addresses, network), *_earnings(applied, addresses)]
 
 
-def chosen(events: Sequence[WalletEvent], addresses: frozenset[bytes]) -> Iterator[WalletEvent]:
+def chosen(events: Sequence[Happening], addresses: frozenset[bytes]) -> Iterator[WalletEvent]:
     """Those of some addresses, at most MONEY_TOLD of a kind: the last of them says how many were left out."""
     for kind in ("payment", "earning"):
         found = [event for event in events if event.kind == kind and event.wallets & addresses]
         for place, event in enumerate(found[:MONEY_TOLD], 1):
             left_out = len(found) - MONEY_TOLD if place == MONEY_TOLD else 0
-            yield replace(event, content=event.content | {"left_out": left_out})
+            yield WalletEvent(kind, event.wallets, event.told() | {"left_out": left_out})
 
 
-def _payments(applied: Applied, addresses: frozenset[bytes], network: Network) -> Iterator[WalletEvent]:
+def _payments(applied: Applied, addresses: frozenset[bytes], network: Network) -> Iterator[Happening]:
     height = applied.block.header.height
     for transaction in applied.block.body.transactions:
         payments = payments_of(transaction, network.params)
@@ -45,13 +55,18 @@ def _payments(applied: Applied, addresses: frozenset[bytes], network: Network) -
         concerning = [each for each in payments if sender in addresses or each[0] in addresses]
         if not concerning:
             continue
-        identity = transaction.id(network.chain_id).hex()
+        identity = transaction.id(network.chain_id)
         for payee, amount in concerning:
-            told = {"id": identity, "height": height, "from": to_text(sender), "to": to_text(payee)}
-            yield WalletEvent("payment", frozenset((sender, payee)), told | {"amount_nanos": str(amount)})
+            told = partial(_payment, identity, height, sender, payee, amount)
+            yield Happening("payment", frozenset((sender, payee)), told)
 
 
-def _earnings(applied: Applied, addresses: frozenset[bytes]) -> Iterator[WalletEvent]:
+def _payment(identity: bytes, height: int, sender: bytes, payee: bytes, amount: int) -> Json:
+    named = {"id": identity.hex(), "height": height, "from": to_text(sender), "to": to_text(payee)}
+    return named | {"amount_nanos": str(amount)}
+
+
+def _earnings(applied: Applied, addresses: frozenset[bytes]) -> Iterator[Happening]:
     told: dict[bytes, list[Receipt]] = {}
     for receipt in applied.receipts:
         for wallet in concerned(receipt, applied.state):
@@ -60,7 +75,10 @@ def _earnings(applied: Applied, addresses: frozenset[bytes]) -> Iterator[WalletE
     for wallet, receipts in told.items():
         for _, entry in receipt_entries(receipts, wallet):
             if entry["amount_nanos"] is not None:
-                names = ("kind", "amount_nanos", "round", "node")
-                content = {"address": to_text(wallet), "height": applied.block.header.height}
-                content |= {name: entry[name] for name in names}
-                yield WalletEvent("earning", frozenset((wallet,)), content)
+                height = applied.block.header.height
+                yield Happening("earning", frozenset((wallet,)), partial(_earning, wallet, height, entry))
+
+
+def _earning(wallet: bytes, height: int, entry: Json) -> Json:
+    names = ("kind", "amount_nanos", "round", "node")
+    return {"address": to_text(wallet), "height": height, **{name: entry[name] for name in names}}

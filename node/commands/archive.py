@@ -25,7 +25,7 @@ from node.key_value import KeyValue, open_key_value
 from node.model_store import ModelStore
 from node.payload_store import PayloadStore
 from node.progress import neuro
-from node.store import PRUNED, Store, upgraded
+from node.store import CHAIN, PRUNED, SCHEMA_KEY, Store, upgraded
 from node.template import Learning
 
 
@@ -58,7 +58,11 @@ def stopped(data_directory: Path) -> Iterator[Stopped]:
             )
         database = open_key_value(directory / "ledger")
         try:
-            upgraded(database)
+            if database.get(CHAIN) is not None and not upgraded(database):
+                raise NodeError(
+                    f"the ledger has schema {database.get(SCHEMA_KEY)!r}, which this program does not know: use the "
+                    "one that wrote it"
+                )
             yield Stopped(directory, network, database)
         finally:
             database.close()

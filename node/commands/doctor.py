@@ -12,7 +12,7 @@ from node.settings import Settings
 
 
 def show(settings: Settings, as_json: bool) -> None:
-    """Print every finding as it comes, or one JSON list at the end; status 1 if something prevents running."""
+    """Print every finding as it comes, or one JSON object at the end; status 1 if something prevents running."""
     place = Place(
         settings.data_directory,
         settings.api,
@@ -27,6 +27,8 @@ def show(settings: Settings, as_json: bool) -> None:
         found.append((name, finding))
         if not as_json:
             click.echo(words(name, finding))
+    status = exit_status([finding for _, finding in found])
     if as_json:
-        click.echo(json.dumps([{"name": name, **asdict(finding)} for name, finding in found]))
-    sys.exit(exit_status([finding for _, finding in found]))
+        checks = [{"name": name, **asdict(finding)} for name, finding in found]
+        click.echo(json.dumps({"ok": not status, "checks": checks}))
+    sys.exit(status)

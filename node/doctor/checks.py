@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from node.doctor.directory import disk_room, disk_speed, layout, permissions, running_node, times
+from node.doctor.directory import disk_room, disk_speed, layout, ledger, permissions, running_node, times
 from node.doctor.finding import PROBLEM, WARNING, Finding, Place
 from node.doctor.machine import clock, clock_kept, cores, memory
 from node.doctor.packages import databases, fast_packages, graphics_card, name_clashes, packages, python_version
@@ -20,6 +20,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("fast packages", fast_packages),
     ("data directory", layout),
     ("permissions", permissions),
+    ("ledger", ledger),
     ("wallet", wallet),
     ("running node", running_node),
     ("its API", answers),

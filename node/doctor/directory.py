@@ -9,10 +9,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from chain.errors import NeuroError
 from node.clock import clock_text
-from node.data_directory import read_json
+from node.data_directory import foreign_names, read_json
 from node.doctor.finding import Finding, Place, ok, problem, warning
-from node.errors import DataDirectoryError
+from node.errors import DataDirectoryError, StoreError
 from node.schema import SCHEMA, number_of
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -75,6 +76,8 @@ def judged_speed(write_s: float, sync_s: float) -> Finding:
 
 def permissions(place: Place) -> Finding:
     """Nobody else may read what owns money."""
+    if (blocked := next((path for path in place.directory.parents if path.exists()), None)) and not blocked.is_dir():
+        return problem(f"{blocked} is not a folder.", "choose another with --data-dir")
     if not place.directory.exists():
         return ok(f"{place.directory} does not exist yet: it will be made, readable by you only.")
     if not place.directory.is_dir():
@@ -99,11 +102,10 @@ def layout(place: Place) -> Finding:
     """Empty, or a data directory of this program's schema."""
     root = place.directory
     with suppress(OSError):
-        entries = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
+        entries = {entry.name for entry in root.iterdir()} if root.is_dir() else set()
         schema = root / "schema"
         if not schema.exists():
-            foreign = [name for name in entries if name not in ("lock", "neuroshard.toml", "schema.partial")]
-            if foreign:
+            if foreign := foreign_names(entries):
                 return problem(
                     f"{root} is not empty and no data directory of NeuroShard (it holds {foreign[0]}).",
                     "choose another with --data-dir",
@@ -188,26 +190,44 @@ def newest_file(directory: Path) -> tuple[float, str]:
     return max(found)
 
 
+def ledger(place: Place) -> Finding:
+    """Whether what a node has written can be opened; one that runs has opened it."""
+    if is_running(place.directory) or not place.directory.is_dir():
+        return ok("The ledger was not opened: a node works on it, or there is none yet.")
+    try:
+        block_s, why = _last_block(place)
+    except StoreError as error:
+        sentence, _, advice = str(error).rpartition("; " if "; " in str(error) else ": ")
+        return problem(f"{sentence[:1].upper()}{sentence[1:]}.", advice)
+    except (ImportError, NeuroError, OSError) as error:
+        return ok(f"The ledger was not opened: {error}.")  # What is missing there is another check's finding.
+    return ok(f"The ledger can be opened; {why}." if block_s is None else "The ledger can be opened.")
+
+
 def last_block_time(place: Place) -> tuple[float | None, str]:
     """The time of the ledger's last block in seconds, or why it is unknown."""
     try:
-        from node.commands.opening import network_of, opened
-        from node.errors import NodeError
-        from node.key_value import open_key_value
-        from node.store import BEFORE_RECEIPTS, SCHEMA_KEY, Store
+        return _last_block(place)
     except ImportError as error:
         return None, f"the ledger cannot be opened without {error.name}"
-    try:
-        with opened(place.directory) as directory:
-            if not any((directory / "ledger").glob("*")):
-                return None, "there is no block yet"
-            database = open_key_value(directory / "ledger")
-            try:
-                if database.get(SCHEMA_KEY) == BEFORE_RECEIPTS:  # A check changes nothing.
-                    return None, "the next start brings the ledger up to date"
-                store = Store(database, network_of(directory))
-                return (store.tip().time_ms / 1000, "") if store.height else (None, "there is no block yet")
-            finally:
-                database.close()
-    except (NodeError, OSError) as error:
+    except (NeuroError, OSError) as error:
         return None, f"the last block was not read ({error})"
+
+
+def _last_block(place: Place) -> tuple[float | None, str]:
+    """Raises ImportError, OSError, an error of the family; StoreError if the ledger is no good."""
+    from node.commands.opening import network_of, opened
+    from node.key_value import open_key_value
+    from node.store import BEFORE_RECEIPTS, SCHEMA_KEY, Store
+
+    with opened(place.directory) as directory:
+        if not any((directory / "ledger").glob("*")):
+            return None, "there is no block yet"
+        database = open_key_value(directory / "ledger")
+        try:
+            if database.get(SCHEMA_KEY) == BEFORE_RECEIPTS:  # A check changes nothing.
+                return None, "the next start brings the ledger up to date"
+            store = Store(database, network_of(directory))
+            return (store.tip().time_ms / 1000, "") if store.height else (None, "there is no block yet")
+        finally:
+            database.close()

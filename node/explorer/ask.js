@@ -1,6 +1,6 @@
 // Asking the node, and hearing from it: by events while a stream is open, else by asking again and again.
 
-const POLL_MS = 3000, RECONNECT_MS = 5000, GATHER_MS = 1000;
+const POLL_MS = 3000, RECONNECT_MS = 5000, GATHER_MS = 1000, PATIENCE_MS = 20_000;
 
 // Nobody answered.
 export class Away extends Error {
@@ -20,7 +20,7 @@ export class Refused extends Error {
 export async function ask(path) {
   let answer = null;
   try {
-    answer = await fetch(path, {headers: {Accept: "application/json"}});
+    answer = await fetch(path, {headers: {Accept: "application/json"}, signal: AbortSignal.timeout(PATIENCE_MS)});
   } catch {
     throw new Away();
   }
@@ -44,6 +44,20 @@ export function gathered(work) {
   let timer = null;
   return () => {
     if (timer === null) timer = setTimeout(() => { timer = null; work(); }, GATHER_MS);
+  };
+}
+
+// One work at a time, and one more for all who ask meanwhile: so what was asked first never covers what was asked later.
+export function inTurn(work) {
+  let last = Promise.resolve(), waiting = null;
+  return () => {
+    if (waiting !== null) return waiting;
+    waiting = last.then(() => {
+      waiting = null;
+      return work();
+    });
+    last = waiting.catch(() => {});
+    return waiting;
   };
 }
 

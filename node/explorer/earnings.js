@@ -15,9 +15,9 @@ const DAY_MS = 86_400_000;
 
 const amount = value => Math.max(0, value).toLocaleString("en", {maximumFractionDigits: value < 1 ? 6 : 2});
 
-// Every day up to this one, also those on which nothing was earned, so that equal distances are equal times.
+// Every day up to the newest block's, whatever this machine's clock says; also those on which nothing was earned, so that equal distances are equal times.
 function everyDay(found, count) {
-  const told = new Map(found.days.map(day => [day.day, day])), last = Date.parse(new Date().toISOString().slice(0, 10));
+  const told = new Map(found.days.map(day => [day.day, day])), last = Date.parse(found.last_day);
   return Array.from({length: count}, (_, index) => {
     const name = new Date(last - (count - 1 - index) * DAY_MS).toISOString().slice(0, 10), day = told.get(name);
     return {day: name, values: KINDS.map(kind => day ? inNeuro(day[kind.key]) : 0)};

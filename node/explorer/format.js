@@ -28,10 +28,11 @@ export function signed(value) {
 }
 
 // Nanos are whole numbers that a Number cannot hold: they stay text.
+export const grouped = digits => String(digits).replace(/\B(?=(\d{3})+$)/g, ",");
+
 export function split(nanos) {
   const digits = String(nanos).padStart(10, "0");
-  const whole = digits.slice(0, -9).replace(/\B(?=(\d{3})+$)/g, ",");
-  return [whole, digits.slice(-9)];
+  return [grouped(digits.slice(0, -9)), digits.slice(-9)];
 }
 
 export function neuro(nanos) {

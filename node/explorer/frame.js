@@ -1,10 +1,10 @@
 // What every page has: the chain's name, the search, and the way past the navigation.
 
-import {Away, Refused, ask, follow, gathered, wordsOf} from "./ask.js";
+import {Away, Refused, ask, follow, gathered, inTurn, wordsOf} from "./ask.js";
 import {link, make, place, put, say} from "./parts.js";
 
 // Where a search may lead: the explorer's own pages.
-const PAGE = /^\/[a-z-]+\.html(#[0-9a-z/]*)?$/;
+const CHAIN = /^[0-9a-f]{64}$/, PAGE = /^\/[a-z-]+\.html(#[0-9a-z/]*)?$/;
 
 function showFound(results) {
   const good = results.filter(each => PAGE.test(each.page));
@@ -27,7 +27,12 @@ async function search(event) {
   }
 }
 
+let chain = "";
+
+// What a page remembers of one chain says nothing of another that a node at this address serves since.
 export function showChain(status) {
+  if (chain !== status.chain_id && CHAIN.test(chain) && CHAIN.test(status.chain_id)) location.reload();
+  chain = status.chain_id;
   say("chain", status.chain_id.slice(0, 12));
 }
 
@@ -58,7 +63,7 @@ async function tried(work) {
 
 // A page that follows the node. `read` reads all of it, also after events of the `kinds`; `on` acts on events with what they hold.
 export function live(read, kinds = ["block"], on = {}) {
-  const whole = () => tried(read), lost = error => tell(error.message);
+  const whole = inTurn(() => tried(read)), lost = error => tell(error.message);
   const again = gathered(() => whole().catch(lost));
   const acts = {...on, status: found => {
     showChain(found);
@@ -88,7 +93,7 @@ export function named(pattern, wanted) {
 
 // A page that is read once, and again for another name behind #.
 export function once(read) {
-  const turn = () => tried(read).catch(error => complain(error.message));
+  const whole = inTurn(() => tried(read)), turn = () => whole().catch(error => complain(error.message));
   addEventListener("hashchange", () => { put(place("found")); turn(); });
   ask("/v1/status").then(showChain).catch(() => {});
   return turn();

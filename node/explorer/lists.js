@@ -14,6 +14,9 @@ export function growing(id, path, key, show, limit = 20) {
     const joint = question.includes("?") ? "&" : "?";
     const found = await ask(question + joint + "limit=" + limit + (cursor === null ? "" : "&cursor=" + encodeURIComponent(cursor)));
     if (question !== path()) return;
+    // The list was made longer, or its beginning read anew, while this was under way: no gap, and nothing taken back.
+    if (cursor === null && isLong && asked === question) return;
+    if (cursor !== null && cursor !== next) return page(question, next);
     items = cursor === null ? found[key] : [...items, ...found[key]];
     [next, asked, isLong] = [found.next_cursor, question, cursor !== null];
     button.hidden = next === null;

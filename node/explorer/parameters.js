@@ -1,7 +1,7 @@
 // What the genesis fixes for ever, and what a transaction costs now.
 
 import {ask} from "./ask.js";
-import {moment, neuro, number} from "./format.js";
+import {grouped, moment, neuro, number} from "./format.js";
 import {once} from "./frame.js";
 import {amounts, code, coins, facts, make, table, toBlock, toWallet, whole} from "./parts.js";
 
@@ -18,8 +18,7 @@ function showFees(f) {
 
 // A large number is easier to read in groups; one that counts nanos also in NEURO.
 function worded(parameter) {
-  const digits = parameter.value.replace(/\B(?=(\d{3})+$)/g, ",");
-  return make("span", {}, digits, /nanos|stake|reward|minimum_bond/.test(parameter.name) && parameter.value.length > 7 ? " = " + neuro(parameter.value) : "");
+  return make("span", {}, grouped(parameter.value), /nanos|stake|reward|minimum_bond/.test(parameter.name) && parameter.value.length > 7 ? " = " + neuro(parameter.value) : "");
 }
 
 function show(p) {

@@ -1,6 +1,6 @@
 // How transactions are told.
 
-import {neuro, number, plural, time} from "./format.js";
+import {grouped, neuro, plural, time} from "./format.js";
 import {code, coins, make, table, toBlock, toTransaction, toWallet} from "./parts.js";
 
 // What an action does, in words; keys and addresses are shown beside it.
@@ -27,7 +27,7 @@ const COLUMNS = [["transaction", "words"], "block", ["time", "extra"], ["sender"
 export function showTransactions(id, transactions, empty) {
   table(id, "Amounts in NEURO.", COLUMNS, transactions.map(t => [
     toTransaction(t.id), t.height === null ? "waiting" : toBlock(t.height), t.time_ms === null ? "–" : time(t.time_ms), toWallet(t.sender),
-    wordsOf(t.action), payeeOf(t.action), coins(amountOf(t.action)), number(Number(t.tip_nanos)),
+    wordsOf(t.action), payeeOf(t.action), coins(amountOf(t.action)), grouped(t.tip_nanos),
   ]), empty);
 }
 

@@ -45,7 +45,7 @@ def poisoned(content: Any, turns: Any, keeps_numbers: bool, name: str = "") -> A
         return {key: poisoned(value, turns, keeps_numbers, key) for key, value in content.items()}
     if isinstance(content, list):
         return [poisoned(each, turns, keeps_numbers, name) for each in content]
-    is_number = name.endswith("_nanos") or name in ("value", "day")
+    is_number = name.endswith("_nanos") or name in ("value", "day", "last_day")
     if not isinstance(content, str) or (keeps_numbers and is_number):
         return content
     return TEXTS[next(turns) % len(TEXTS)]

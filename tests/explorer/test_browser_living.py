@@ -1,11 +1,12 @@
 """The explorer while its node goes on, stops and comes back; by keyboard, and by its search."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from node.api.server import Api
 from tests.explorer.browser import PHONE, needs_browser, visiting
@@ -149,6 +150,39 @@ async def test_a_page_that_nobody_looks_at_leaves_its_stream_to_others(served: S
                 await visitor.until("#state", lambda text: text.endswith("live."))
             while served.api.desk.streams.present != 1:
                 await visitor.page.wait_for_timeout(50)
+
+
+async def test_an_answer_that_comes_late_does_not_cover_what_is_asked_for_since(
+    served: Served, browser: Browser
+) -> None:
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/round.html#2")
+        await visitor.until("#name", lambda text: text == "2")
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            await asyncio.sleep(0.5)
+            await route.fulfill(response=answer)
+
+        await visitor.page.route("**/v1/rounds/3", late)
+        await visitor.page.evaluate("location.hash = '#3'")
+        await visitor.page.wait_for_timeout(100)
+        await visitor.page.evaluate("location.hash = '#1'")
+        await visitor.page.wait_for_timeout(1_000)
+        await visitor.until("#name", lambda text: text == "1")
+        await visitor.page.unroute_all(behavior="ignoreErrors")
+
+
+async def test_a_node_of_another_chain_at_the_same_address_is_shown_afresh(served: Served, browser: Browser) -> None:
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/block.html#3")
+        await visitor.until("#state", lambda text: text.endswith("live."))
+        await visitor.until("#chain", lambda text: len(text) == 12)
+        # Another chain has been here before, as far as this page knows.
+        change = "showChain({chain_id: 'ab'.repeat(32)})"
+        async with visitor.page.expect_event("load"):
+            await visitor.page.evaluate(f"() => {{ import('/explorer/frame.js').then(made => made.{change}); }}")
+        await visitor.until("#name", lambda text: text == "3")
 
 
 async def test_what_has_not_changed_stays_as_it_is_and_can_be_marked_and_copied(

@@ -1,12 +1,13 @@
 """Every page of the explorer in a real browser on a real node: facts, both colour schemes, a phone, assistive tools."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from node.api.page_files import PAGES
 from tests.explorer.browser import PHONE, WIDE, needs_browser, visiting
@@ -127,6 +128,31 @@ async def test_older_blocks_come_when_they_are_asked_for(served: Served, browser
         await visitor.page.get_by_role("button", name="Older blocks").click()
         await visitor.until("#blocks", lambda text: str(height - 20) in text.split())
         assert len(await visitor.rows("blocks")) == min(40, height)
+
+
+async def test_older_blocks_stay_when_the_beginning_of_the_list_comes_late(served: Served, browser: Browser) -> None:
+    height = (await served.get("/v1/status"))["height"]
+    async with visiting(browser, served.url) as visitor:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            asked.set()
+            await goes_on.wait()
+            await route.fulfill(response=answer)
+
+        await visitor.go("/block.html")
+        await visitor.page.route("**/v1/blocks?limit=20", late)
+        # As after an event: the newest are asked for again.
+        await visitor.page.evaluate("dispatchEvent(new Event('hashchange'))")
+        await asked.wait()
+        await visitor.page.get_by_role("button", name="Older blocks").click()
+        while len(await visitor.rows("blocks")) < min(40, height):
+            await visitor.page.wait_for_timeout(50)
+        goes_on.set()
+        await visitor.quiet()
+        assert len(await visitor.rows("blocks")) == min(40, height)
+        await visitor.page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_what_is_not_there_is_said_in_the_nodes_words(served: Served, browser: Browser) -> None:

@@ -38,8 +38,9 @@ from chain.receipts import (
 )
 from chain.stakes import Stake, Unbonding, stake_of
 from chain.state import Account, NodeRecord, Vesting, node_key, vesting_key
-from chain.transactions import MultiTransfer, Payment, ServicePayment, Transfer
+from chain.transactions import MultiTransfer, Payment, ServicePayment, Transaction, Transfer
 from chain.transition import Applied
+from node.api import block_answers
 from node.api.account_answers import NODES_TOLD, VESTING_TOLD, account_of, day_name, earnings_of, vesting_parts
 from node.api.account_questions import ADDRESSES_MAXIMUM, DAYS_MAXIMUM, DAYS_USUAL
 from node.api.account_schemas import Entry
@@ -317,6 +318,7 @@ def test_a_wallet_that_was_idle_for_the_days_asked_for_earned_nothing_in_them(ag
     found = earnings_of(copy.store, IDENTITY.address, 30)
     assert found["days"] == [] and set(found["total"].values()) == {"0"}
     assert copy.store.sums_of(IDENTITY.address).minted > 0
+    assert found["last_day"] == day_name(aged.view.tip.time_ms // DAY_MS + 50)  # by the chain's clock
 
 
 @pytest.mark.parametrize(("day", "name"), [(0, "1970-01-01"), (19_723, "2024-01-01"), (2**32 - 1, "9999-12-31")])
@@ -529,6 +531,10 @@ async def test_a_ranking_is_made_once_for_all_who_ask_and_again_when_it_is_old(
     rich._until = float("-inf")
     await rich.page(reads, height, 5, None)
     assert len(made) == 1  # Old, and nothing has changed.
+    # While one of them has a new one made, nobody else waits and takes places from other requests.
+    rich._until = float("-inf")
+    async with rich._making:
+        assert await rich.page(reads, height + 1, 5, None) == pages[0]
     await rich.page(reads, height + 1, 5, None)
     assert len(made) == 2
     reads.close()
@@ -564,6 +570,51 @@ def test_of_many_payments_in_one_block_some_are_told_and_the_rest_are_counted(ag
     mine = frozenset((PAID,))
     told = list(chosen(wallet_events(applied, mine, aged.network), mine))
     assert [event.content["left_out"] for event in told] == [0] * (MONEY_TOLD - 1) + [count - MONEY_TOLD]
+
+
+def test_only_what_is_told_of_a_full_block_is_written_out(aged: LoneNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    monkeypatch.setattr("node.api.wallet_events.to_text", lambda address: written.append(address) or "")
+    applied = paying_block(aged, MultiTransfer(tuple(Payment(PAID, 1) for _ in range(200))))
+    assert len(list(chosen(wallet_events(applied, frozenset((PAID,)), aged.network), frozenset((PAID,))))) == MONEY_TOLD
+    assert len(written) == 2 * MONEY_TOLD
+
+
+def test_of_a_full_block_only_the_transactions_that_are_asked_for_are_written_out(
+    aged: LoneNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = block_answers.transactions_page(aged.store, IDENTITY.address, 100, None)["transactions"]
+    assert len(whole) > 1
+    written: list[str] = []
+    fields = block_answers.transaction_fields
+
+    def counting(transaction: Transaction, *more: Any) -> Any:
+        written.append(transaction.id(aged.network.chain_id).hex())
+        return fields(transaction, *more)
+
+    monkeypatch.setattr(block_answers, "transaction_fields", counting)
+    page = block_answers.transactions_page(aged.store, IDENTITY.address, 1, None)
+    assert [each["id"] for each in page["transactions"]] == written == [whole[0]["id"]]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_large_blocks_make_pages_shorter_and_leave_nothing_out(
+    aged: LoneNode, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    def walked(read: Any, key: str) -> list[Any]:
+        found, cursor, pages = [], None, 0
+        while not pages or cursor is not None:
+            page = read(aged.store, IDENTITY.address, limit, cursor and bytes.fromhex(cursor))
+            found, cursor, pages = found + page[key], page["next_cursor"], pages + 1
+        return [found, pages]
+
+    reads = ((history_page, "entries"), (block_answers.transactions_page, "transactions"))
+    whole = [walked(read, key) for read, key in reads]
+    for module in ("history_answers", "block_answers"):
+        monkeypatch.setattr(f"node.api.{module}.READ_BYTES_MAXIMUM", 0)
+    for (read, key), (expected, pages) in zip(reads, whole, strict=True):
+        again, shorter = walked(read, key)
+        assert again == expected and len(expected) > 1 and (shorter > pages or limit == 1)
 
 
 def test_an_earning_is_told_to_its_wallet_alone(aged: LoneNode) -> None:

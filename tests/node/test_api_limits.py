@@ -14,6 +14,9 @@ from chain.transactions import Transfer
 from node.api.faults import Refusal
 from node.api.limits import BODY_BYTES_MAXIMUM, Crowd, Limits, Rates, check_host
 from node.api.questions import HEX_MAXIMUM
+from node.api.server import Api
+from node.data_directory import DataDirectory
+from node.errors import NodeError
 from tests.node.lone_node import IDENTITY, named
 from tests.node.served import WIDE, Served, a_transfer, serving
 
@@ -212,6 +215,7 @@ async def test_every_answer_carries_the_headers_that_bind_a_browser(served: Serv
         headers = (await served.ask(path)).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"] and "unsafe" not in str(headers)
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cache-Control"] == "no-store"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"  # nor does it learn that a node is here
         assert "Access-Control-Allow-Origin" not in headers
 
 
@@ -362,3 +366,81 @@ async def test_a_head_of_which_no_request_can_be_made_does_not_keep_its_connecti
         writer.close()
     assert len(served.api._runner.server.connections) <= before  # type: ignore[union-attr]
     assert (await served.ask("/v1/health")).status == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-unknown", "GZIP, gzip"])
+async def test_a_body_that_says_it_is_packed_is_refused_and_never_unpacked(served: Served, coding: str) -> None:
+    for path in (b"/v1/transactions", b"/v1/operator/log-level"):
+        token = served.as_operator["Authorization"].encode()
+        head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + b"Connection: close\r\nContent-Type: application/json\r\n"
+        head += b"Authorization: " + token + b"\r\nContent-Encoding: " + coding.encode() + b"\r\nContent-Length: 2\r\n"
+        status, content = parsed(await served.raw(head + b"\r\n{}"))
+        assert (status, content["error"]["code"]) == (415, "unsupported_media_type")
+
+
+async def test_what_a_client_expects_is_to_send_its_body_or_refused_in_the_one_shape(served: Served) -> None:
+    head = b"POST /v1/transactions HTTP/1.1\r\n" + HEAD + b"Connection: close\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: 2\r\nExpect: "
+    answer = await served.raw(head + b"100-continue\r\n\r\n{}")
+    first, _, rest = answer.partition(b"\r\n\r\n")
+    assert first == b"HTTP/1.1 100 Continue" and parsed(rest)[0] == 400
+    assert parsed(await served.raw(head + b"wonders\r\n\r\n{}"))[0] == 417
+
+
+async def test_one_address_leaves_places_to_others() -> None:
+    crowd = Crowd(4, "requests", 2)
+    with crowd.joined("1.1.1.1"), crowd.joined("1.1.1.1"):
+        with pytest.raises(Refusal, match="2 requests of this address") as caught:
+            crowd.joined("1.1.1.1").__enter__()
+        assert caught.value.status == 429
+        with crowd.joined("1.1.1.2"):
+            assert crowd.present == 3
+    assert Limits().at_once_of_address * 2 == Limits().at_once
+    assert Limits().connections_of_address * 2 == Limits().connections
+
+
+async def test_bodies_that_do_not_come_hold_half_of_the_places_at_most(tmp_path: Path) -> None:
+    async with serving(tmp_path / "home", replace(WIDE, at_once_of_address=2)) as served:
+        head = (
+            b"POST /v1/transactions HTTP/1.1\r\n"
+            + HEAD
+            + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+        )
+        held = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)]
+        for _, writer in held:
+            writer.write(head)
+        while served.api.desk.requests.present < 2:
+            await asyncio.sleep(0.01)
+        assert (await served.ask("/v1/health")).status == 429
+        with served.api.desk.requests.joined("192.0.2.1"):
+            assert served.api.desk.requests.present == 3
+        for _, writer in held:
+            writer.close()
+
+
+async def test_connections_of_one_address_beyond_its_part_are_closed_and_others_make_room(tmp_path: Path) -> None:
+    async with serving(tmp_path / "home", replace(WIDE, connections_of_address=2)) as served:
+        held = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)]
+        await served.raw_is_closed()
+        for _, writer in held:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for _, writer in held))
+        await served.until("/v1/status", lambda status: status["height"] > 0)
+
+
+async def test_a_name_that_only_this_machine_has_is_refused(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(limits: Limits) -> Api:
+        return Api(served.node, DataDirectory(tmp_path), served.api.desk.control, limits)
+
+    api = other(WIDE)
+    address = await api.start("LocalHost:0")
+    assert api.desk.host == "localhost" and address.startswith("localhost:")
+    await api.stop()
+    # As a host's own name does, which stands for 127.0.1.1 on some systems.
+    monkeypatch.setattr("node.api.server.is_loopback", lambda host: host != "localhost")
+    api = other(WIDE)
+    with pytest.raises(NodeError, match=r"a name for this machine alone: say --api 127.0.0.1:0"):
+        await api.start("localhost:0")
+    await api.stop()

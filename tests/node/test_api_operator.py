@@ -67,6 +67,14 @@ async def test_a_damaged_token_is_no_token_and_another_is_made(tmp_path: Path, c
     assert len(made) == 64 and made.encode() != content and open_token(DataDirectory(tmp_path)) == made
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
+async def test_a_token_that_others_could_read_is_replaced(tmp_path: Path, mode: int) -> None:
+    first = open_token(DataDirectory(tmp_path))
+    path = tmp_path / TOKEN_FILE
+    path.chmod(mode)
+    assert open_token(DataDirectory(tmp_path)) != first and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 async def test_a_token_that_cannot_be_kept_ends_the_start_in_words(tmp_path: Path) -> None:
     (tmp_path / TOKEN_FILE).mkdir()
     with pytest.raises(NodeError, match="something else lies in its place"):

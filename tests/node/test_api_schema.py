@@ -55,7 +55,7 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
         f"{limits.burst} requests at once and {limits.requests_per_second} a second",
         f"{limits.at_once} requests are answered at a time",
         f"{limits.streams} streams, {limits.streams_of_address} of them of one address, and {limits.connections} "
-        "connections are open at most",
+        "connections are open at most. Of the requests and connections one address may have half",
         f"guessed {FAILURES.burst} times and more than once in {1 / FAILURES.requests_per_second:g} s",
         f"{HEAD_BYTES_MAXIMUM:,} bytes a line and must be there within {limits.read_seconds} s",
         f"at most {BODY_BYTES_MAXIMUM:,} bytes",

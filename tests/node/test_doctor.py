@@ -226,6 +226,7 @@ def test_a_directory_that_does_not_exist_yet_is_no_fault(tmp_path: Path) -> None
 def test_a_file_in_the_place_of_the_directory_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     assert verdict(directory.permissions(Place(tmp_path / "home"))) == PROBLEM
+    assert verdict(directory.permissions(Place(tmp_path / "home" / "below" / "it"))) == PROBLEM
 
 
 def test_the_layout_is_ours_or_empty(place: Place, tmp_path: Path) -> None:
@@ -307,6 +308,32 @@ def test_a_ledger_of_an_older_program_is_not_brought_up_to_date_by_a_check(place
     database = open_key_value(place.directory / "ledger")
     assert dict(database.items(b"")) == before
     database.close()
+
+
+def test_a_ledger_that_cannot_be_opened_is_a_problem_with_what_to_do(place: Place) -> None:
+    assert verdict(directory.ledger(place)) == OK
+    database = open_key_value(place.directory / "ledger")
+    with_rounds(place.directory / "node", 0, database)
+    (place.directory / "network").write_bytes(tiny_network().file_bytes())
+    database.close()
+    assert directory.ledger(place).sentence == "The ledger can be opened."
+    database = open_key_value(place.directory / "ledger")
+    database.write({SCHEMA_KEY: b"99"})
+    database.close()
+    finding = directory.ledger(place)
+    assert verdict(finding) == PROBLEM and finding.advice == "use the program that wrote it"
+    (place.directory / "ledger" / "CURRENT").write_bytes(b"nothing")
+    assert verdict(directory.ledger(place)) == PROBLEM and "backup" in directory.ledger(place).advice
+    home = DataDirectory(place.directory)
+    home.lock()
+    assert verdict(directory.ledger(place)) == OK
+    home.unlock()
+
+
+def test_a_wallet_that_was_made_before_the_node_is_no_foreign_directory(tmp_path: Path) -> None:
+    for name in ("keystore.json", "wallet.json", "wallet-history", "wallet.lock", "wallet.json.partial"):
+        (tmp_path / name).touch()
+    assert verdict(directory.layout(Place(tmp_path))) == OK
 
 
 # ---- The machine
@@ -429,5 +456,7 @@ def test_the_command_prints_every_check_and_ends_with_its_status(place: Place, m
     (place.directory / "schema").write_text("another")
     result = CliRunner().invoke(cli, [*arguments, "--json"])
     assert result.exit_code == 1
-    assert [each["verdict"] for each in json.loads(result.stdout)] == [PROBLEM, OK]
-    assert all(each.keys() == {"name", "verdict", "sentence", "advice"} for each in json.loads(result.stdout))
+    told = json.loads(result.stdout)
+    assert told.keys() == {"ok", "checks"} and told["ok"] is False
+    assert [each["verdict"] for each in told["checks"]] == [PROBLEM, OK]
+    assert all(each.keys() == {"name", "verdict", "sentence", "advice"} for each in told["checks"])
