@@ -40,7 +40,8 @@ def measured(part: str) -> dict[str, dict[str, Any]]:
         for line in process.stdout:
             print(line, end="", flush=True)
             figure: dict[str, Any] = json.loads(line)
-            found[figure.pop("name")] = figure | {
+            name = figure.pop("name")
+            found[name] = figure | {
                 "command": f".venv/bin/python -m bench people --only {part}",
                 "date": time.strftime("%Y-%m-%d", time.gmtime()),
                 "load_before": round(load, 1),

@@ -1,7 +1,9 @@
 """`neuroshard wallet`: the terminal, and one click command for each of the wallet's registry. Loaded when asked for."""
 
+import io
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,6 +27,7 @@ FOLDER = click.option(
 )
 SHARED = (FOLDER, API, PASSWORD_FILE)
 SHARED_NAMES = ("data_dir", "api", "password_file")
+AS_JSON = "neuroshard.wallet.as_json"
 
 
 class WalletGroup(click.Group):
@@ -42,11 +45,25 @@ class WalletGroup(click.Group):
         command = commands().get(cmd_name)
         return None if command is None else click_command(command, _callback(command), _shared(), _completed)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """A line that cannot be read is an object too, where one was asked for; what is too much is not repeated."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            from wallet.exit_codes import USAGE
+            from wallet.line import told
+
+            if not ctx.meta.get(AS_JSON):
+                raise click.UsageError(told(error), error.ctx) from None
+            click.echo(json.dumps({"error": {"code": "usage", "message": told(error)}}))
+            sys.exit(USAGE)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from wallet.registry import commands, meant
 
+        ctx.meta[AS_JSON] = "--json" in args
         if args and not args[0].startswith("-") and args[0] not in commands():
             raise click.UsageError(f"No such command {args[0]!r}{meant(args[0], commands())}.", ctx)
         return super().resolve_command(ctx, args)
@@ -67,9 +84,11 @@ def wallet(context: click.Context, /, **options: Any) -> None:
     """
     context.obj = options
     if context.invoked_subcommand is None:
+        from wallet.client import checked_address
         from wallet.repl import start
 
-        sys.exit(start(*_session_parts(options)))
+        directory, api, password = _session_parts(options)
+        sys.exit(start(directory, None if api is None else checked_address(api), password))
 
 
 def _shared() -> list[click.Parameter]:
@@ -95,6 +114,8 @@ def _completed(context: click.Context, kind: "Kind[Any]", prefix: str) -> "Itera
 
 def _session_parts(options: Mapping[str, Any]) -> tuple[Path, str | None, Callable[[], str | None]]:
     """Folder, API and password. A password from the environment is taken out of it: nothing inherits it."""
+    # A program that breaks must not leave the keys in a core file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     password = password_of(dict(options))
     return data_directory(options["data_dir"], os.environ), options["api"], lambda: password
 
@@ -115,6 +136,9 @@ def _answered(command: "Command", given: Mapping[str, Any], options: Mapping[str
     from wallet.session import Session
     from wallet.terminal import Terminal
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of few letters shows ? for the others, and no command fails because of them.
+        sys.stdout.reconfigure(errors="replace")
     directory, api, password = _session_parts(options)
     session = Session(directory, Terminal(as_json), api, password)
     try:
@@ -149,7 +173,9 @@ def _ended(work: Callable[[], None], as_json: bool) -> int:
         if not as_json or isinstance(error, BrokenPipeError):
             raise
         code = getattr(error, "code", None) or _snake(type(error).__name__)
-        click.echo(json.dumps({"error": {"code": code, "message": str(error)}}))
+        kept = getattr(error, "kept", None)
+        fault = {"code": code, "message": str(error)} | ({"transaction": kept} if kept else {})
+        click.echo(json.dumps({"error": fault}))
         return exit_code_of(error)
     return DONE
 

@@ -13,6 +13,8 @@ ENTRIES_MAXIMUM = 1_000
 RESERVED = {"all", "help", "yes", "no"}
 # Letters of these are drawn alike: a name takes them from one only.
 ALPHABETS = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"}
+# Letters and symbols that are drawn as nothing: Hangul fillers, the empty Braille cell, the null notehead.
+UNSEEN = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")
 # As an address's beginning is read at a glance.
 _GLANCE = str.maketrans("li|!0", "1111o")
 
@@ -76,7 +78,7 @@ def checked_name(name: str, taken: Iterable[str] = ()) -> str:
     name = unicodedata.normalize("NFC", name)
     if not 1 <= len(name) <= NAME_CHARACTERS:
         raise NameRefused(f"a name has 1 to {NAME_CHARACTERS} characters, not {len(name)}")
-    if not name.isprintable() or any(each.isspace() for each in name):
+    if not name.isprintable() or any(each.isspace() or each in UNSEEN for each in name):
         raise NameRefused("a name has no blanks and nothing unseen: join its words with - or _")
     if not name[0].isalnum():
         raise NameRefused("a name begins with a letter or a digit")

@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import math
 import re
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -42,6 +44,7 @@ class Client:
     def __init__(self, address: str) -> None:
         self.address = checked_address(address)
         self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None  # the connection lets go of it when the node wants to close
 
     def get(self, path: str, query: Query | None = None) -> Answered:
         """The answer for a path that is quoted already; fields of the query that are None stay away."""
@@ -55,13 +58,10 @@ class Client:
     def ask(self, method: str, path: str, body: str | None = None) -> Answered:
         """The JSON object of a good answer. Raises Refused with the node's words for any other."""
         status, content = self._exchanged(method, path, body)
-        try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
+        answer = object_of(content)
+        if answer is None:
             raise BadAnswer(f"another program answers at {self.address}: name a node's API with --api HOST:PORT")
-        if status >= 400:
+        if not 200 <= status < 300:
             raise refusal(answer, status)
         return Answered(answer, f"the node at {self.address}, {path.partition('?')[0]}")
 
@@ -85,10 +85,13 @@ class Client:
         if self._connection is None:
             self._connection = http.client.HTTPConnection(self.address, timeout=SECONDS)
         connection = self._connection
-        watch = threading.Timer(SECONDS_IN_ALL, _cut, (connection,))
+        watch = threading.Timer(SECONDS_IN_ALL, self._cut)
         watch.daemon = True
         watch.start()
         try:
+            if connection.sock is None:
+                connection.connect()
+            self._socket = connection.sock
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             answer = connection.getresponse()
             content = answer.read(ANSWER_BYTES_MAXIMUM + 1)
@@ -101,6 +104,12 @@ class Client:
             raise http.client.IncompleteRead(content, answer.length)
         return answer.status, content
 
+    def _cut(self) -> None:
+        """End an answer that trickles: the one who reads it sees a closed connection."""
+        with suppress(OSError):
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+
     def _away(self, error: Exception) -> NodeAway:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return NodeAway(
@@ -109,13 +118,20 @@ class Client:
         )
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """End an answer that trickles: the one who reads it sees a closed connection."""
+def object_of(content: bytes) -> dict[str, Any] | None:
+    """The JSON object in bytes; None if they are none, or hold a number that JSON cannot tell."""
     try:
-        if connection.sock is not None:
-            connection.sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
+        found = json.loads(content, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("JSON has no such number")
+    return number
 
 
 def refusal(answer: Mapping[str, Any], status: int) -> Refused:

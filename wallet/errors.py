@@ -159,6 +159,8 @@ class PasswordNeeded(CommandError):
 class ApiError(WalletError):
     """What came, or did not come, from a node."""
 
+    kept: str | None = None  # the id of a transaction that was signed, is kept, and may have arrived
+
 
 class NodeAway(ApiError):
     """Nobody answers where a node was expected."""

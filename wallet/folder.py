@@ -53,9 +53,9 @@ class WalletFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a keystore. Raises FolderError if nobody may look."""
+        """Whether there is a keystore, or a link to one that is not at hand. Raises FolderError if nobody may look."""
         try:
-            return self.keystore.exists()
+            return self.keystore.exists() or self.keystore.is_symlink()
         except OSError as error:
             raise FolderError(
                 f"{self.path} cannot be looked into ({error.strerror}): check its name and its permissions"

@@ -21,7 +21,13 @@ def read(command: Command, words: Sequence[str]) -> dict[str, Raw]:
         with click_command(command).make_context(command.name, list(words)) as context:
             return dict(context.params)
     except click.UsageError as error:
-        raise BadValue(f"{error.format_message()} Usage: {command.usage}") from None
+        raise BadValue(f"{told(error)} Usage: {command.usage}") from None
+
+
+def told(error: click.UsageError) -> str:
+    """In words that do not repeat what is too much: somebody may have typed his words or his password there."""
+    message = error.format_message()
+    return "There are more words than it takes." if message.startswith("Got unexpected extra argument") else message
 
 
 def click_command(

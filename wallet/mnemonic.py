@@ -12,6 +12,7 @@ from functools import cache
 from mnemonic import Mnemonic
 
 from wallet.errors import MnemonicError
+from wallet.plain import plain
 
 ENTROPY_BYTES = 16
 WORDS = 12
@@ -45,7 +46,9 @@ def to_entropy(typed: str) -> bytes:
     known = set(_english().wordlist)
     for position, word in enumerate(words, start=1):
         if word not in known:
-            raise MnemonicError(f'word {position}, "{word}", is not on the list of BIP-39 words{_suggestion(word)}')
+            raise MnemonicError(
+                f'word {position}, "{plain(word, 40)}", is not on the list of BIP-39 words{_suggestion(word)}'
+            )
     try:
         return bytes(_english().to_entropy(words))
     except ValueError:

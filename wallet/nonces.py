@@ -91,6 +91,12 @@ def to_rebroadcast(view: View, sent: Sequence[Sent]) -> list[Sent]:
     return found
 
 
+def missing(view: View, sent: Sequence[Sent]) -> list[Sent]:
+    """What was sent and neither the ledger nor the node has: it goes out again, or can."""
+    first = view.nonce + len(view.waiting)
+    return [each for each in sent if each.nonce >= first and current(sent, each.nonce) is each]
+
+
 def raised(sent: Sequence[Sent], nonce: int, wanted: Fees) -> Fees:
     """What replaces all that was sent with this nonce: a tenth more, rounded up, and not below `wanted`.
 

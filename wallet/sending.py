@@ -15,7 +15,7 @@ from wallet.accounts import Account
 from wallet.amounts import neuro
 from wallet.answered import Answered
 from wallet.commands.parts import Show, words
-from wallet.errors import BadValue, CommandError, NodeAway, NotConfirmed, Refused
+from wallet.errors import ApiError, BadValue, CommandError, NotConfirmed, Refused
 from wallet.nonces import View
 from wallet.pending import Sent
 from wallet.registry import Answer
@@ -29,8 +29,8 @@ DEFAULT_MAX_FEE = 100  # where a node suggests none
 SUGGESTED_MAXIMUM = 100_000
 WAIT_SECONDS = 60
 PAUSE_SECONDS = 0.25
-# Of these refusals a node may think otherwise a moment later: what was signed stays kept.
-PASSING = {408, 429, 500, 503}
+# After these a node, or what stands before it, may have taken the transaction, or may take it a moment later.
+PASSING = {408, 429, *range(500, 600)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def payer_of(session: Session, spending: Spending) -> Payer:
     drafting = session.drafting
     if drafting is not None and drafting.nonce is not None:
         # Nobody is asked: what is not known is said by the user.
-        fees = Fees(spending.max_fee or DEFAULT_MAX_FEE, spending.tip or 0)
+        fees = Fees(DEFAULT_MAX_FEE if spending.max_fee is None else spending.max_fee, spending.tip or 0)
         return Payer(account, chain_id, View(drafting.nonce), 0, (), fees)
     answered = session.account_answer(account.address)
     if sent:
@@ -175,7 +175,29 @@ def carry_out(session: Session, spending: Spending, make: Callable[[Payer], Acti
     unsigned = payer.draft(make(payer))
     if session.drafting is not None:
         return _kept_draft(session, unsigned)
+    _check_new(session, payer, unsigned)
     return sign_and_send(session, payer, unsigned, spending, question)
+
+
+def _check_new(session: Session, payer: Payer, unsigned: UnsignedTransaction) -> None:
+    """Tell what goes before it. Raises CommandError if the very same is kept, signed, and has not gone out."""
+    missing, ready = nonces.missing(payer.view, payer.sent), nonces.to_rebroadcast(payer.view, payer.sent)
+    same = next((each for each in missing if each.transaction.action == unsigned.transaction.action), None)
+    if same is not None:
+        # Who tries again what seemed to have failed would pay twice: the kept one goes out with the next one.
+        way = (
+            "`pending --rebroadcast` hands it in, `cancel` undoes it; then this can be signed again"
+            if same in ready
+            else f"It has nonce {same.nonce} and waits for earlier ones: it will still be paid when they are used"
+        )
+        raise CommandError(
+            f"the same was signed before and is kept, and the node does not have it: {same.id.hex()[:16]}. {way}"
+        )
+    for each in ready:
+        session.ui.tell(
+            f"Kept from before, and handed in again before this one: {each.id.hex()[:16]}, which takes at most "
+            f"{neuro(cost_maximum(each.transaction))}; `pending` tells of it."
+        )
 
 
 def _kept_draft(session: Session, unsigned: UnsignedTransaction) -> Answer:
@@ -235,15 +257,16 @@ def hand_in(session: Session, sent: Sent, replaces: bool = False) -> None:
     session.folder.pending.record(sent, replaces)
     try:
         session.client.submit(sent.raw)
-    except Refused as refused:
-        if refused.status not in PASSING:
+    except ApiError as error:
+        if isinstance(error, Refused) and error.status not in PASSING:
             session.folder.pending.forget(sent.id)
+            raise
+        error.kept = sent.id.hex()
+        error.args = (
+            f"{error}. What was signed is kept and may have arrived, so do not send it once more: `pending` tells, and "
+            f"hands it in again with --rebroadcast. Its id: {error.kept}",
+        )
         raise
-    except NodeAway as error:
-        raise NodeAway(
-            f"{error}. What was signed is kept and may have arrived: `pending` tells, and hands it in again with "
-            f"--rebroadcast. Its id: {sent.id.hex()}"
-        ) from error
 
 
 def followed(session: Session, sent: Sent, no_wait: bool) -> Answer:
@@ -255,7 +278,7 @@ def followed(session: Session, sent: Sent, no_wait: bool) -> Answer:
     content: dict[str, Any] = {
         "id": identity,
         "status": "waiting" if final is None else "final" if final[0] == sent.id else "replaced",
-        "height": None if final is None else final[1].whole("height"),
+        "height": None if final is None else final[1],
         "replaced_by": final[0].hex() if final is not None and final[0] != sent.id else None,
         "nonce": sent.nonce,
         "cost_maximum_nanos": str(cost_maximum(sent.transaction)),
@@ -276,8 +299,8 @@ def _outcome(content: dict[str, Any], no_wait: bool) -> Show:
     return words(f"{waited}: {content['id']}", "`pending` tells what becomes of it.")
 
 
-def wait_final(session: Session, identities: Sequence[bytes]) -> tuple[bytes, Answered] | None:
-    """Ask until one of them is final; None if that takes too long."""
+def wait_final(session: Session, identities: Sequence[bytes]) -> tuple[bytes, int] | None:
+    """Ask until one of them is final, at a height; None if that takes too long. A node's faults end nothing here."""
     deadline = time.monotonic() + WAIT_SECONDS
     is_away = False
     while time.monotonic() < deadline:
@@ -285,8 +308,8 @@ def wait_final(session: Session, identities: Sequence[bytes]) -> tuple[bytes, An
             for identity in identities:
                 found = transaction_answer(session, identity)
                 if found is not None and found.text("status") == "final":
-                    return identity, found
-        except NodeAway as error:
+                    return identity, found.whole("height")
+        except ApiError as error:
             # It was handed in: others make it final, and a node that is started again will say so.
             if not is_away:
                 session.ui.tell(f"{error}. Waiting for it; what was handed in goes on without it.")

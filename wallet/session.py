@@ -13,12 +13,18 @@ from chain.address import to_text
 from chain.crypto.hashing import tagged_hash
 from wallet.accounts import Account
 from wallet.answered import Answered
-from wallet.client import DEFAULT_ADDRESS, Client, is_this_machine
-from wallet.errors import BadValue, NoWallet, OtherChain, PasswordNeeded, WalletError
+from wallet.client import DEFAULT_ADDRESS, Client, checked_address, is_this_machine
+from wallet.errors import BadValue, FolderError, NoWallet, OtherChain, PasswordNeeded, WalletError
 from wallet.folder import WalletFolder
 from wallet.keys import Wallet
 
 NETWORK_BYTES_MAXIMUM = 262_144
+
+
+def awake_or_not() -> float:
+    """Seconds that also pass while the machine sleeps: a laptop that was closed for a night was idle for a night."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 class Ui(Protocol):
@@ -106,8 +112,9 @@ class Session:
     @property
     def client(self) -> Client:
         """A connection to the node, which is of the folder's network. Raises ApiError."""
-        if self._client is None or self._client.address != self.api:
-            client = Client(self.api)
+        address = checked_address(self.api)
+        if self._client is None or self._client.address != address:
+            client = Client(address)
             self.check_chain(client.get("/v1/status"), client.address)
             self._client = client
             if not is_this_machine(client.address):
@@ -131,13 +138,13 @@ class Session:
     def chain_id(self) -> bytes:
         """Raises ApiError if it is known from nowhere."""
         return (
-            self._kept_chain()
-            or self.folder.chain_of(self.api)
+            self.kept_chain()
+            or self.folder.chain_of(checked_address(self.api))
             or self.client.get("/v1/status").hexadecimal("chain_id", 32)
         )
 
-    def _kept_chain(self) -> bytes | None:
-        """The chain of the folder's network file: its id is the hash of the file."""
+    def kept_chain(self) -> bytes | None:
+        """None if there is no network file. The chain of the folder's network file: its id is the hash of the file."""
         with suppress(OSError), (self.directory / "network").open("rb") as file:
             content = file.read(NETWORK_BYTES_MAXIMUM + 1)
             return tagged_hash("chain", content) if len(content) <= NETWORK_BYTES_MAXIMUM else None
@@ -154,7 +161,7 @@ class Session:
 
     def check_chain(self, status: Answered, address: str) -> None:
         """The status is of the folder's network, or of the one met there before; raises OtherChain. For all threads."""
-        found, kept = status.hexadecimal("chain_id", 32), self._kept_chain()
+        found, kept = status.hexadecimal("chain_id", 32), self.kept_chain()
         self.seen.round, self.seen.height = status.whole("round"), status.whole("height")
         if kept is not None and kept != found:
             raise OtherChain(
@@ -162,12 +169,14 @@ class Session:
                 f"{kept.hex()[:16]}: name another node with --api or another folder with --data-dir"
             )
         if kept is None and self.folder.exists:
-            self._remember_chain(address, found)
+            self._remember_chain(checked_address(address), found)
 
     def _remember_chain(self, address: str, found: bytes) -> None:
         met = self.folder.chain_of(address)
         if met is None:
-            self.folder.remember_chain(address, found)
+            # In a folder that cannot be written balances can still be read; nothing is sent from it.
+            with suppress(FolderError):
+                self.folder.remember_chain(address, found)
         elif met != found:
             raise OtherChain(
                 f"the node at {address} was of chain {met.hex()[:16]} and is of {found.hex()[:16]} now: ask another "
@@ -182,14 +191,14 @@ class Session:
             if not self.folder.exists:
                 raise no_wallet(self.directory)
             self._wallet = self.folder.open(self.password())
-        self._used = time.monotonic()
+        self._used = awake_or_not()
         assert self._wallet is not None
         return self._wallet
 
     @property
     def is_locked(self) -> bool:
         """Whether the next use asks for the password; what was idle for too long is forgotten here."""
-        if self._idle_seconds is not None and time.monotonic() - self._used > self._idle_seconds:
+        if self._idle_seconds is not None and awake_or_not() - self._used > self._idle_seconds:
             self.lock()
         return self._wallet is None
 

@@ -1,7 +1,6 @@
 """What a node tells as it happens: the reader of its Server-Sent Events. Bounded like every answer of a stranger's."""
 
 import http.client
-import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -9,8 +8,8 @@ from contextlib import suppress
 from urllib.parse import urlencode
 
 from wallet.answered import Answered
-from wallet.client import SECONDS, checked_address, refusal
-from wallet.errors import ApiError, BadAnswer, NodeAway, Refused
+from wallet.client import SECONDS, checked_address, object_of, refusal
+from wallet.errors import ApiError, BadAnswer, BadValue, NodeAway, Refused
 from wallet.plain import plain
 
 EVENT_BYTES_MAXIMUM = 1 << 20
@@ -61,11 +60,8 @@ class Stream:
         if answer.status == 200 and kind.startswith("text/event-stream"):
             self._socket.settimeout(QUIET_SECONDS)
             return answer
-        try:
-            content = json.loads(answer.read(EVENT_BYTES_MAXIMUM))
-        except (ValueError, RecursionError):
-            content = None
-        if answer.status >= 400 and isinstance(content, dict):
+        content = object_of(answer.read(EVENT_BYTES_MAXIMUM))
+        if answer.status >= 300 and content is not None:
             raise refusal(content, answer.status)
         raise BadAnswer(f"another program answers at {self.address}: name a node's API with --api HOST:PORT")
 
@@ -88,11 +84,8 @@ class Stream:
                 name, data = "message", bytearray()
 
     def _content(self, name: str, data: bytes) -> Answered:
-        try:
-            content = json.loads(data)
-        except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
+        content = object_of(data)
+        if content is None:
             raise BadAnswer(f"an event of {self.address} makes no sense: ask another node with --api HOST:PORT")
         return Answered(content, f"the node at {self.address}, event {plain(name, 40)}")
 
@@ -127,6 +120,8 @@ class Follower:
             except ApiError as error:
                 if not self._stopped:
                     away(error)
+            except BadValue as error:  # settings, or the folder's note of its node, may be right the next time
+                away(NodeAway(str(error)))
             addresses = self.addresses()
             if not self._wake.wait(pause):
                 pause = min(2 * pause, LONGEST_PAUSE)

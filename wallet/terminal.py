@@ -58,7 +58,9 @@ class Terminal:
         return answer
 
     def tell(self, sentence: str) -> None:
-        click.echo(sentence, err=True)
+        # Nobody may be reading any more: that must not make something that was sent look as if it had failed.
+        with suppress(OSError):
+            click.echo(plain(sentence, 2_000), err=True)
 
     def say(self, line: str, content: Mapping[str, Any]) -> None:
         click.echo(json.dumps(content) if self._as_json else plain(line, 2_000))

@@ -61,6 +61,13 @@ def test_what_is_not_readable_as_a_name_is_refused(name: str) -> None:
         checked_name(name)
 
 
+@pytest.mark.parametrize("letter", "\u115f\u1160\u3164\uffa0\u2800\U0001d159", ids=ascii)
+def test_a_letter_that_is_drawn_as_nothing_makes_no_second_name_that_looks_the_same(letter: str) -> None:
+    for name in (f"alice{letter}", f"ali{letter}ce", f"{letter}alice"):
+        with pytest.raises(NameRefused):
+            checked_name(name)
+
+
 @pytest.mark.parametrize("name", ["all", "ALL", "help", "Yes", "no"])
 def test_words_of_commands_are_no_names(name: str) -> None:
     with pytest.raises(NameRefused, match="something else"):

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wallet.hostile_node import answering, http
-from tests.wallet.people import a_session
+from tests.wallet.people import a_session, a_wallet, typed
 from wallet import client as client_module
 from wallet.answered import Answered
 from wallet.client import ANSWER_BYTES_MAXIMUM, Client, checked_address, is_this_machine
 from wallet.errors import ApiError, BadAnswer, BadValue, NodeAway, OtherChain, Refused
+
+pytestmark = pytest.mark.usefixtures("cheap")
 
 GOOD = http(b'{"a": 1}')
 CHAIN = "ab" * 32
@@ -78,6 +80,28 @@ def test_an_answer_that_trickles_is_cut(monkeypatch):
         Client(address).get("/x")
 
 
+@pytest.mark.parametrize("head", ["Connection: close\r\nContent-Length: 40", "Connection: close"])
+def test_an_answer_that_trickles_on_a_connection_that_the_node_will_close_is_cut_too(monkeypatch, head):
+    monkeypatch.setattr(client_module, "SECONDS_IN_ALL", 0.5)
+    pieces = [b"HTTP/1.1 200 OK\r\n" + head.encode() + b"\r\n\r\n{", *[b" ", 0.2] * 37, b" }"]
+    with answering(pieces) as address, pytest.raises(ApiError):
+        Client(address).get("/x")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_a_number_that_json_cannot_tell_is_passed_on_to_no_program(number):
+    with answering(http(f'{{"a": {number}}}'.encode())) as address, pytest.raises(BadAnswer):
+        Client(address).get("/x")
+    with answering(http(b'{"a": 1e308}')) as address:
+        assert Client(address).get("/x").raw == {"a": 1e308}
+
+
+@pytest.mark.parametrize("status", ["199 x", "300 x", "302 Found", "399 x"])
+def test_only_a_good_status_is_a_good_answer_and_nobody_is_followed_elsewhere(status):
+    with answering(http(b'{"a": 1}', status, "Location: http://127.0.0.1:1/\r\n")) as address, pytest.raises(ApiError):
+        Client(address).get("/x")
+
+
 def test_silence_is_away(monkeypatch):
     monkeypatch.setattr(client_module, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NodeAway, match="no node answers at"):
@@ -119,6 +143,23 @@ def test_a_node_of_another_chain_than_the_folders_is_refused(tmp_path):
     (tmp_path / "network").write_bytes(b"\x01\x01 a network")
     with answering(STATUS) as address, pytest.raises(OtherChain, match=CHAIN[:16]):
         assert a_session(tmp_path, api=address).client
+
+
+def test_what_the_ledger_says_is_read_too_in_a_folder_that_cannot_be_written(tmp_path):
+    a_wallet(tmp_path)
+    (tmp_path / "wallet.lock").unlink()
+    (tmp_path / "wallet.lock").mkdir()
+    with answering(STATUS) as address:
+        assert a_session(tmp_path, api=address).client.get("/v1/status").whole("height") == 2
+
+
+def test_an_address_of_the_settings_is_one_address_however_it_is_written(tmp_path):
+    a_wallet(tmp_path).remember_chain("127.0.0.1:1", bytes(32))
+    with answering(STATUS) as address:
+        typed(a_session(tmp_path, api=f" http://{address}/"), "settings forget-chain")
+        session = a_session(tmp_path, api=f"http://{address}/")
+        assert session.folder.chain_of(address) == session.chain_id == bytes.fromhex(CHAIN)
+        assert session.client is session.client
 
 
 def test_a_folder_without_a_wallet_is_left_without_files(tmp_path):

@@ -1,5 +1,7 @@
 """The wallet itself, its names and its settings, by commands: what is asked, what is refused, what is never lost."""
 
+import time
+
 import pytest
 
 from tests.wallet.people import PASSWORD, Person, a_session, a_wallet, typed
@@ -7,6 +9,7 @@ from wallet.errors import (
     BadValue,
     CommandError,
     KeystoreExists,
+    KeystoreMissing,
     MnemonicError,
     NameRefused,
     NoWallet,
@@ -15,6 +18,7 @@ from wallet.errors import (
     WrongPassword,
 )
 from wallet.folder import WalletFolder
+from wallet.session import awake_or_not
 
 pytestmark = pytest.mark.usefixtures("cheap")
 
@@ -103,7 +107,7 @@ def test_the_password_is_asked_once_and_again_when_the_wallet_was_idle_or_locked
     a_wallet(tmp_path)
     session = asked(tmp_path, PASSWORD, PASSWORD, PASSWORD, "wrong", idle_seconds=300)
     now = [1_000.0]
-    monkeypatch.setattr("wallet.session.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("wallet.session.awake_or_not", lambda: now[0])
     session.wallet()
     now[0] += 300
     session.wallet()
@@ -215,3 +219,18 @@ def test_a_text_is_signed_from_one_place_only(tmp_path):
             typed(session, line)
     with pytest.raises(NoWallet):
         typed(a_session(tmp_path / "nothing"), "sign x")
+
+
+def test_a_link_to_a_keystore_that_is_not_at_hand_is_not_a_folder_without_a_wallet(tmp_path):
+    (tmp_path / "keystore.json").symlink_to(tmp_path / "stick" / "keystore.json")
+    session = asked(tmp_path, PASSWORD)
+    with pytest.raises(KeystoreExists):
+        typed(session, "create")
+    assert session.ui.words == "" and session.ui.questions == []
+    with pytest.raises(KeystoreMissing, match="there is no keystore"):
+        typed(session, "receive")
+
+
+def test_a_machine_that_slept_was_idle_meanwhile():
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= awake_or_not() <= time.clock_gettime(time.CLOCK_BOOTTIME)

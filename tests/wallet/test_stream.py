@@ -54,6 +54,19 @@ def heard(answer: bytes) -> list[tuple[str, dict]]:
         return [(name, dict(content.raw)) for name, content in Stream(address).events()]
 
 
+def test_an_address_that_is_none_is_told_and_looked_at_again():
+    told: list[ApiError] = []
+    follower = Follower(lambda: "nonsense" if not told else "127.0.0.1:1", lambda: [])
+
+    def away(error: ApiError) -> None:
+        told.append(error)
+        if len(told) == 2:
+            follower.stop()
+
+    follower.run(lambda _kind, _content: None, away)
+    assert "no address of an API" in str(told[0]) and "127.0.0.1:1 is away" in str(told[1])
+
+
 def test_events_are_read_with_their_names():
     body = b'retry: 2000\n\nid: 1\nevent: block\ndata: {"height": 7}\n\n: heartbeat\n\nevent: end\ndata: {}\n\n'
     assert heard(HEAD + body) == [("block", {"height": 7}), ("end", {})]

@@ -116,6 +116,8 @@ def _forget_chain(session: Session) -> Answer:
     """Whoever makes a network anew at the same address says so: nothing else may look like the old one."""
     if (session.directory / "network").exists():
         raise CommandError(f"{session.directory} is of one network, whose file lies in it: name another folder")
-    found = Client(session.api).get("/v1/status").hexadecimal("chain_id", 32)
-    session.folder.remember_chain(session.api, found)
-    return Answer({"chain_id": found.hex()}, words(f"{session.api} is of chain {found.hex()} from now on."))
+    client = Client(session.api)
+    found = client.get("/v1/status").hexadecimal("chain_id", 32)
+    # As the client writes the address: so it is looked up.
+    session.folder.remember_chain(client.address, found)
+    return Answer({"chain_id": found.hex()}, words(f"{client.address} is of chain {found.hex()} from now on."))

@@ -116,6 +116,9 @@ def _qr(text: str) -> Show:
         import segno
         from rich.text import Text
 
+        if not console.encoding.lower().startswith("utf"):
+            console.print("This terminal has no letters for a QR code.")
+            return
         page = StringIO()
         segno.make(text.upper(), micro=False).terminal(page, compact=True)
         lines = page.getvalue().splitlines()

@@ -1,16 +1,19 @@
 """Signing on a machine without a network: draft here, sign there, broadcast here."""
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from chain.crypto import ecdsa
 from wallet.commands.parts import words
-from wallet.errors import BadValue, CommandError
+from wallet.errors import ApiError, BadValue, CommandError, OtherChain
 from wallet.kinds import FLAG, WHOLE_MAXIMUM, FileKind, Kind, NumberKind, TextKind
 from wallet.registry import REST, Answer, command, find
 from wallet.session import Drafting, Session
 
 if TYPE_CHECKING:
+    from wallet.pending import Sent
     from wallet.transaction_file import TransactionFile
 
 SIGNING = ("send", "send-many", "bond", "unbond", "withdraw", "unjail")
@@ -83,12 +86,26 @@ def sign_file(
     content = transaction_file.load(file)
     if content.signed is not None:
         raise CommandError(f"{file} is signed already: `broadcast` it")
+    content = _of_this_network(session, file, content)
     account = _sender(session, content)
     confirm(session, content, yes, "Sign this?")
     signed = content.signed_by(session.wallet().wallet_key(account))
     transaction_file.save(out, signed)
     last = f"{out} holds it, signed: take it to a machine with a network, and there `broadcast {out}`"
     return Answer({"file": str(out), "id": signed.id.hex()}, words(last))
+
+
+def _of_this_network(session: Session, file: Path, content: "TransactionFile") -> "TransactionFile":
+    """Called as the folder's own network, if it has one: a name in the file is nobody's word. Raises OtherChain."""
+    kept = session.kept_chain()
+    if kept is None:
+        return replace(content, network="")
+    if kept != content.chain_id:
+        raise OtherChain(
+            f"{file} is for chain {content.chain_id.hex()[:16]}, the network in {session.directory} is "
+            f"{kept.hex()[:16]}: name the folder of that network with --data-dir"
+        )
+    return replace(content, network=session.network_name())
 
 
 def _sender(session: Session, content: "TransactionFile") -> int:
@@ -126,5 +143,21 @@ def broadcast(
     for label, text in content.described(session.folder.names()):
         session.ui.tell(f"  {label}: {text}")
     sent = Sent(content.signed, content.chain_id, now_ms())
+    _forget_used(session, sent)
     hand_in(session, sent, replaces=True)
-    return followed(session, sent, no_wait)
+    answer = followed(session, sent, no_wait)
+    if answer.content["status"] != "waiting":
+        with suppress(ApiError):
+            _forget_used(session, sent)
+    return answer
+
+
+def _forget_used(session: Session, sent: "Sent") -> None:
+    """Of a wallet that is elsewhere, what the ledger has: `pending` lists none of it, and it would fill the file."""
+    if any(each.address == sent.sender for each in session.accounts()):
+        return
+    kept = session.folder.pending.of(sent.sender, sent.chain_id)
+    nonce = session.account_answer(sent.sender).whole("nonce") if kept else 0
+    for each in kept:
+        if each.nonce < nonce:
+            session.folder.pending.forget(each.id)

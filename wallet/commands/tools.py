@@ -112,7 +112,7 @@ def watch(session: Session, *, limit: Annotated[int | None, COUNT, "end after so
         line = told(kind, content, own, lambda address: session.name_of(address) or None)
         if line is not None:
             seen += 1
-            session.ui.say(line, {"event": kind, **content.raw})
+            session.ui.say(line, {**content.raw, "event": kind})
         if seen == limit:
             follower.stop()
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from chain.address import to_text
 from wallet.answered import Answered
-from wallet.client import Client
+from wallet.client import Client, checked_address
 from wallet.errors import ApiError, OtherChain, WalletError
 from wallet.kinds import ID_FORM
 from wallet.plain import plain
@@ -121,8 +121,9 @@ class Live:
         if not self._own or (not at_once and time.monotonic() - self._asked < ASK_SECONDS):
             return
         self._asked = time.monotonic()
-        if self._client is None or self._client.address != self.session.api:
-            self._client = Client(self.session.api)
+        address = checked_address(self.session.api)
+        if self._client is None or self._client.address != address:
+            self._client = Client(address)
         accounts = {each: self._client.get(f"/v1/accounts/{to_text(each)}") for each in self._own}
         balances = {each: found.nanos("balance_nanos") for each, found in accounts.items()}
         vesting = sum(each.nanos("vesting_nanos") for each in accounts.values())
