@@ -11,7 +11,7 @@ from node.api.fields import Question
 from node.api.page_files import PAGES, Content, charts, names_of, own_file, page, path_of
 from node.api.route import TEXT, Handler, Route, get
 
-HTML, SCRIPT, STYLE = "text/html", "text/javascript", "text/css"
+HTML, SCRIPT, STYLE, PICTURE = "text/html", "text/javascript", "text/css", "image/svg+xml"
 
 
 class ScriptPath(Question):
@@ -62,6 +62,13 @@ PAGE_ROUTES: tuple[Route, ...] = (
         handler_of(lambda asked: own_file(f"{asked.fields['style']}.css"), STYLE),
         place=StylePath,
         produces=STYLE,
+    ),
+    get(
+        "/icon.svg",
+        "explorer_icon",
+        "The explorer: its picture in a tab.",
+        handler_of(lambda _: own_file("icon.svg"), PICTURE),
+        produces=PICTURE,
     ),
     get(
         "/vendor/lightweight-charts.js",

@@ -68,7 +68,7 @@ def test_a_page_has_no_script_of_its_own_and_names_only_what_is_there(name: str)
     wanted = re.findall(r'(?:place|say|facts|table|growing)\("([\w-]+)"', SCRIPTS[f"{name}.js"] + SCRIPTS["frame.js"])
     assert {each for each in wanted if not each.endswith("-")} <= set(ids), set(wanted) - set(ids)
     assert set(re.findall(r'href="(/[\w./-]*)"', text)) <= {path_of(each) for each in PAGES} | {
-        *("/explorer/base.css", "/openapi.json", "/metrics", "/v1/status", "/vendor/LICENSE.txt")
+        *("/icon.svg", "/explorer/base.css", "/openapi.json", "/metrics", "/v1/status", "/vendor/LICENSE.txt")
     }
 
 

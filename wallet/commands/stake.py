@@ -41,6 +41,8 @@ def bond(session: Session, amount: Annotated[AmountOrAll, "how much to add"], *,
 
     from wallet.sending import carry_out
 
+    # Where few validate, one that never votes can hold up the chain for all.
+    session.ui.tell("From the next epochs on your node has to run with --validator: who does not vote is jailed.")
     return carry_out(session, spending, make, "Sign this and put it at stake?")
 
 
