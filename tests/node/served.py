@@ -243,7 +243,8 @@ async def serving(
     api = Api(node, node.home.directory, control, limits)
     address = await api.start(listen)
     try:
-        async with aiohttp.ClientSession() as session:
+        # A connection kept open is closed by a server with little patience while the next request is on its way.
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
             yield Served(node, api, address, session, orders)
     finally:
         await api.stop()
