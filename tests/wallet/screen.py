@@ -4,6 +4,7 @@ A thread plays the terminal: it draws what comes at once, and answers at once wh
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -31,6 +32,11 @@ class _Terminal(pyte.HistoryScreen):
         self.answer(data.encode())
 
 
+def _hear_ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Screen:
     """One program on one terminal."""
 
@@ -45,6 +51,7 @@ class Screen:
             dimensions=(lines, columns),
             env={**clean, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1", **(environment or {})},  # type: ignore[arg-type]
             timeout=PATIENCE_SECONDS,
+            preexec_fn=_hear_ctrl_c,
         )
         self.child.delaybeforesend = None
         self.raw = b""  # all that the program has written
