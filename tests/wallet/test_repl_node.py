@@ -43,7 +43,8 @@ def network(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def running(network):
-    with Screen.of_wallet(network.home) as screen:
+    # So high that a question and its whole answer are seen at once.
+    with Screen.of_wallet(network.home, lines=120) as screen:
         screen.until("connected")
         screen.enter(f"book add alice {ALICE}")
         screen.until("alice  " + ALICE)
@@ -130,6 +131,7 @@ def test_ctrl_c_at_the_question_signs_nothing(screen):
     screen.until(lambda seen: "Final" not in seen)
     screen.enter(f"send alice {PRICE}")
     screen.until("yes or no:")
+    screen.look(0.5)  # Python hears nothing between the question and the reading of its answer
     screen.press(CTRL_C)
     seen = screen.until("Stopped")
     assert "Handed in" not in seen
