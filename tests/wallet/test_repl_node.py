@@ -10,6 +10,9 @@ from chain.address import to_text
 from tests.node.processes import PASSWORD, NodeProcess
 from tests.wallet.screen import CLEAR, CTRL_C, CTRL_D, ENTER, TAB, Screen
 
+# A minute beside a node of its own; `make soak` runs it, tests/wallet/test_repl_terminal.py is in every run.
+pytestmark = pytest.mark.soak
+
 ALICE = to_text(bytes([0, *[1] * 20]))
 PRICE = "0.001"
 SECOND_PASSWORD = "correct horse"
