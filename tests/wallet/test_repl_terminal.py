@@ -110,6 +110,26 @@ def test_tab_completes_a_command(screen):
     screen.until("neuro> status")
 
 
+def test_tab_completes_too_while_the_menu_is_still_being_made(home):
+    code = f"""
+import time
+from pathlib import Path
+from wallet.repl import completer, loop
+at_once = completer.LineCompleter.get_completions
+def late(self, document, event):
+    time.sleep(0 if event.completion_requested else 2)
+    yield from at_once(self, document, event)
+completer.LineCompleter.get_completions = late
+loop.Loop(Path({str(home)!r}), "127.0.0.1:1", lambda: None).run()
+"""
+    with Screen([sys.executable, "-c", code]) as screen:
+        screen.until("neuro>")
+        screen.type("statu")
+        screen.until("neuro> statu")
+        screen.press(TAB)
+        screen.until("neuro> status", 1.5)
+
+
 def test_a_known_command_and_a_wrong_one_have_other_colours(screen):
     screen.type("status")
     screen.until("neuro> status")

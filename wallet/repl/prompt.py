@@ -144,7 +144,7 @@ def _keys(completer: LineCompleter) -> KeyBindings:
     @keys.add("tab")
     def complete(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
-        if buffer.complete_state:
+        if buffer.complete_state and buffer.complete_state.completions:  # without any it is still being made
             buffer.complete_next()
             return
         found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
