@@ -5,16 +5,17 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, Request, ViewportSize, async_playwright
 from playwright.sync_api import sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WANTED = "NEUROSHARD_TEST_BROWSER"  # "must": no test of a browser may be left out
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PATIENCE_MS, STEP_MS, CALM_MS = 20_000, 50, 200
+WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
+Scheme = Literal["light", "dark"]
+PATIENCE_MS, STEP_MS, CALM_MS = 20_000, 25, 100
 
 
 def find_browser() -> str | None:
@@ -57,7 +58,7 @@ async def a_browser() -> AsyncIterator[Browser]:
 
 
 class Visitor:
-    """A page of the explorer in a context of its own, and everything that a browser complained of meanwhile."""
+    """Who looks at pages of the explorer, and everything that a browser complained of meanwhile."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -66,12 +67,23 @@ class Visitor:
         self.asked: list[str] = []
         self.open: set[str] = set()
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", self._hear_console)
-        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-        page.on("request", self._hear_request)
-        page.on("requestfinished", lambda request: self.open.discard(request.url))
-        page.on("requestfailed", lambda request: self.open.discard(request.url))
+        self._listeners: dict[Any, Callable[[Any], object]] = {
+            "console": self._hear_console,
+            "pageerror": lambda error: self.complaints.append(f"error: {error}"),
+            "dialog": lambda dialog: self.complaints.append(f"dialog: {dialog.message}"),
+            "request": self._hear_request,
+            "requestfinished": lambda request: self.open.discard(request.url),
+            "requestfailed": lambda request: self.open.discard(request.url),
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
+
+    async def leave(self) -> None:
+        """Nothing of this visit is left for the next one."""
+        await self.page.unroute_all(behavior="ignoreErrors")
+        await self.page.goto("about:blank")
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
 
     def _hear_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -128,13 +140,19 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[Visitor]:
-    """Fails if the browser complained, or if anybody but the node was asked."""
-    context = await browser.new_context(**{"viewport": WIDE, "locale": "en-GB", "timezone_id": "UTC", **options})
+async def visiting(
+    browser: Browser, url: str, viewport: ViewportSize = WIDE, color_scheme: Scheme = "light"
+) -> AsyncIterator[Visitor]:
+    """In the one tab of a browser. Fails if the browser complained, or if anybody but the node was asked."""
+    if not browser.contexts:
+        await (await browser.new_context(locale="en-GB", timezone_id="UTC")).new_page()
+    page = browser.contexts[0].pages[0]
+    await page.set_viewport_size(viewport)
+    await page.emulate_media(color_scheme=color_scheme)
+    visitor = Visitor(page, url)
     try:
-        visitor = Visitor(await context.new_page(), url)
         yield visitor
         assert visitor.complaints == []
         assert [each for each in visitor.asked if not each.startswith((url + "/", "about:"))] == []
     finally:
-        await context.close()
+        await visitor.leave()

@@ -170,7 +170,6 @@ async def test_an_answer_that_comes_late_does_not_cover_what_is_asked_for_since(
         await visitor.page.evaluate("location.hash = '#1'")
         await visitor.page.wait_for_timeout(1_000)
         await visitor.until("#name", lambda text: text == "1")
-        await visitor.page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_a_node_of_another_chain_at_the_same_address_is_shown_afresh(served: Served, browser: Browser) -> None:

@@ -1,16 +1,18 @@
 """Every page of the explorer in a real browser on a real node: facts, both colour schemes, a phone, assistive tools."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Route
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.async_api import Browser, Route, ViewportSize
 
 from node.api.page_files import PAGES
-from tests.explorer.browser import PHONE, WIDE, needs_browser, visiting
+from tests.explorer.browser import PHONE, WIDE, Scheme, needs_browser, visiting
 from tests.explorer.paths import LISTS, named_paths
 from tests.node.lone_node import IDENTITY
 from tests.node.served import Served, make_past, serving
@@ -22,6 +24,7 @@ QUICK = {"resultTypes": ["violations"], "iframes": False}
 ON_A_PHONE = QUICK | {
     "runOnly": {"type": "rule", "values": ["color-contrast", "scrollable-region-focusable", "target-size"]}
 }
+VIEWS: list[tuple[ViewportSize, Scheme, dict[str, Any]]] = [(WIDE, "light", QUICK), (PHONE, "dark", ON_A_PHONE)]
 ROUNDS = 8  # more than a page of blocks
 
 
@@ -40,19 +43,20 @@ async def test_a_page_shows_no_fault_fits_a_phone_and_serves_assistive_tools(
     served: Served, browser: Browser, name: str
 ) -> None:
     path = (await named_paths(served, ROUNDS))[name]
-    async with visiting(browser, served.url, color_scheme="light") as visitor:
+    async with visiting(browser, served.url) as visitor:
         await visitor.go(path)
         page = visitor.page
         assert await page.locator("#trouble").is_hidden(), await page.locator("#trouble").inner_text()
         assert await page.locator("h1:visible").count() == 1
         opened = "list => list.slice(0, 4).forEach(each => { each.open = true; })"
         await page.locator("main details").evaluate_all(opened)
-        for viewport, scheme, rules in ((WIDE, "light", QUICK), (PHONE, "dark", ON_A_PHONE)):
+        await page.evaluate(AXE_SCRIPT)
+        for viewport, scheme, rules in VIEWS:
             await page.set_viewport_size(viewport)
             await page.emulate_media(color_scheme=scheme)
             assert await visitor.overflow() <= 0, (name, viewport)
-            found = await Axe().run(page, options=rules)
-            told = [(each["impact"], each["id"], each["nodes"][0]["html"]) for each in found.response["violations"]]
+            found = await page.evaluate(f"axe.run({json.dumps(rules)}).then(found => found.violations)")
+            told = [(each["impact"], each["id"], each["nodes"][0]["html"]) for each in found]
             assert [each for each in told if each[0] in SERIOUS] == [], scheme
 
 
@@ -155,7 +159,6 @@ async def test_older_blocks_stay_when_the_beginning_of_the_list_comes_late(serve
         goes_on.set()
         await visitor.quiet()
         assert len(await visitor.rows("blocks")) == min(40, height)
-        await visitor.page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_what_is_not_there_is_said_in_the_nodes_words(served: Served, browser: Browser) -> None:
@@ -175,9 +178,11 @@ async def test_what_is_not_there_is_said_in_the_nodes_words(served: Served, brow
 
 
 async def test_without_scripts_a_page_says_where_the_facts_are(served: Served, browser: Browser) -> None:
-    async with visiting(browser, served.url, java_script_enabled=False) as visitor:
-        await visitor.page.goto(served.url)
-        assert "/v1/status" in await visitor.page.locator("noscript").inner_text()
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(served.url)
+    assert "/v1/status" in await page.locator("noscript").inner_text()
+    await context.close()
 
 
 async def test_a_wallet_shows_what_it_owns_and_earned_by_day_and_kind(served: Served, browser: Browser) -> None:

@@ -17,10 +17,12 @@ def test_where_no_browser_is_found_the_summary_says_so_loudly(tmp_path: Path) ->
     """One test of a browser, with a PATH and a folder of playwright that have none."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", WANTED))}
     surroundings = {**clean, "PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)}
-    wanted = "tests/explorer/test_browser_living.py::test_a_page_that_nobody_looks_at_leaves_its_stream_to_others"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", wanted]
+    test = tmp_path / "test_browser_alone.py"
+    test.write_text("from tests.explorer.browser import needs_browser\n@needs_browser\ndef test_it(): assert False\n")
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider"]
+    command += ["-p", "tests.conftest", str(test)]
     ended = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "NO BROWSER: 1 tests of the explorer did not run. `make test-browser` runs them" in ended.stdout
 
 

@@ -5,10 +5,13 @@ The past is made by a lone node, with training made up; then `Node` opens the sa
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -41,10 +44,20 @@ Past = Callable[[Path], Network]
 
 def make_past(folder: Path, rounds: int = ROUNDS, **params: int) -> Network:
     """A data directory with closed rounds, a void one, a transfer, and a round in training."""
+    made, network = _past(rounds, tuple(params.items()))
+    shutil.copytree(made.name, folder, dirs_exist_ok=True)
+    return network
+
+
+@cache
+def _past(rounds: int, params: tuple[tuple[str, int], ...]) -> tuple[TemporaryDirectory[str], Network]:
+    """Made once, however many tests begin with it."""
+    made = TemporaryDirectory()
+    folder = Path(made.name)
     directory = DataDirectory(folder)
     directory.create()
     database = open_key_value(directory / "ledger")
-    node = LoneNode(folder, tiny_network(**{"train_blocks": 4, "vest_rounds": 2, **params}), database)
+    node = LoneNode(folder, tiny_network(**{"train_blocks": 4, "vest_rounds": 2, **dict(params)}), database)
     node.register()
     for _ in range(rounds):
         node.close_round()
@@ -60,7 +73,7 @@ def make_past(folder: Path, rounds: int = ROUNDS, **params: int) -> Network:
     last = node.block()
     remember_votes(folder, last)
     database.close()
-    return node.network
+    return made, node.network
 
 
 def remember_votes(folder: Path, last: Applied) -> None:

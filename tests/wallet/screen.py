@@ -77,7 +77,7 @@ class Screen:
                 self.raw += written
                 self._stream.feed(written)
 
-    def look(self, seconds: float = 0.05) -> str:
+    def look(self, seconds: float = 0.02) -> str:
         """The screen, after a while."""
         time.sleep(seconds)
         return self.text()
@@ -145,4 +145,6 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)  # asked kindly it would be waited for
         self.child.close(force=True)

@@ -53,7 +53,8 @@ def test_a_connection_is_kept_and_one_that_was_closed_is_made_anew():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
     ],
 )
-def test_whatever_comes_is_an_answer_or_an_error_of_ours(reply):
+def test_whatever_comes_is_an_answer_or_an_error_of_ours(monkeypatch, reply):
+    monkeypatch.setattr(client_module, "SECONDS", 0.5)  # where the rest of an answer is waited for
     with answering(reply) as address, pytest.raises(ApiError):
         Client(address).get("/x")
 
@@ -181,6 +182,7 @@ def test_the_api_file_of_a_folder_leads_to_its_node(tmp_path):
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )
 READERS = ("whole", "nanos", "truth", "text", "decimal", "hexadecimal", "address", "object", "objects", "texts")
 

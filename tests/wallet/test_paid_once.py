@@ -7,6 +7,7 @@ import pytest
 from chain.address import to_text
 from tests.wallet.hostile_node import Reply, answering, http
 from tests.wallet.people import Person, a_session, a_wallet, typed
+from wallet import client
 from wallet.errors import ApiError, CommandError, NotConfirmed, Refused
 from wallet.session import Session
 
@@ -44,7 +45,10 @@ def pay(alice: Session, address: str, line: str = PAY) -> dict[str, object]:
         *(http(b"{}", "520 what"), http(b"<html>"), http(b"[]"), None, b"HTTP/1.1 200 OK\r\nContent-Le"),
     ],
 )
-def test_an_answer_that_leaves_it_open_keeps_what_was_signed_and_refuses_the_same_once_more(alice, reply: Reply):
+def test_an_answer_that_leaves_it_open_keeps_what_was_signed_and_refuses_the_same_once_more(
+    alice, reply: Reply, monkeypatch
+):
+    monkeypatch.setattr(client, "SECONDS", 0.5)  # where the rest of an answer is waited for
     with answering(STATUS, STATUS, account(), reply) as address, pytest.raises(ApiError) as left_open:
         pay(alice, address)
     [kept] = alice.folder.pending.read()

@@ -284,8 +284,14 @@ def test_what_a_node_says_cannot_steer_the_terminal(home):
 
 def test_keys_pressed_while_a_command_runs_stand_at_the_next_prompt_only(home):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
-        api = f"127.0.0.1:{silent.getsockname()[1]}"
-        with Screen.of_wallet(home, "--api", api) as screen:
+        code = f"""
+from pathlib import Path
+from wallet import client
+from wallet.repl import loop
+client.SECONDS = 1.5
+loop.Loop(Path({str(home)!r}), "127.0.0.1:{silent.getsockname()[1]}", lambda: None).run()
+"""
+        with Screen([sys.executable, "-c", code]) as screen:
             screen.until("neuro>")
             screen.enter("status")
             screen.until(lambda seen: "no wallet" not in seen.splitlines()[-1])  # the bar is gone: it runs
@@ -299,14 +305,14 @@ def test_an_answer_given_before_the_question_is_none(tmp_path):
 import time
 from wallet.repl.asker import Asker
 print("ready", flush=True)
-time.sleep(3)
+time.sleep(1)
 print("answer", Asker(False).confirm([("amount", "1 NEURO")], "Sign this?"))
 """
     with Screen([sys.executable, "-c", code]) as screen:
         screen.until("ready")
         screen.press("yes\r")
         screen.until("Type yes or no:")
-        assert "answer" not in screen.look(1)
+        assert "answer" not in screen.look(0.5)
         screen.press(ENTER)
         screen.until("answer False")
 

@@ -69,6 +69,7 @@ def test_words_of_a_node_cannot_steer_the_terminal():
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )
 FIELDS = st.sampled_from(["from", "to", "amount_nanos", "kind", "round", "node", "id", "height", "left_out"])
 

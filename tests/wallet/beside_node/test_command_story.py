@@ -1,17 +1,11 @@
 """A wallet's life on a real node that trains: made, earning, paying, drafting, lost and brought back. By processes."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from tests.node.processes import PASSWORD, ROOT, NodeProcess
+from tests.node.processes import PASSWORD, ROOT
+from tests.wallet.beside_node.life import run, wallet
 from tests.wallet.screen import CTRL_C, ENTER, Screen
 from wallet.keys import Wallet
 from wallet.keystore_file import load
@@ -21,84 +15,8 @@ EXPORT_PASSWORD = "of the file"
 SAID = {"word", "of", "your", "note", "right", "these", "words", "bring", "this", "wallet", "back"}
 
 
-@dataclass
-class Ran:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass
-class Life:
-    """Two folders, of which the first has a node, and what commands said there."""
-
-    root: Path
-    node: NodeProcess
-    words: str
-    seen: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def earner(self) -> Path:
-        return self.root / "earner"
-
-    @property
-    def friend(self) -> Path:
-        return self.root / "friend"
-
-    @property
-    def api(self) -> str:
-        return str(json.loads((self.earner / "api.json").read_text())["address"])
-
-    def of_friend(self, *words: str) -> Any:
-        return wallet(self.friend, *words, "--api", self.api).json
-
-    def of_earner(self, *words: str) -> Any:
-        return wallet(self.earner, *words).json
-
-
-def wallet(folder: Path, *words: str, password: str | None = PASSWORD, stdin: str = "", as_json: bool = True) -> Ran:
-    """`neuroshard wallet` as a script runs it."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
-    secret = {} if password is None else {"NEUROSHARD_PASSWORD": password}
-    command = [sys.executable, "-m", "node", "wallet", *words, "--data-dir", str(folder), *(["--json"] * as_json)]
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**clean, **secret},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return Ran(ended.returncode, ended.stdout, ended.stderr)
-
-
-@pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    root = tmp_path_factory.mktemp("life")
-    made = wallet(root / "earner", "create")
-    assert made.status == 0, made.err
-    words = next(line.strip() for line in made.err.splitlines() if line.startswith("    "))
-    node = NodeProcess(root / "earner", environment={"NEUROSHARD_PASSWORD": PASSWORD})
-    try:
-        found = Life(root, node, words, {"create": made.json})
-        friend = wallet(root / "friend", "create").json["address"]
-        assert wallet(root / "earner", "book", "add", "friend", friend).status == 0
-        # What a transfer and its fee take is there once a reward has vested.
-        found.seen["status"] = node.until(lambda status: int(status["balance_nanos"]) > 5_000_000)
-        yield found
-    finally:
-        ended = node.end()
-    assert ended.status == 0 and words not in ended.out + ended.err
-
-
 def test_a_wallet_that_was_made_before_is_the_one_that_the_node_earns_for(life):
-    assert life.seen["status"]["address"] == life.seen["create"]["address"]
+    assert life.node.status()["address"] == life.created["address"]
     [account] = life.of_earner("balance")["accounts"]
     assert int(account["balance_nanos"]) > 5_000_000 and int(account["earned_nanos"]) >= int(account["balance_nanos"])
 
@@ -109,7 +27,7 @@ def test_what_was_earned_is_told_by_day_and_kind(life):
     page = wallet(life.earner, "earnings", as_json=False)
     assert page.status == 0 and "█" in page.out and "training" in page.out
     assert "released" in {each["kind"] for each in life.of_earner("history", "--limit", "200")["entries"]}
-    assert life.of_earner("nodes")["nodes"][0]["node"] == life.seen["status"]["node"]
+    assert life.of_earner("nodes")["nodes"][0]["node"] == life.node.status()["node"]
 
 
 def test_a_person_sees_what_is_signed_and_says_yes_or_no(life):
@@ -128,7 +46,7 @@ def test_a_person_sees_what_is_signed_and_says_yes_or_no(life):
     received = [
         each["counterparty"] for each in entries if (each["kind"], each["amount_nanos"]) == ("received", "1000000")
     ]
-    assert received == [life.seen["create"]["address"]]
+    assert received == [life.created["address"]]
 
 
 def test_a_script_without_yes_signs_nothing(life):
@@ -140,28 +58,11 @@ def test_a_script_without_yes_signs_nothing(life):
 def test_a_payment_is_drafted_signed_elsewhere_and_broadcast(life):
     draft, signed = life.root / "draft.json", life.root / "signed.json"
     assert wallet(life.earner, "draft", "--json", str(draft), "send", "friend", "0.0005", as_json=False).status == 2
-    drafted = wallet_line(
-        life.earner, ["draft", "--data-dir", str(life.earner), str(draft), "send", "friend", "0.0005"]
-    )
+    drafted = run("draft", "--data-dir", str(life.earner), str(draft), "send", "friend", "0.0005")
     assert drafted.status == 0, drafted.err
     assert wallet(life.earner, "sign-file", str(draft), str(signed), "--yes", "--api", "127.0.0.1:1").status == 0
     assert life.of_friend("broadcast", str(signed))["status"] == "final"
     assert (draft.stat().st_mode | signed.stat().st_mode) & 0o077 == 0
-
-
-def wallet_line(folder: Path, words: list[str]) -> Ran:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("NEUROSHARD")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "node", "wallet", *words],
-        cwd=ROOT,
-        env={**clean, "NEUROSHARD_PASSWORD": PASSWORD},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return Ran(ended.returncode, ended.stdout, ended.stderr)
 
 
 def test_who_watches_sees_payments_as_they_come(life):
@@ -183,7 +84,7 @@ def test_who_watches_sees_payments_as_they_come(life):
 def test_a_text_is_signed_and_verified_and_a_changed_one_is_refused(life):
     block = life.of_earner("sign", "I hold this address")["block"]
     verified = wallet(life.friend, "verify", "-", stdin=block)
-    assert verified.json["address"] == life.seen["create"]["address"]
+    assert verified.json["address"] == life.created["address"]
     refused = wallet(life.friend, "verify", "-", stdin=block.replace("hold", "held"))
     assert refused.status == 1 and refused.json["error"]["code"] == "message_error"
 
@@ -240,7 +141,7 @@ def test_a_validator_key_goes_to_another_machine_under_its_own_password(life):
 def test_a_lost_wallet_comes_back_from_its_words_and_never_over_another(life):
     again = life.root / "again"
     restored = wallet(again, "restore", "--words-file", "-", stdin=life.words.upper() + "\n")
-    assert restored.json["address"] == life.seen["create"]["address"] == str(address_text(life.words))
+    assert restored.json["address"] == life.created["address"] == str(address_text(life.words))
     before = (again / "keystore.json").read_bytes()
     refused = wallet(again, "restore", "--words-file", "-", stdin=life.words)
     assert refused.status == 1 and (again / "keystore.json").read_bytes() == before

@@ -2,57 +2,28 @@
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
 from chain.address import to_text
-from tests.node.processes import PASSWORD, NodeProcess
+from tests.node.processes import PASSWORD
 from tests.wallet.screen import CLEAR, CTRL_C, CTRL_D, ENTER, TAB, Screen
-
-# A minute beside a node of its own; `make soak` runs it, tests/wallet/test_repl_terminal.py is in every run.
-pytestmark = pytest.mark.soak
 
 ALICE = to_text(bytes([0, *[1] * 20]))
 PRICE = "0.001"
 SECOND_PASSWORD = "correct horse"
 
 
-class Network:
-    """A node that may be stopped and started again."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.start()
-
-    def start(self) -> None:
-        self.node = NodeProcess(self.home, environment={"NEUROSHARD_PASSWORD": PASSWORD})
-
-    @property
-    def api(self) -> str:
-        return re.search(r'"address": "([^"]+)"', (self.home / "api.json").read_text())[1]
-
-
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    found = Network(tmp_path_factory.mktemp("node"))
-    try:
-        found.node.until(lambda status: int(status["balance_nanos"]) > 10**7)
-        yield found
-    finally:
-        found.node.process.kill()
-        found.node.ended()
-
-
-@pytest.fixture(scope="module")
-def running(network):
+def running(life):
+    life.earned(10_000_000)
     # So high that a question and its whole answer are seen at once.
-    with Screen.of_wallet(network.home, lines=120) as screen:
+    with Screen.of_wallet(life.earner, lines=120) as screen:
         screen.until("connected")
-        screen.enter(f"book add alice {ALICE}")
-        screen.until("alice  " + ALICE)
         screen.enter("quiet on")
         screen.until("are not told")
+        screen.enter(f"book add alice {ALICE}")
+        screen.until(lambda seen: re.search(rf"^alice +{ALICE}", seen, re.M))
         yield screen
 
 
@@ -103,8 +74,7 @@ def test_the_bar_moves_while_nobody_types(screen):
 def test_what_happens_is_told_above_the_line_that_is_being_typed(screen):
     screen.enter("quiet off")
     screen.type("send alice")
-    seen = screen.until(lambda seen: "Earned: " in seen and "is finished" in seen)
-    assert re.search(r"^neuro> send alice", seen, re.M)
+    screen.until(lambda seen: re.search(r"(?s)Earned: .*is finished.*\nneuro> send alice", seen))
     screen.type(" 7")
     assert screen.until("neuro> send alice 7")
     screen.press(CTRL_C)
@@ -163,13 +133,13 @@ def test_after_lock_the_password_is_asked_for_and_a_wrong_one_opens_nothing(scre
     screen.until(lambda seen: "unlocked" in seen.splitlines()[-1])
 
 
-def test_keys_are_forgotten_when_nobody_uses_them(network):
+def test_keys_are_forgotten_when_nobody_uses_them(life):
     code = f"""
 import sys
 from pathlib import Path
 from wallet.repl import loop
-loop.IDLE_SECONDS = 2
-sys.exit(loop.Loop(Path({str(network.home)!r}), None, lambda: None).run())
+loop.IDLE_SECONDS = 1
+sys.exit(loop.Loop(Path({str(life.earner)!r}), None, lambda: None).run())
 """
     with Screen([sys.executable, "-c", code]) as screen:
         screen.until("connected")
@@ -180,9 +150,9 @@ sys.exit(loop.Loop(Path({str(network.home)!r}), None, lambda: None).run())
         screen.until("Password of your wallet:")
 
 
-def test_the_history_has_the_lines_and_no_secret(network, screen):
+def test_the_history_has_the_lines_and_no_secret(life, screen):
     pay(screen, "alice")
-    kept = (network.home / "wallet-history").read_text()
+    kept = (life.earner / "wallet-history").read_text()
     assert f"send alice {PRICE}\n" in kept and PASSWORD not in kept and "yes" not in kept
 
 
@@ -215,8 +185,8 @@ def test_every_question_has_its_answer_at_the_prompt(screen, line):
     assert "should not have happened" not in seen
 
 
-def test_a_proof_is_told_in_plain_words(network, screen):
-    node = network.node.status()["node"]
+def test_a_proof_is_told_in_plain_words(life, screen):
+    node = life.node.status()["node"]
     screen.enter(f"proof 1 {node[:8]}")
     screen.until(lambda seen: "claimed" in seen and "neuro>" in seen.split("claimed")[-1])
 
@@ -234,8 +204,8 @@ def test_a_signed_text_is_verified(screen, tmp_path):
     screen.until("Signed by main")
 
 
-def test_a_second_wallet_is_made_paid_and_told_while_its_owner_types(network, screen, tmp_path):
-    with Screen.of_wallet(tmp_path, "--api", network.api) as other:
+def test_a_second_wallet_is_made_paid_and_told_while_its_owner_types(life, screen, tmp_path):
+    with Screen.of_wallet(tmp_path, "--api", life.api) as other:
         other.until("neuro>")
         other.enter("create")
         answer(other, "Choose a password for your wallet:", SECOND_PASSWORD)
@@ -269,15 +239,15 @@ def test_a_second_wallet_is_made_paid_and_told_while_its_owner_types(network, sc
         assert SECOND_PASSWORD.encode() not in path.read_bytes() and " ".join(words).encode() not in path.read_bytes()
 
 
-def test_a_node_that_goes_and_comes_back_is_told_and_followed(network, screen):
+def test_a_node_that_goes_and_comes_back_is_told_and_followed(life, screen):
     """Meanwhile the usual address is tried, at which this machine may have a node of another network."""
-    network.node.end()
+    life.stop()
     screen.until(lambda seen: seen.splitlines()[-1].startswith((" node away", " other network")))
     assert re.search(r"^\d\d:\d\d:\d\d  (No node|The node at)", screen.text(), re.M)
     screen.enter("balance")
     screen.until(lambda seen: re.search(r"neuro> balance\n(No node answers at|The node at .* is of chain)", seen))
-    network.start()
-    network.node.until(bool)
+    life.go_on()
+    life.node.until(bool)
     screen.until(lambda seen: seen.splitlines()[-1].startswith(" connected"))
     screen.until("answers again")
     screen.enter("balance")
