@@ -33,7 +33,9 @@ def pytest_configure() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    left_out = [each for each in terminalreporter.stats.get("skipped", []) if "test_browser_" in each.nodeid]
+    left_out = [
+        each for each in terminalreporter.stats.get("skipped", []) if "no Chromium was found" in each.longreprtext
+    ]
     if left_out:
         words = f"NO BROWSER: {len(left_out)} tests of the explorer did not run. `make test-browser` runs them"
         terminalreporter.write_sep("!", words, red=True, bold=True)

@@ -188,11 +188,10 @@ def test_without_colours_there_is_no_colour(home):
         assert not COLOUR.search(screen.raw)
 
 
-def test_with_colours_there_are_some(home):
-    with opened(home) as screen:
-        screen.enter("stauts")
-        screen.until("did you mean")
-        assert COLOUR.search(screen.raw)
+def test_with_colours_there_are_some(screen):
+    screen.enter("stauts")
+    screen.until("did you mean")
+    assert COLOUR.search(screen.raw)
 
 
 def test_a_dumb_terminal_gets_plain_text(home):

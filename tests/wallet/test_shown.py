@@ -39,7 +39,7 @@ def test_what_is_copied_is_not_broken_by_the_program():
 
 
 @pytest.fixture
-def session(tmp_path):
+def session(tmp_path, cheap):
     WalletFolder(tmp_path).create(None, "hunter2 hunter2")
     return Session(tmp_path, Terminal(), password=lambda: "hunter2 hunter2")
 
