@@ -29,6 +29,7 @@ from typing import Any
 from node.errors import DataDirectoryError, disk_advice
 from node.failpoints import moments_of
 from node.schema import SCHEMA, UPGRADES, number_of
+from wallet.durable import replace_whole, unwatched
 
 # Of `neuroshard wallet`, which makes one where there has been no node yet.
 WALLET_FILES = ("keystore.json", "wallet.json", "wallet-pending.json", "wallet-history", "wallet.lock")
@@ -153,38 +154,7 @@ def write_atomically(path: Path, content: bytes, place: str | None = None) -> No
 
     `place` names the file in `node.failpoints`.
     """
-    reached = moments_of(place) if place is not None else _unnamed
-    draft = path.with_name(path.name + ".partial")
-    try:
-        reached("before")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            reached("written")
-            os.fsync(descriptor)
-        reached("synced")
-        draft.replace(path)
-    except OSError:
-        # On a full disk every block counts.
-        draft.unlink(missing_ok=True)
-        raise
-    reached("renamed")
-    sync_folder(path.parent)
-    reached("durable")
-
-
-def _unnamed(moment: str) -> None:
-    """The place of a file that no test asks for."""
-
-
-def sync_folder(folder: Path) -> None:
-    """A rename lasts only once its folder is synced. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_whole(path, content, moments_of(place) if place is not None else unwatched)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from node.data_directory import sync_folder
 from node.errors import NodeError, disk_advice
+from wallet.durable import sync_folder
 
 SUFFIX = ".partial"
 

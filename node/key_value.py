@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from node.backends import asked
-from node.data_directory import sync_folder
 from node.errors import StoreError
+from wallet.durable import sync_folder
 
 RESTORE = "restore the whole data directory from a backup, or start anew with another --data-dir"
 LMDB_FILE = "data.mdb"

@@ -6,7 +6,6 @@ from pathlib import Path
 from chain.block import Outcome
 from chain.crypto.hashing import merkle_root, tagged_hash
 from node.counted import Counted
-from node.data_directory import sync_folder
 from node.errors import ModelDiffers, StoreError, disk_advice
 from node.failpoints import moments_of, reach
 from node.payload_store import PayloadStore
@@ -14,6 +13,7 @@ from node.template import Learning
 from training.checkpoint import SavedOuter, load_outer, save_outer
 from training.errors import CheckpointError
 from training.outer import Entry, OuterState, outer_step, roots
+from wallet.durable import sync_folder
 
 KEPT = 2
 

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from chain.audit_messages import StateParts
 from chain.crypto.hashing import ZERO, merkle_root
-from node.data_directory import sync_folder
 from node.errors import SegmentStoreError, disk_advice
 from node.failpoints import reach
 from training.pages import pages_root
+from wallet.durable import sync_folder
 
 VALUE_BYTES = 4
 LINE_MAXIMUM = 1_024

@@ -24,9 +24,9 @@ from typing import Self
 from chain.crypto.hashing import tagged_hash
 from consensus.messages import FINALIZE, KIND_NAMES, NOTARIZE, NULLIFY, is_well_formed
 from consensus.state import Own
-from node.data_directory import sync_folder
 from node.errors import NodeError, disk_advice
 from node.failpoints import reach
+from wallet.durable import sync_folder
 
 MAGIC = b"NEUROSIG"
 CHECK_BYTES = 8

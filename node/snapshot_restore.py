@@ -11,7 +11,7 @@ from pathlib import Path
 from chain.errors import NeuroError
 from chain.genesis import NETWORK_BYTES_MAXIMUM, Network, parse_network
 from node.archive_stored import Progress, silent
-from node.data_directory import DataDirectory, sync_folder, write_atomically
+from node.data_directory import DataDirectory, write_atomically
 from node.errors import NodeError, disk_advice
 from node.finished_folder import check_target, draft_of
 from node.key_value import KeyValue, open_key_value
@@ -39,6 +39,7 @@ from node.snapshot import (
 )
 from node.template import Learning
 from training.errors import TrainingError
+from wallet.durable import sync_folder
 
 NOTE = "restore"  # SHA-256 of the manifest that a directory is being restored from
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from wallet import durable
+from wallet.durable import Reached, unwatched
 from wallet.errors import FolderBusy, FolderDamaged, FolderError
-from wallet.keystore_file import Reached, sync_folder, unwatched
 
 Content = TypeVar("Content")
 LOCK_PATIENCE_S = 5
@@ -22,27 +23,8 @@ def replace_whole(path: Path, content: bytes, reached: Reached = unwatched) -> N
     Only one program may write a path at a time: see `locked`. `reached` is told each step: before, written, synced,
     renamed, durable.
     """
-    draft = path.with_name(path.name + ".partial")
     try:
-        reached("before")
-        try:
-            # What a write that was cut short has left, or somebody has put there, is not written into.
-            draft.unlink(missing_ok=True)
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                reached("written")
-                os.fsync(descriptor)
-            reached("synced")
-            draft.replace(path)
-        except OSError:
-            # On a full disk every block counts.
-            draft.unlink(missing_ok=True)
-            raise
-        reached("renamed")
-        sync_folder(path.parent)
-        reached("durable")
+        durable.replace_whole(path, content, reached)
     except OSError as error:
         raise FolderError(
             f"{path} cannot be written: {error.strerror}; check the free space of the disk and the permissions"

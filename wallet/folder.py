@@ -20,6 +20,7 @@ from chain.errors import DecodeError
 from wallet import folder_file, keystore_file
 from wallet.accounts import ACCOUNTS_MAXIMUM, FIRST_LABEL, INDEX_MAXIMUM, Account, account_of
 from wallet.book import Book, checked_name, key_of
+from wallet.durable import Reached, unwatched
 from wallet.errors import (
     DerivationError,
     FolderDamaged,
@@ -31,7 +32,6 @@ from wallet.errors import (
 from wallet.files import Remembered, locked, read_bounded, replace_whole
 from wallet.folder_file import Content, Setting
 from wallet.keys import Wallet
-from wallet.keystore_file import Reached, unwatched
 from wallet.pending import PendingFile
 
 PASSWORD_BYTES = 4_096

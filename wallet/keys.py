@@ -11,6 +11,7 @@ from typing import Self
 from chain import address
 from chain.crypto import ecdsa
 from wallet import bip32, eip2333, keystore, keystore_file, mnemonic
+from wallet.durable import Reached, unwatched
 from wallet.errors import DerivationError, KeystoreCorrupt, KeystoreMismatch
 
 COIN = 20037
@@ -75,7 +76,7 @@ class Wallet:
         *,
         test: bool = False,
         description: str = "",
-        reached: keystore_file.Reached = keystore_file.unwatched,
+        reached: Reached = unwatched,
     ) -> None:
         """Write a new keystore file. Raises KeystoreError, KeystoreExists if the name is taken."""
         keystore_file.save(path, self.to_keystore(password, test=test, description=description), reached)

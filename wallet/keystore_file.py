@@ -2,18 +2,11 @@
 
 import os
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
-from wallet import keystore
+from wallet import durable, keystore
+from wallet.durable import Reached, unwatched
 from wallet.errors import KeystoreCorrupt, KeystoreError, KeystoreExists, KeystoreMissing
-
-# Told each step of a write, so that tests can end the process there.
-Reached = Callable[[str], None]
-
-
-def unwatched(step: str) -> None:
-    """Nobody asks."""
 
 
 def save(path: Path, content: keystore.Keystore, reached: Reached = unwatched) -> None:
@@ -38,12 +31,12 @@ def write_new(path: Path, content: bytes, reached: Reached = unwatched) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir(mode=0o700, parents=True)
     try:
-        _write_durably(draft, content, reached)
+        durable.write_new(draft, content, reached)
         _name_without_overwriting(draft, path)
         reached("named")
     finally:
         draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    durable.sync_folder(path.parent)
     reached("durable")
 
 
@@ -60,16 +53,6 @@ def load(path: Path) -> keystore.Keystore:
         raise KeystoreError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from error
 
 
-def _write_durably(path: Path, content: bytes, reached: Reached) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        reached("written")
-        os.fsync(descriptor)
-    reached("synced")
-
-
 def _name_without_overwriting(draft: Path, path: Path) -> None:
     try:
         os.link(draft, path)
@@ -79,12 +62,3 @@ def _name_without_overwriting(draft: Path, path: Path) -> None:
         # Some file systems have no hard links. Then an empty file reserves the name, and is ours to replace.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         draft.replace(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """A name lasts only once its folder is synced. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

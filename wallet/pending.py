@@ -12,9 +12,9 @@ from typing import Any
 from chain.address import address_of
 from chain.errors import NeuroError
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction, check_signature
+from wallet.durable import Reached, unwatched
 from wallet.errors import FolderDamaged, NonceTaken, TooManyWaiting
 from wallet.files import Remembered, locked, replace_whole
-from wallet.keystore_file import Reached, unwatched
 from wallet.strict import Reader
 
 SCHEMA = 1

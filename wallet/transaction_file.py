@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.transactions import TRANSACTION_BYTES_MAXIMUM, Transaction
+from wallet.durable import Reached, unwatched
 from wallet.errors import SigningError, TransactionFileError, TransactionFileExists
-from wallet.keystore_file import Reached, unwatched, write_new
+from wallet.keystore_file import write_new
 from wallet.plain import plain
 from wallet.signing import UnsignedTransaction, described, read_signed, read_unsigned, sign
 from wallet.strict import Reader

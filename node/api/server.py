@@ -23,6 +23,7 @@ from node.settings import API_PORTS_TRIED, DEFAULT_API
 
 HEAD_BYTES_MAXIMUM = 8_190
 HEADERS_MAXIMUM = 64
+PACKED_FROM = 1_024  # bytes: less goes out in one packet anyway
 STOP_SECONDS = 2.0
 LOG = log_of("api")
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,6 +37,7 @@ def make_app(desk: Desk) -> web.Application:
         try:
             response = await _answered(request, handler, desk)
             status = response.status
+            _pack(request, response)
         finally:
             desk.metrics.count(route, status)
             if status >= 400:
@@ -55,6 +57,15 @@ def make_app(desk: Desk) -> web.Application:
     add_routes(app, desk)
     desk.document = json.dumps(openapi()).encode()
     return app
+
+
+def _pack(request: web.Request, response: web.StreamResponse) -> None:
+    """JSON of some size go out packed to whoever takes that; the explorer's files are packed already."""
+    if not isinstance(response, web.Response) or response.content_type != "application/json":
+        return
+    response.headers["Vary"] = "Accept-Encoding"
+    if (response.content_length or 0) >= PACKED_FROM and "gzip" in request.headers.get("Accept-Encoding", "").lower():
+        response.enable_compression(web.ContentCoding.gzip)
 
 
 async def _answered(request: web.Request, answer: Next, desk: Desk) -> web.StreamResponse:

@@ -264,7 +264,7 @@ async def test_where_peers_are_is_told_on_this_machine_or_to_the_operator_only(
 
 async def test_a_page_of_a_named_site_may_read_and_of_another_may_not(served: Served) -> None:
     reply = await served.ask("/v1/status", headers={"Origin": SITE})
-    assert reply.headers["Access-Control-Allow-Origin"] == SITE and reply.headers["Vary"] == "Origin"
+    assert reply.headers["Access-Control-Allow-Origin"] == SITE and reply.headers["Vary"] == "Accept-Encoding, Origin"
     refused = await served.ask("/v1/blocks/0", headers={"Origin": SITE})
     assert refused.status == 400 and refused.headers["Access-Control-Allow-Origin"] == SITE
     for other in ("https://evil.example", SITE + ".evil.example", SITE.upper(), "null", "*", SITE + "/", ""):

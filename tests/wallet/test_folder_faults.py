@@ -11,10 +11,10 @@ import pytest
 from tests.wallet.cases import BOB, CHAIN, OTHER, PASSWORD, WALLET, a_draft, a_folder, a_sent
 from wallet import folder as folder_module
 from wallet import keystore_file, transaction_file
+from wallet.durable import Reached
 from wallet.errors import FolderError, KeystoreError, TransactionFileError, WalletError
 from wallet.files import replace_whole
 from wallet.folder import WalletFolder
-from wallet.keystore_file import Reached
 from wallet.transaction_file import TransactionFile
 
 pytestmark = pytest.mark.usefixtures("cheap")
