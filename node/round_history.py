@@ -4,9 +4,13 @@ import json
 import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 
 from node.failpoints import reach
+
+ROUNDS_TIMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,11 @@ class Measured:
 def finite(loss: float | None) -> float | None:
     """A loss as JSON can tell it: none if the model has diverged, or nothing has been measured."""
     return loss if loss is not None and math.isfinite(loss) else None
+
+
+def is_later(after: Measured, one: Measured) -> bool:
+    """In the round and by the clock, which somebody may have set."""
+    return after.round > one.round and after.time_ms > one.time_ms
 
 
 class RoundHistory:
@@ -68,6 +77,15 @@ class RoundHistory:
     def losses(self) -> tuple[float, ...]:
         """The last measurement and the one before it, as far as there are any."""
         return tuple(entry.validation_loss for entry in self.entries[-2:])
+
+    @property
+    def round_ms(self) -> int | None:
+        """From the end of a round to the end of the next one: the median of the newest, as the node may have paused."""
+        pairs = pairwise(self.entries[-ROUNDS_TIMED - 1 :])
+        times = [
+            (after.time_ms - one.time_ms) // (after.round - one.round) for one, after in pairs if is_later(after, one)
+        ]
+        return median_low(times) if times else None
 
     def has(self, round_number: int) -> bool:
         return any(entry.round == round_number for entry in self.entries)

@@ -69,6 +69,7 @@ class Status:
     checkpoint: str  # HEIGHT:HASH of the last block that ended an epoch, for --checkpoint elsewhere; empty: none yet
     sync_refusal: str  # why this node does not catch up although others are ahead; empty: nothing is in the way
     model_trouble: str  # why the ledger's model is not here, so that this node does not train on it; empty: it is
+    round_ms: int | None  # from the end of a round to the end of the next one, median of the newest
     finality_ms: int | None  # from a block's time until it was final here, median of the newest
     device: str
     self_verified: bool
@@ -103,6 +104,7 @@ def status_of(node: Node) -> Status:
         checkpoint=node.checkpoint,
         sync_refusal="" if membership is None else membership.refusal,
         model_trouble=model_trouble(node),
+        round_ms=node.history.round_ms,
         finality_ms=readings.finality_ms,
         waiting_transactions=len(node.mempool),
         audits_open=node.audits.driver.open_audits,

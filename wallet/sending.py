@@ -275,6 +275,8 @@ def followed(session: Session, sent: Sent, no_wait: bool) -> Answer:
     session.ui.tell(f"Handed in: {identity}")
     rivals = [each.id for each in session.folder.pending.of(sent.sender, sent.chain_id) if each.nonce == sent.nonce]
     final = None if no_wait else wait_final(session, [sent.id, *(each for each in rivals if each != sent.id)])
+    if final is not None:
+        session.seen.final.add(final[0])
     content: dict[str, Any] = {
         "id": identity,
         "status": "waiting" if final is None else "final" if final[0] == sent.id else "replaced",

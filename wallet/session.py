@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,7 +64,9 @@ class Seen:
     balance_nanos: int | None = None
     round: int | None = None
     height: int | None = None
+    round_ms: int | None = None  # from the end of a round to the end of the next one
     nodes: tuple[str, ...] = ()
+    final: set[bytes] = field(default_factory=set)  # transactions of which a command has said so
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ class Session:
         """The status is of the folder's network, or of the one met there before; raises OtherChain. For all threads."""
         found, kept = status.hexadecimal("chain_id", 32), self.kept_chain()
         self.seen.round, self.seen.height = status.whole("round"), status.whole("height")
+        self.seen.round_ms = status.maybe("round_ms", status.whole) if status.has("round_ms") else None
         if kept is not None and kept != found:
             raise OtherChain(
                 f"the node at {address} is of chain {found.hex()[:16]}, the network in {self.directory} is "

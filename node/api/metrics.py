@@ -36,6 +36,7 @@ GAUGES = {
     "tokens_per_second": "Tokens trained per second by this node.",
     "peers": "Connected peers.",
     "peer_height": "Highest block that a peer says is final.",
+    "round_ms": "Milliseconds from the end of a round to the end of the next one, median of the newest.",
     "finality_ms": "Milliseconds from a block's time until it was final here, median of the newest.",
     "waiting_transactions": "Transactions that wait for a block.",
     "uptime_seconds": "Seconds since the start.",

@@ -87,6 +87,7 @@ class Status(Answer):
     checkpoint = text()
     sync_refusal = text()
     model_trouble = text()
+    round_ms = maybe(whole(description="from the end of a round to the end of the next one, median of the newest"))
     finality_ms = maybe(whole())
     device = text()
     self_verified = truth()

@@ -32,9 +32,14 @@ export async function showEarnings(found, count) {
     ...KINDS.map(kind => ["By " + kind.name, total[kind.key]]), ["Released", total.released_nanos], ["Forfeited", total.forfeited_nanos],
     ["Burned in fees", total.burned_nanos],
   ]));
-  say("earned-from", found.from_height > 1 ? "This node's record of earnings begins at height " + number(found.from_height) + "." : "");
+  const period = plural(days.length, "day", "days");
+  const words = [sum ? "" : "Nothing was earned in these " + period + ".",
+    found.from_height > 1 ? "This node's record of earnings begins at height " + number(found.from_height) + "." : ""];
+  say("earned-from", words.filter(each => each).join(" "));
+  place("earnings").hidden = place("kinds").hidden = !sum;
+  if (!sum) return;
   await stacks("earnings", {
     title: "Earned by day, in NEURO", kinds: KINDS, days, format: amount,
-    summary: neuro(String(sum)) + " in " + plural(days.length, "day", "days") + " (UTC)",
+    summary: neuro(String(sum)) + " in " + period + " (UTC)",
   });
 }

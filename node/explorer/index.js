@@ -3,7 +3,7 @@
 import {ask} from "./ask.js";
 import {showBlocks} from "./blocks.js";
 import {curve} from "./charts.js";
-import {atMost, loss, number, size} from "./format.js";
+import {atMost, loss, neuro, number, size} from "./format.js";
 import {live} from "./frame.js";
 import {amounts, facts, link, make, meter, place, say, table, toBlock, toNode, toRound} from "./parts.js";
 import {PHASES, showNodes, showPhases, showProofs, showRounds, showVotes} from "./rounds.js";
@@ -31,6 +31,7 @@ function showStatus() {
     ["Phase", s.self_verified ? s.phase + ", self-verified" : s.phase], ["Height", toBlock(s.height)],
     ["Rounds that changed the model", number(s.closed_rounds)],
     ...amounts([["Minted", s.minted_nanos], ["Burned", s.burned_nanos], ["Circulating", s.circulating_nanos]]),
+    ["This node's wallet", link("/wallet.html#" + s.address, neuro(s.balance_nanos))],
   ]);
   facts("learning", [
     ["Validation loss", loss(s.validation_loss)], ["Bigram loss", loss(s.bigram_loss)],

@@ -2,7 +2,7 @@
 
 import {ask, wordsOf} from "./ask.js";
 import {showEarnings} from "./earnings.js";
-import {moment, number, percent} from "./format.js";
+import {atMost, moment, number, percent} from "./format.js";
 import {complain, live, named} from "./frame.js";
 import {growing} from "./lists.js";
 import {amounts, coins, facts, link, make, place, put, table, toBlock, toNode, toRound, toTransaction, toWallet} from "./parts.js";
@@ -41,7 +41,13 @@ function stateOf(node) {
   return node.suspended_until_round ? "suspended until round " + number(node.suspended_until_round) : "may work";
 }
 
-function showAccount(a) {
+// How long it takes until that round has ended, if rounds go on as they did.
+function inTime(vesting, status) {
+  const rounds = vesting.releases_after_round - status.round + 1;
+  return status.round_ms === null || rounds < 1 ? "" : ", in about " + atMost(Math.round(rounds * status.round_ms / 1000));
+}
+
+function showAccount(a, status) {
   put(place("address"), a.address);
   document.title = "Wallet " + a.address.slice(0, 12) + " · NeuroShard";
   const waiting = a.waiting.flatMap(id => [toTransaction(id), " "]);
@@ -53,7 +59,7 @@ function showAccount(a) {
   place("vesting-part").hidden = !a.vesting.length;
   table("vesting", "Amounts in NEURO. A reward is released unless an audit finds fraud until then.",
     ["of round", ["node", "words"], "amount", "released after round"],
-    a.vesting.map(v => [toRound(v.round), toNode(v.node), coins(v.amount_nanos), number(v.releases_after_round)]));
+    a.vesting.map(v => [toRound(v.round), toNode(v.node), coins(v.amount_nanos), number(v.releases_after_round) + inTime(v, status)]));
   showStake(a.stake);
 }
 
@@ -92,7 +98,8 @@ async function read() {
   if (name === null || address !== name[0]) place("one").hidden = true;
   if (name === null) return showOwn();
   address = name[0];
-  showAccount(await ask(of("")));
+  const [account, status] = await Promise.all([ask(of("")), ask("/v1/status")]);
+  showAccount(account, status);
   place("one").hidden = false;
   await Promise.all([readEarnings(), nodes(), history()]);
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -11,11 +12,12 @@ import pytest_asyncio
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Route, ViewportSize
 
+from chain.address import to_text
 from node.api.page_files import PAGES
 from tests.explorer.browser import PHONE, WIDE, Scheme, needs_browser, visiting
 from tests.explorer.paths import LISTS, named_paths
 from tests.node.lone_node import IDENTITY
-from tests.node.served import Served, make_past, serving
+from tests.node.served import PAYEE, Served, address_of_secret, make_past, serving
 
 pytestmark = [needs_browser, pytest.mark.asyncio(loop_scope="module")]
 SERIOUS = ("serious", "critical")
@@ -68,6 +70,7 @@ async def test_the_home_page_tells_what_the_status_says(served: Served, browser:
         assert told["Height"] == f"{status['height']:,}" and told["Phase"].startswith(status["phase"])
         for name in ("minted", "burned", "circulating"):
             assert told[name.title()] == in_neuro(status[f"{name}_nanos"])
+        assert told["This node's wallet"] == in_neuro(status["balance_nanos"])
         assert await visitor.page.locator("#chain").inner_text() == status["chain_id"][:12]
         assert (await visitor.facts("round-facts"))["Round"] == str(status["round"])
         assert await visitor.page.locator('#phases [aria-current="step"]').inner_text() == status["round_phase"]
@@ -198,6 +201,8 @@ async def test_a_wallet_shows_what_it_owns_and_earned_by_day_and_kind(served: Se
         assert [row[0] for row in await visitor.rows("vesting")] == [
             f"{each['round']:,}" for each in account["vesting"]
         ]
+        for row in await visitor.rows("vesting"):
+            assert re.fullmatch(r"\d+, in about ([369]0 s|[2-5] min [03]0? s)", row[3])
         earned = await visitor.facts("earned")
         assert earned["By training"] == in_neuro(total["training_nanos"])
         assert earned["Burned in fees"] == in_neuro(total["burned_nanos"])
@@ -207,6 +212,18 @@ async def test_a_wallet_shows_what_it_owns_and_earned_by_day_and_kind(served: Se
         await visitor.until("#days button[aria-pressed=true]", lambda text: text == "90 days")
         await visitor.quiet()
         assert len(await visitor.rows("earnings details")) == 90
+        await visitor.page.locator("#earnings canvas").first.wait_for()
+
+
+async def test_a_wallet_that_earned_nothing_is_told_so_without_a_chart(served: Served, browser: Browser) -> None:
+    async with visiting(browser, served.url) as visitor:
+        await visitor.go("/")
+        await visitor.page.locator("#ledger a").last.click()  # to one that has a chart
+        await visitor.page.locator("#earnings canvas").first.wait_for()
+        await visitor.page.evaluate(f"location.hash = '#{to_text(address_of_secret(PAYEE))}'")
+        await visitor.until("#earned-from", lambda text: text == "Nothing was earned in these 30 days.")
+        assert await visitor.page.locator("#earnings").is_hidden()
+        await visitor.page.go_back()
         await visitor.page.locator("#earnings canvas").first.wait_for()
 
 

@@ -34,7 +34,7 @@ from node.settings import LEVELS, Settings
 from node.sign_state import SignState, owner_of
 from tests.node.lone_node import CREATED_MS, IDENTITY, LoneNode, named, tiny_network
 
-ROUNDS = 4
+ROUNDS, ROUND_MS = 4, 30_000
 # Nothing waits for a test, and it looks at each moment.
 WIDE = Limits(requests_per_second=100_000, burst=100_000, kept_seconds=0)
 PAYEE = named("payee")
@@ -234,7 +234,7 @@ def open_node(folder: Path, network: Network, validator: bool = False) -> Node:
     node = Node(Home(directory, network, IDENTITY), settings, lambda _: None)
     if not node.history.entries:
         for number in range(ROUNDS + 1):
-            node.history.add(Measured(number, 4.0 - number / 8, None, 100 * number, CREATED_MS + number))
+            node.history.add(Measured(number, 4.0 - number / 8, None, 100 * number, CREATED_MS + ROUND_MS * number))
     return node
 
 

@@ -169,6 +169,19 @@ def test_a_damaged_line_of_the_history_is_passed_over(tmp_path: Path, damage: by
     assert RoundHistory(path).entries == known and again.first == 8.0 and again.last == 6.0
 
 
+def test_a_round_takes_the_median_time_of_the_newest_whatever_was_paused_or_left_out(tmp_path: Path) -> None:
+    history = RoundHistory(tmp_path / "rounds.jsonl")
+    assert history.round_ms is None
+    # A day of pause, two rounds that nobody measured here, and a clock that somebody set back.
+    times = {0: 0, 1: 1_000, 2: 2_000, 3: 86_400_000, 6: 86_403_300, 7: 86_404_500, 8: 5_000, 9: 6_200}
+    for number, time_ms in times.items():
+        history.add(Measured(number, 4.0, None, 10, time_ms))
+    assert history.round_ms == 1_100
+    for number in range(10, 21):
+        history.add(Measured(number, 4.0, None, 10, 6_200 + 7_000 * (number - 9)))
+    assert history.round_ms == 7_000
+
+
 # ---- The trainer process, seen from the node
 
 

@@ -1,6 +1,7 @@
 """Commands that sign, against a real node in this process: its ledger, its mempool, its API."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from chain.crypto import ecdsa
 from chain.genesis import Network
 from chain.transactions import Transaction
 from tests.node.lone_node import IDENTITY
-from tests.node.served import Served, a_transfer, make_past, serving, signed
+from tests.node.served import ROUND_MS, Served, a_transfer, make_past, serving, signed
 from tests.wallet.people import Person, a_session, a_wallet, typed
+from wallet.amounts import plain_amount
+from wallet.commands.money import _in_time
 from wallet.errors import BadValue, CommandError, NodeAway, NotConfirmed, OtherChain, Refused, WalletError
 from wallet.session import Session
 from wallet.signing import bond_action, described
@@ -240,6 +243,17 @@ async def founder_bonds(all_: Users) -> None:
     await all_.served.until("/v1/status", lambda found: int(found["total_power_nanos"]) > 10_000)
 
 
+async def test_rewards_that_vest_are_told_with_the_time_that_it_takes(tmp_path):
+    async with users(tmp_path) as all_:
+        _, page = await all_.see(f"balance {all_.served.node.address_text}")
+        status = await all_.served.get("/v1/status")
+        rounds = [int(each) for each in re.findall(r"of round \d+, free after round (\d+), in about", page)]
+        seconds = [int(each) for each in re.findall(r"in about (\d+) s", page)]
+        assert rounds and seconds == [(each - status["round"] + 1) * ROUND_MS // 1_000 for each in rounds]
+        all_.alice.seen.round_ms = None
+        assert _in_time(99, all_.alice.seen) == ""
+
+
 async def test_stake_goes_in_comes_out_and_is_withdrawn_when_its_time_is_over(tmp_path):
     async with users(tmp_path) as all_:
         await all_.refused("unbond all", CommandError, "0 NEURO are bonded")
@@ -264,6 +278,7 @@ async def test_stake_goes_in_comes_out_and_is_withdrawn_when_its_time_is_over(tm
             *("withdrawn", "unbonded", "bonded", "received")
         ]
         assert "+0.003 NEURO" in page
+        assert all(f" {plain_amount(int(each['fee_nanos']))} " in page for each in content["entries"] if each["id"])
         fees = sum(int(each["fee_nanos"] or 0) for each in content["entries"] if each["kind"] != "received")
         assert await all_.balance(all_.alice) == GIFT - fees
 

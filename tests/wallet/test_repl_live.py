@@ -11,6 +11,7 @@ from wallet.repl.live import LINES_MAXIMUM, Live
 from wallet.session import Session
 from wallet.terminal import Terminal
 
+PAYER, PAYEE = (to_text(bytes([0, *[number] * 20])) for number in (1, 2))
 CHAIN, OTHER = "ab" * 32, "cd" * 32
 STATUS = {"chain_id": CHAIN, "phase": "bootstrap", "round": 3, "round_phase": "training", "height": 12}
 
@@ -39,6 +40,16 @@ def test_a_flood_is_told_in_few_lines_and_counted(live):
     lines = live.take()
     assert len(lines) == LINES_MAXIMUM + 1 and "7 more" in lines[-1]
     assert live.take() == [] and not live.has_news
+
+
+def test_what_a_command_has_called_final_is_not_told_once_more(live):
+    ours, theirs = "aa" * 32, "bb" * 32
+    for identity in (ours, theirs):
+        hear(live, "payment", id=identity, **{"from": PAYER, "to": PAYEE}, amount_nanos="5")
+    live.session.seen.final.add(bytes.fromhex(ours))
+    hear(live, "payment", id=ours, **{"from": PAYER, "to": PAYEE}, amount_nanos="5")
+    [line] = live.take()
+    assert "Received: 0.000000005 NEURO" in line
 
 
 def test_quiet_tells_nothing_and_the_bar_goes_on(live):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from chain.address import to_text
-from wallet.amounts import neuro
+from wallet.amounts import neuro, plain_amount
 from wallet.answered import Answered
 from wallet.commands.network import SHORT, pages
 from wallet.commands.parts import Show, moment, one_after_another, percent, table, words
@@ -12,6 +12,7 @@ from wallet.errors import Refused
 from wallet.kinds import COUNT, Count, Named, NumberKind, Payee
 from wallet.registry import Answer, command
 from wallet.session import Session
+from wallet.told import NODE_DIGITS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,26 +57,28 @@ def history(
         if refused.status != 404:
             raise
         return _transactions(session, address, path, limit)
-    head = ("when (UTC)", "what", "amount", "with", "height")
+    head = ("when (UTC)", "what", "amount", "fee", "with", "height")
     rows = [_entry_row(session, each) for each in entries]
     content = {"address": to_text(address), "entries": [dict(each.raw) for each in entries]}
-    return Answer(content, table(head, rows, empty="Nothing yet.", right=("amount", "height")))
+    return Answer(content, table(head, rows, empty="Nothing yet.", right=("amount", "fee", "height")))
 
 
 def _entry_row(session: Session, each: Answered) -> tuple[str, ...]:
     kind, amount = each.text("kind"), each.maybe("amount_nanos", each.nanos)
+    fee = each.maybe("fee_nanos", each.nanos)
     sign = "+" if kind in INCOME else "-" if kind in OUTGO else ""
     if each.has("counterparty"):
         beside = session.called(each.address("counterparty"))
     elif each.has("round"):
         node = each.maybe("node", each.text)
-        beside = f"round {each.whole('round')}" + (f", node {node[:SHORT]}" if node else "")
+        beside = f"round {each.whole('round')}" + (f", node {node[:NODE_DIGITS]}" if node else "")
     else:
         beside = "-"
     return (
         moment(each.whole("time_ms")),
         kind.replace("_", " "),
         "-" if amount is None else f"{sign}{neuro(amount)}",
+        plain_amount(fee) if fee else "-",
         beside,
         f"{each.whole('height'):,}",
     )

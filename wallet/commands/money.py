@@ -10,7 +10,7 @@ from wallet.commands.parts import Show, facts, one_after_another, table, words
 from wallet.errors import BadValue, CommandError
 from wallet.kinds import ACCOUNT, AMOUNT, PAYEE, AmountOrAll, Candidate, Everything, Kind, Payee
 from wallet.registry import SEVERAL, Answer, command
-from wallet.session import Session
+from wallet.session import Seen, Session
 from wallet.spending import Spending
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from wallet.sending import Payer
+
+
+UNITS = ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))  # in milliseconds
 
 
 class PaymentKind(Kind[Payment]):
@@ -43,13 +46,13 @@ PAYMENT = PaymentKind()
 def balance(session: Session, payee: Annotated[Payee | None, "whose; without it, all of yours"] = None) -> Answer:
     if payee is not None:
         found = session.account_answer(payee.address)
-        return Answer(_kept(found), facts(_lines(found)))
+        return Answer(_kept(found), facts(_lines(found, session.seen)))
     accounts = session.accounts() or (session.account(),)
     answers = [session.account_answer(each.address) for each in accounts]
     session.seen.balance_nanos = answers[0].nanos("balance_nanos")
     content = {"accounts": [{"label": own.label, **_kept(each)} for own, each in zip(accounts, answers, strict=True)]}
     if len(accounts) == 1:
-        return Answer(content, facts(_lines(answers[0])))
+        return Answer(content, facts(_lines(answers[0], session.seen)))
     head = ("account", "balance", "vesting", "bonded", "address")
     rows = [
         (
@@ -65,20 +68,31 @@ def balance(session: Session, payee: Annotated[Payee | None, "whose; without it,
     return Answer(content, table(head, rows, f"In all {neuro(total)}", right=("balance", "vesting", "bonded")))
 
 
+def _in_time(round_number: int, seen: Seen) -> str:
+    """How long it takes until a round has ended, if rounds go on as they did."""
+    if seen.round_ms is None or seen.round is None or round_number < seen.round:
+        return ""
+    left_ms = (round_number - seen.round + 1) * seen.round_ms
+    size, unit = next((each for each in UNITS if left_ms >= 2 * each[0]), UNITS[-1])
+    return f", in about {max(1, left_ms // size)} {unit}"
+
+
 def _kept(found: Answered) -> dict[str, object]:
     """The answer without its proofs, which `neuroshard light` looks at."""
     stake = {name: value for name, value in dict(found.object("stake").raw).items() if name != "proof"}
     return {name: value for name, value in found.raw.items() if name not in ("proof", "stake")} | {"stake": stake}
 
 
-def _lines(found: Answered) -> list[tuple[str, str]]:
+def _lines(found: Answered, seen: Seen) -> list[tuple[str, str]]:
     stake = found.object("stake")
     rows = [("address", to_text(found.address("address"))), ("balance", neuro(found.nanos("balance_nanos")))]
     rows += [("vesting", neuro(found.nanos("vesting_nanos")))]
     if found.has("vesting"):
         for each in found.objects("vesting"):
             amount, after = neuro(each.nanos("amount_nanos")), each.whole("releases_after_round")
-            rows.append(("", f"{amount} of round {each.whole('round')}, free after round {after}"))
+            rows.append(
+                ("", f"{amount} of round {each.whole('round')}, free after round {after}{_in_time(after, seen)}")
+            )
     if bonded := stake.nanos("bonded_nanos"):
         rows.append(("bonded", neuro(bonded)))
     for each in stake.objects("unbonding"):

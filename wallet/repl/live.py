@@ -32,7 +32,7 @@ class Live:
         self.session = session
         self.facts = Facts()
         self.is_watching = True
-        self._lines: deque[str] = deque()
+        self._lines: deque[tuple[str, bytes | None]] = deque()  # and of which transaction it is told
         self._left_out = 0
         self._told_trouble = ""
         self._lock = threading.Lock()
@@ -61,11 +61,11 @@ class Live:
         return bool(self._lines)
 
     def take(self) -> list[str]:
-        """What happened since this was asked last."""
+        """What happened since this was asked last, and was not the answer of a command already."""
         with self._lock:
-            lines, left_out = list(self._lines), self._left_out
+            lines = [line for line, identity in self._lines if identity not in self.session.seen.final]
+            left_out, self._left_out = self._left_out, 0
             self._lines.clear()
-            self._left_out = 0
         return lines + ([f"… and {left_out} more; `history` has all of them."] if left_out else [])
 
     def _addresses(self) -> tuple[bytes, ...]:
@@ -95,7 +95,7 @@ class Live:
         if self.is_watching:
             line = told(kind, content, self._own, self.session.name_of)
             if line is not None:
-                self._say(line)
+                self._say(line, content.hexadecimal("id") if kind == "payment" and content.has("id") else None)
 
     def _hear_status(self, status: Answered) -> None:
         self.session.check_chain(status, self.session.api)
@@ -142,10 +142,10 @@ class Live:
             else:
                 self._say(f"No node: {plain(error, 300)}. You can go on; what needs a node will say so.")
 
-    def _say(self, line: str) -> None:
+    def _say(self, line: str, identity: bytes | None = None) -> None:
         with self._lock:
             if len(self._lines) < LINES_MAXIMUM:
-                self._lines.append(f"{time.strftime('%H:%M:%S')}  {line}")
+                self._lines.append((f"{time.strftime('%H:%M:%S')}  {line}", identity))
             else:
                 self._left_out += 1
 

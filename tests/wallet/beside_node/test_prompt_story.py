@@ -94,7 +94,11 @@ def test_a_payment_is_confirmed_from_its_bytes_signed_and_final(screen):
     screen.until("Only yes and no are answers")
     screen.press(ENTER)
     screen.until("Nothing was signed")
-    assert "Final in block" in pay(screen, "alice")
+    screen.enter("quiet off")
+    seen = pay(screen, "alice")
+    screen.until(lambda later: later.count(" is finished") > seen.count(" is finished"))
+    assert "Final in block" in seen and " is final." not in screen.everything()  # told once
+    screen.enter("quiet on")
     assert PASSWORD.encode() not in screen.raw
 
 
