@@ -103,6 +103,11 @@ def wait_for(found: Callable[[], Any], node: NodeProcess) -> Any:
     raise AssertionError(f"nothing came in {PATIENCE_SECONDS} s:\n{node.ended().err}")
 
 
+def hear_ctrl_c() -> None:
+    """For a new process: what a shell starts in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def command_line(pid: int) -> bytes:
     """What everybody on the machine sees of a process; nothing of one that has ended."""
     try:

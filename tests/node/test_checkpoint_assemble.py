@@ -24,6 +24,7 @@ from tests.network.blob_servers import Loopback, loopback, until_the_end
 from tests.node.archive_homes import stopped_home
 from tests.node.lone_node import LoneNode, tiny_network, with_rounds
 from tests.node.model_peers import Fading, network_of_pages
+from tests.node.processes import hear_ctrl_c
 from tests.node.served import make_past, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +164,7 @@ async def test_a_run_that_was_interrupted_is_gone_on_with(
     process = await asyncio.create_subprocess_exec(
         *line, cwd=ROOT, stderr=subprocess.DEVNULL, env=dict(os.environ), start_new_session=True,
         # Tests that run in the background of a shell would hand on that Ctrl-C is to be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     await slow.wait()
     process.send_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ from chain.errors import InvalidTransaction
 from node.data_directory import DataDirectory
 from node.ending import ended
 from node.errors import NodeError, NoNode, NoPassword
-from tests.node.processes import PASSWORD, ROOT
+from tests.node.processes import PASSWORD, ROOT, hear_ctrl_c
 from training.errors import CorpusError
 from wallet import keystore_file
 from wallet.errors import NodeAway, PasswordNeeded, WrongPassword
@@ -103,7 +103,7 @@ def test_ctrl_c_ends_a_command_with_130(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     process = subprocess.Popen(
         [sys.executable, "-m", "node", "--data-dir", str(tmp_path / "home"), "--token-file", str(fifo)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c,  # noqa: PLW1509
     )  # fmt: skip
     writing = os.open(fifo, os.O_WRONLY)  # opens when the command has opened it, which then waits for words
     process.send_signal(signal.SIGINT)

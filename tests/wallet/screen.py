@@ -15,6 +15,8 @@ from typing import Self
 import pexpect
 import pyte
 
+from tests.node.processes import hear_ctrl_c
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
 ENTER, TAB, CTRL_C, CTRL_D, CLEAR = "\r", "\t", "\x03", "\x04", "\x0c"
@@ -32,11 +34,6 @@ class _Terminal(pyte.HistoryScreen):
         self.answer(data.encode())
 
 
-def _hear_ctrl_c() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Screen:
     """One program on one terminal."""
 
@@ -51,7 +48,7 @@ class Screen:
             dimensions=(lines, columns),
             env={**clean, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1", **(environment or {})},  # type: ignore[arg-type]
             timeout=PATIENCE_SECONDS,
-            preexec_fn=_hear_ctrl_c,
+            preexec_fn=hear_ctrl_c,
         )
         self.child.delaybeforesend = None
         self.raw = b""  # all that the program has written
