@@ -193,6 +193,7 @@ async def running(
     addresses: Any = (),
     environment: Mapping[str, str] | None = None,
     nodes: int = 4,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[Net]:
     """`nodes` bootstrap validators that do not train, all connected, until the block of code ends.
 
@@ -204,7 +205,7 @@ async def running(
         network = kept_network(plan.network)
         if addresses:
             give_money(plan, network, addresses(network))
-        crew = Crew(plan, free_places(nodes), ["--no-training"], {})
+        crew = Crew(plan, free_places(nodes), ["--no-training", *arguments], {})
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
                 crew.start()

@@ -1,6 +1,6 @@
 """What people touch: how soon the wallet's prompt is there, what the explorer weighs, how often the API answers.
 
-.venv/bin/python -m bench people                     everything: about seven minutes
+.venv/bin/python -m bench people                     everything: about twelve minutes
 .venv/bin/python -m bench people --only repl,api     some of it
 .venv/bin/python -m bench people --write             also keeps the figures in docs/results/people.json
 
@@ -26,6 +26,7 @@ PARTS = {
     "page": ["people_page"],
     "checks": ["people_checks"],
     "api": ["people_api"],
+    "finality": ["people_finality"],
 }
 
 

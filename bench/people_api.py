@@ -163,15 +163,16 @@ def _url_of(home: Path, process: "subprocess.Popen[bytes]") -> str:
     raise SystemExit("the node did not close a round")
 
 
-def finality(url: str, since: int) -> tuple[float | None, float, int]:
-    """Median milliseconds of finality, tokens a second, and the height, now."""
-    status = get(f"{url}/v1/status")
-    return status["finality_ms"], status["tokens_per_second"], status["height"] - since
+def finality(url: str) -> tuple[float, float]:
+    """Blocks whose finality the node has measured since its start, and their milliseconds together."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+        lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#"))
+    return float(lines["neuroshard_block_finality_ms_count"]), float(lines["neuroshard_block_finality_ms_sum"])
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench.people_api", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--rate", type=float, default=RATE_GOAL, help="reads a second, before it reads all it can")
     parser.add_argument("--profile", default="dev")
@@ -190,14 +191,14 @@ def measure(url: str, options: argparse.Namespace) -> None:
     names = {"height": status["height"], "address": status["address"]}
     paths = [path.format(**names) for path in options.paths]
     host, _, port = url.removeprefix("http://").rpartition(":")
-    address, height = (host, int(port)), status["height"]
+    address = (host, int(port))
+    before = finality(url)
     time.sleep(options.seconds)
-    quiet = finality(url, height)
-    told(quiet, "finality_quiet_ms", None)
+    quiet = told(url, before, "finality_quiet_ms", None)
     for name, rate in (("paced", options.rate), ("full", None)):
-        before = get(f"{url}/v1/status")["height"]
+        before = finality(url)
         found = load(address, paths, Load(options.seconds, options.connections, rate))
-        busy = finality(url, before)
+        told(url, before, f"finality_{name}_ms", quiet)
         wrong = {status: count for status, count in found["statuses"].items() if status != 200}
         note = f"{options.connections} connections, {len(paths)} paths, {options.profile}, {wrong or 'all 200'}"
         suffix = "" if name == "full" else "_paced"
@@ -205,11 +206,14 @@ def measure(url: str, options: argparse.Namespace) -> None:
         for share in (50, 99):
             at = found["times"][min(len(found["times"]) - 1, len(found["times"]) * share // 100)]
             report(f"api_read_p{share}_ms{suffix}", 1000 * at, "ms")
-        told(busy, f"finality_{name}_ms", quiet[0])
 
 
-def told(found: tuple[float | None, float, int], name: str, reference: float | None) -> None:
-    report(name, found[0], "ms", reference, f"{found[2]} blocks, {found[1]:.0f} tokens/s trained")
+def told(url: str, before: tuple[float, float], name: str, reference: float | None) -> float:
+    """The mean of the blocks since then, in milliseconds."""
+    count, total = (now - then for now, then in zip(finality(url), before, strict=True))
+    pace = get(f"{url}/v1/status")["tokens_per_second"]
+    report(name, total / count, "ms", reference, f"mean of {count:.0f} blocks, {pace:.0f} tokens/s trained")
+    return total / count
 
 
 if __name__ == "__main__":

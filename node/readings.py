@@ -28,6 +28,8 @@ class Readings:
     disk_low: bool = False
     disk_bytes: dict[str, int] = field(default_factory=dict)  # by folder of the data directory
     finality: deque[int] = field(default_factory=lambda: deque(maxlen=BLOCKS_KEPT))  # milliseconds, newest last
+    final_blocks: int = 0  # of which `finality` was heard since the start, and their milliseconds together
+    finality_sum_ms: int = 0
     block_times_ms: deque[int] = field(default_factory=lambda: deque(maxlen=PACE_BLOCKS))  # of the newest headers
 
     @property
@@ -59,6 +61,8 @@ class Readings:
         passed_ms = wall_ms() - applied.block.header.time_ms
         if 0 <= passed_ms < LIVE_MS:
             self.finality.append(passed_ms)
+            self.final_blocks += 1
+            self.finality_sum_ms += passed_ms
 
     def hear_trainer(self, event: TrainerEvent) -> None:
         self.trainer_starts += isinstance(event, Ready)

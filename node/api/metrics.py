@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, SummaryMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -83,6 +83,13 @@ class NodeCollector(Collector):
                 yield GaugeMetricFamily(f"neuroshard_{name}", text, value=float(value))
         for name, text in COUNTERS.items():
             yield CounterMetricFamily(f"neuroshard_{name}", text, value=float(getattr(status, name)))
+        readings = self.node.readings
+        yield SummaryMetricFamily(
+            "neuroshard_block_finality_ms",
+            "Milliseconds from a block's time until it was final here; blocks since the start that were not caught up.",
+            count_value=readings.final_blocks,
+            sum_value=float(readings.finality_sum_ms),
+        )
         yield GaugeMetricFamily("neuroshard_event_streams", "Open event streams.", value=self.events.streams)
         yield one_of("phase", "1 at the phase of the validator set.", PHASES, status.phase)
         yield one_of("round_phase", "1 at the phase of the newest round.", ROUND_PHASES, status.round_phase)

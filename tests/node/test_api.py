@@ -97,6 +97,7 @@ async def test_the_metrics_hold_the_ledger_and_the_requests(served: Served) -> N
     assert found["neuroshard_validator", "active"] == 1 and found["neuroshard_latched",] == 0
     assert found["neuroshard_round_phase", "training"] == 1 and found["neuroshard_round_phase", "void"] == 0
     assert found["neuroshard_http_requests_total", "unknown", "404"] >= 1
+    assert found["neuroshard_block_finality_ms_count",] == found["neuroshard_block_finality_ms_sum",] == 0
     assert "process_open_fds" in text and "bigram" not in text  # it has not been measured
 
 
