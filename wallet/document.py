@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from wallet.registry import GROUPS, Command, Parameter, commands
+from wallet.repl.local import all_commands
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "wallet-commands.md"
 BEGIN, END = "<!-- made by python -m wallet.document -->\n", "<!-- end -->\n"
@@ -10,8 +11,14 @@ BEGIN, END = "<!-- made by python -m wallet.document -->\n", "<!-- end -->\n"
 
 def listing() -> str:
     """Every command, group by group."""
-    known = commands().values()
-    return "\n".join(_group(group, [each for each in known if each.group == group]) for group in GROUPS)
+    known = commands()
+    groups = [_group(group, [each for each in known.values() if each.group == group]) for group in GROUPS]
+    return "\n".join([*groups, _local([each for name, each in all_commands(None).items() if name not in known])])
+
+
+def _local(members: list[Command]) -> str:
+    rows = [f"| `{_in_table(each.usage)}` | {each.summary} |" for each in members]
+    return "\n".join(["## At the prompt only", "", "| Command | What it does |", "|---|---|", *rows, ""])
 
 
 def _group(group: str, members: list[Command]) -> str:
@@ -28,8 +35,11 @@ def _command(each: Command) -> str:
 
 def _row(each: Parameter) -> str:
     typed = each.typed if each.is_flag or not each.is_option else f"{each.typed} {each.metavar}"
-    typed = (typed + ("..." if each.takes_several else "")).replace("|", "\\|")
-    return f"| `{typed}` | {each.meaning} |"
+    return f"| `{_in_table(typed + '...' * each.takes_several)}` | {each.meaning} |"
+
+
+def _in_table(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def with_listing(text: str) -> str:

@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WANTED = "NEUROSHARD_TEST_BROWSER"  # "must": no test of a browser may be left out
 WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
+READ = "document.getElementById('chain')?.textContent !== '' && !document.querySelector('main[aria-busy]')"
 Scheme = Literal["light", "dark"]
 PATIENCE_MS, STEP_MS, CALM_MS = 20_000, 25, 100
 
@@ -101,12 +102,12 @@ class Visitor:
         await self.quiet()
 
     async def quiet(self) -> None:
-        """Wait until the page has named its chain and has no question open, for a moment."""
+        """Wait until the page has named its chain, was read, and has no question open, for a moment."""
         calm = 0
         for _ in range(PATIENCE_MS // STEP_MS):
             # Not by a function of the page: its rules let nobody evaluate text there.
-            has_chain = await self.page.evaluate("document.getElementById('chain')?.textContent !== ''")
-            calm = calm + 1 if has_chain and not self.open else 0
+            is_read = await self.page.evaluate(READ)
+            calm = calm + 1 if is_read and not self.open else 0
             if calm * STEP_MS >= CALM_MS:
                 return
             await self.page.wait_for_timeout(STEP_MS)

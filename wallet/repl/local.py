@@ -16,8 +16,8 @@ class Leave(Exception):
     """The user is done."""
 
 
-def all_commands(live: Live) -> dict[str, Command]:
-    """The registry's and those of the prompt, by name."""
+def all_commands(live: Live | None) -> dict[str, Command]:
+    """The registry's and those of the prompt, by name. Without `live` they can be listed and not all be called."""
 
     def leave(session: Session) -> Answer:
         raise Leave
@@ -27,6 +27,7 @@ def all_commands(live: Live) -> dict[str, Command]:
         return Answer({"locked": True}, words("Locked: the next command that signs opens the wallet again."))
 
     def quiet(session: Session, state: Annotated[str | None, ON_OR_OFF] = None) -> Answer:
+        assert live is not None
         if state is not None:
             live.is_watching = state == "off"
         how = "are told above the prompt as they happen" if live.is_watching else "are not told"
