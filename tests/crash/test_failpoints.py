@@ -125,8 +125,8 @@ def test_the_declared_places_are_those_in_the_source() -> None:
 
 def test_the_writers_below_the_node_tell_every_step() -> None:
     told = steps_told("wallet/keystore_file.py", "reached")
-    assert told == ["before", "named", "durable"]  # and those of the draft
-    assert steps_told("wallet/durable.py", "reached") == ["before", "renamed", "durable", "written", "synced"]
+    assert sorted(told) == sorted(("before", "named", "durable"))  # and those of the draft
+    assert sorted(steps_told("wallet/durable.py", "reached")) == sorted(MOMENTS)
     assert set(steps_told("training/checkpoint.py", "reached")) == set(MOMENTS)
 
 

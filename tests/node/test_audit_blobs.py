@@ -12,7 +12,7 @@ import pytest
 
 from network.kinds import PAGE, PAGES
 from network.pages import Wanted
-from node import audit_blobs, blobs
+from node import audit_blobs, blob_requests, blobs
 from node.audit_blobs import AuditBlobs, NoRoom, Unserved
 from node.blob_source import FileSource
 from tests.network.blob_servers import Memory, blob_of, root_of
@@ -135,7 +135,10 @@ async def test_a_blob_of_another_size_than_the_model_has_is_not_taken_although_i
             assert PAGE not in two.them.sent
 
 
-async def test_a_node_that_answers_ever_more_slowly_costs_no_more_than_the_time_that_was_given(tmp_path: Path) -> None:
+async def test_a_node_that_answers_ever_more_slowly_costs_no_more_than_the_time_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blob_requests, "PAGE_PATIENCE_MS", 500)  # with one question, before it is asked anew
     async with audited(tmp_path, SHORT, LONG) as (found, two):
         send = two.them.send
 

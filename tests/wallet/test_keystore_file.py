@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wallet import keystore, keystore_file
+from wallet import durable, keystore, keystore_file
 from wallet.errors import KeystoreCorrupt, KeystoreError, KeystoreExists, KeystoreMissing
 
 SEALED = keystore.seal(b"secret of 16 byt", "password", "", "", 2)
@@ -61,14 +61,14 @@ def test_a_dangling_link_is_an_existing_name(folder: Path) -> None:
 
 def test_of_two_writers_that_both_saw_a_free_name_one_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "wallet.json"
-    write = keystore_file._write_durably
+    write = durable.write_new
 
     def outrun(draft: Path, content: bytes, reached: Callable[[str], None]) -> None:
         write(draft, content, reached)
-        monkeypatch.setattr(keystore_file, "_write_durably", write)
+        monkeypatch.setattr(durable, "write_new", write)
         keystore_file.save(path, OTHER)
 
-    monkeypatch.setattr(keystore_file, "_write_durably", outrun)
+    monkeypatch.setattr(durable, "write_new", outrun)
     with pytest.raises(KeystoreExists):
         keystore_file.save(path, SEALED)
     assert keystore_file.load(path) == OTHER
