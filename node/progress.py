@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -62,7 +62,13 @@ class Screen:
     def picture(self) -> Panel:
         status = status_of(self.node)
         content = Group(Text(status.round_line), self._bars(status), self._facts(status))
-        return Panel(content, title=title_of(status), subtitle="Ctrl-C stops cleanly")
+        return self.framed(content, title_of(status))
+
+    def framed(self, content: RenderableType, title: str) -> Panel:
+        """With room behind it for ^C, which else would push all of it up by a line that nobody takes away again."""
+        return Panel(
+            content, title=title, subtitle="Ctrl-C stops cleanly", width=max(20, self.console.width - len("^C"))
+        )
 
     def _bars(self, status: Status) -> Progress:
         bars = Progress(TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), expand=True)
