@@ -26,6 +26,8 @@ QUICK = {"resultTypes": ["violations"], "iframes": False}
 ON_A_PHONE = QUICK | {
     "runOnly": {"type": "rule", "values": ["color-contrast", "scrollable-region-focusable", "target-size"]}
 }
+# Of a long table or list the first rows stand for all, which one line of a script makes.
+SEEN = json.dumps({"exclude": [["tbody tr:nth-child(n+5)"], ["main li:nth-child(n+5)"]]})
 VIEWS: list[tuple[ViewportSize, Scheme, dict[str, Any]]] = [(WIDE, "light", QUICK), (PHONE, "dark", ON_A_PHONE)]
 ROUNDS = 8  # more than a page of blocks
 
@@ -57,7 +59,7 @@ async def test_a_page_shows_no_fault_fits_a_phone_and_serves_assistive_tools(
             await page.set_viewport_size(viewport)
             await page.emulate_media(color_scheme=scheme)
             assert await visitor.overflow() <= 0, (name, viewport)
-            found = await page.evaluate(f"axe.run({json.dumps(rules)}).then(found => found.violations)")
+            found = await page.evaluate(f"axe.run({SEEN}, {json.dumps(rules)}).then(found => found.violations)")
             told = [(each["impact"], each["id"], each["nodes"][0]["html"]) for each in found]
             assert [each for each in told if each[0] in SERIOUS] == [], scheme
 

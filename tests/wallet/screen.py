@@ -40,7 +40,11 @@ class Screen:
     def __init__(
         self, command: list[str], *, columns: int = 120, lines: int = 40, environment: Mapping[str, str] | None = None
     ) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("NEUROSHARD", "NO_COLOR"))}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("NEUROSHARD", "NO_COLOR", "COLUMNS", "LINES"))
+        }
         self.child = pexpect.spawn(
             command[0],
             command[1:],
