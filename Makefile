@@ -81,7 +81,7 @@ api-fuzz: $(VENV)/dev.stamp ## made-up requests to every path of the API: make a
 	@$(BIN)/python -m tests.node.api_fuzz $(ARGS)
 
 test-browser: $(VENV)/dev.stamp ## run the explorer in a real browser; installs one where none is found
-	@$(BIN)/python -m tests.explorer && NEUROSHARD_TEST_BROWSER=must $(BIN)/python -m pytest -n 2 --dist loadfile tests/explorer $(ARGS)
+	@$(BIN)/python -m tests.explorer && NEUROSHARD_TEST_BROWSER=must $(BIN)/python -m pytest -n 2 --dist loadscope tests/explorer $(ARGS)
 
 soak: $(VENV)/dev.stamp ## run the tests that take long: floods and long property runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)

@@ -11,7 +11,8 @@ from xdist.scheduler import LoadFileScheduling
 from node.backends import choose
 from tests.torch_absence import skip_importers
 
-SHARING = ("tests/wallet/beside_node",)  # folders
+# Folders whose files share a node, or a browser: one keeps two processors busy.
+SHARING = ("tests/wallet/beside_node", "tests/explorer")
 
 
 class Neighbours(LoadFileScheduling):

@@ -64,19 +64,30 @@ async def poison(route: Route, turns: Any, keeps_numbers: bool) -> None:
     await route.fulfill(response=answer, body=json.dumps(poisoned(await answer.json(), turns, keeps_numbers)))
 
 
+LOOK = """() => ({
+  hacked: window.hacked === undefined ? null : window.hacked,
+  elements: document.querySelectorAll("body :is(img, script, iframe, svg, object, embed, style, link)").length,
+  handlers: document.querySelectorAll("[onerror], [onload], [onclick], [style*='url']").length,
+  targets: [...document.querySelectorAll("a")].map(link => link.href),
+})"""
+
+
 async def check_tame(visitor: Visitor, url: str) -> None:
-    page = visitor.page
-    assert await page.evaluate("window.hacked") is None
-    assert await page.locator("body :is(img, script, iframe, svg, object, embed, style, link)").count() == 0
-    targets = await page.locator("a").evaluate_all("links => links.map(link => link.href)")
-    foreign = [each for each in targets if not each.startswith(url + "/")]
+    seen = await visitor.page.evaluate(LOOK)
+    assert (seen["hacked"], seen["elements"], seen["handlers"]) == (None, 0, 0)
+    foreign = [each for each in seen["targets"] if not each.startswith(url + "/")]
     assert foreign == [], foreign
-    assert await page.locator("[onerror], [onload], [onclick], [style*='url']").count() == 0
     assert await visitor.overflow() <= 0
 
 
-@pytest.mark.parametrize("keeps_numbers", [True, False], ids=["texts", "texts and amounts"])
-@pytest.mark.parametrize("name", LOADING)
+# The description of the API has no amounts.
+@pytest.mark.parametrize(
+    ("name", "keeps_numbers"),
+    [
+        *(pytest.param(name, True, id=f"{name}-texts") for name in LOADING),
+        *(pytest.param(name, False, id=f"{name}-texts and amounts") for name in LOADING if name != "api"),
+    ],
+)
 async def test_hostile_texts_stay_text(served: Served, browser: Browser, name: str, keeps_numbers: bool) -> None:
     path = (await named_paths(served, 3))[name]
     turns = count(len(name))
